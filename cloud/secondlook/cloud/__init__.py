@@ -1,0 +1,1 @@
+"""The cloud gRPC service: heavy models behind a batcher, and the context memory of record."""

@@ -1,0 +1,1 @@
+"""The wire: protocol buffer sources and their committed, typed stubs."""

@@ -1,0 +1,1 @@
+"""The one command, ``secondlook``: composes edge and cloud."""

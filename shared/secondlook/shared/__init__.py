@@ -1,0 +1,1 @@
+"""What both tiers need: values, detectors, context memory, errors, settings, telemetry."""

@@ -1,0 +1,87 @@
+"""Boxes as arrays: overlap, clipping, suppression. Pure numpy; boxes are xyxy pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Boxes = npt.NDArray[np.float32]
+"""float32 (n, 4), x1 y1 x2 y2."""
+
+
+def intersection(a: Boxes, b: Boxes) -> npt.NDArray[np.float32]:
+    """float32 (len(a), len(b)), square pixels shared by each pair."""
+    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
+    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    sides = np.clip(bottom_right - top_left, 0, None)
+    shared: npt.NDArray[np.float32] = sides[..., 0] * sides[..., 1]
+    return shared
+
+
+def area(boxes: Boxes) -> npt.NDArray[np.float32]:
+    """float32 (n,), square pixels."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    areas: npt.NDArray[np.float32] = sides[:, 0] * sides[:, 1]
+    return areas
+
+
+def iou(a: Boxes, b: Boxes) -> npt.NDArray[np.float32]:
+    """float32 (len(a), len(b)), intersection over union; 0 where both areas are 0."""
+    shared = intersection(a, b)
+    union = area(a)[:, None] + area(b)[None, :] - shared
+    out: npt.NDArray[np.float32] = np.divide(
+        shared, union, out=np.zeros_like(shared), where=union > 0
+    )
+    return out
+
+
+def coverage(a: Boxes, b: Boxes) -> npt.NDArray[np.float32]:
+    """float32 (len(a), len(b)), share of each box of ``a`` that lies inside each box of ``b``."""
+    shared = intersection(a, b)
+    areas = area(a)[:, None]
+    out: npt.NDArray[np.float32] = np.divide(
+        shared, areas, out=np.zeros_like(shared), where=areas > 0
+    )
+    return out
+
+
+def clip(boxes: Boxes, width: float, height: float) -> Boxes:
+    """The boxes cut to a frame of ``width`` x ``height``."""
+    limits = np.array([width, height, width, height], np.float32)
+    clipped: Boxes = np.clip(boxes, 0, limits)
+    return clipped
+
+
+def suppress(
+    boxes: Boxes,
+    scores: npt.NDArray[np.float32],
+    iou_threshold: float,
+    classes: npt.NDArray[np.int32] | None = None,
+) -> npt.NDArray[np.intp]:
+    """Greedy non-maximum suppression.
+
+    Args:
+        boxes: float32 (n, 4).
+        scores: float32 (n,).
+        iou_threshold: a box goes when a better one overlaps it by more than this.
+        classes: int32 (n,): suppress within a class only; ``None`` suppresses across classes.
+
+    Returns:
+        Indices of the boxes kept, best score first. Ties keep the earlier box.
+    """
+    if len(boxes) == 0:
+        return np.empty(0, np.intp)
+    placed = boxes
+    if classes is not None:
+        # Boxes of different classes are moved apart, so that one pass serves all classes.
+        span = np.float32(boxes.max() - boxes.min() + 1)
+        placed = boxes + (classes.astype(np.float32) * span)[:, None]
+    order = np.argsort(-scores, kind="stable")
+    kept: list[int] = []
+    while len(order):
+        best = order[0]
+        kept.append(int(best))
+        rest = order[1:]
+        overlap = iou(placed[best : best + 1], placed[rest])[0]
+        order = rest[overlap <= iou_threshold]
+    return np.array(kept, np.intp)

@@ -1,0 +1,19 @@
+"""The values that travel: a frame becomes an observation, a decision, a verdict, a revision."""
+
+from secondlook.shared.values.decision import Decision, Purpose, Region
+from secondlook.shared.values.detections import Detections
+from secondlook.shared.values.frame import Frame, FrameRef
+from secondlook.shared.values.observation import Observation
+from secondlook.shared.values.verdict import Verdict, VerdictTimings
+
+__all__ = [
+    "Decision",
+    "Detections",
+    "Frame",
+    "FrameRef",
+    "Observation",
+    "Purpose",
+    "Region",
+    "Verdict",
+    "VerdictTimings",
+]
