@@ -1,4 +1,4 @@
-"""Time, as a thing that can be passed in: durations from the monotonic clock, dates from the wall."""
+"""Time as a thing to pass in: durations from the monotonic clock, dates from the wall."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The engine: a bounded, deadline-aware batcher in front of the heavy models."""

@@ -1,0 +1,1 @@
+"""From a camera URL to frames: decoding in a process of its own, reconnecting, latest wins."""
