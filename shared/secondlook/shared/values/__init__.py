@@ -2,6 +2,7 @@
 
 from secondlook.shared.values.decision import Decision, Purpose, Region
 from secondlook.shared.values.detections import Detections
+from secondlook.shared.values.escalation import Escalation, ImageEncoding, Placement
 from secondlook.shared.values.frame import Frame, FrameRef
 from secondlook.shared.values.observation import Observation
 from secondlook.shared.values.verdict import Verdict, VerdictTimings
@@ -9,9 +10,12 @@ from secondlook.shared.values.verdict import Verdict, VerdictTimings
 __all__ = [
     "Decision",
     "Detections",
+    "Escalation",
     "Frame",
     "FrameRef",
+    "ImageEncoding",
     "Observation",
+    "Placement",
     "Purpose",
     "Region",
     "Verdict",
