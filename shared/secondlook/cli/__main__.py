@@ -1,0 +1,5 @@
+"""``python -m secondlook.cli``."""
+
+from secondlook.cli.main import main
+
+main()

@@ -1,0 +1,146 @@
+"""``secondlook``: the command, its subcommands loaded when they are used.
+
+Exit codes: 0 done; 1 unexpected, with an incident id; 2 wrong usage, input, settings or model;
+3 an optional library is missing; 4 something could not be reached; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import secrets
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import click
+
+from secondlook.shared.errors import (
+    InvalidInput,
+    MissingDependency,
+    SecondlookError,
+    SourceError,
+    StoreError,
+    Unavailable,
+)
+
+EXIT_UNEXPECTED = 1
+EXIT_USAGE = 2
+EXIT_MISSING_DEPENDENCY = 3
+EXIT_UNREACHABLE = 4
+EXIT_INTERRUPTED = 130
+
+_COMMANDS = {
+    "bench": ("secondlook.cli.bench.command:bench", "Measure against a baseline of the same run."),
+    "cloud": ("secondlook.cli.cloud:cloud", "Run the cloud service."),
+    "config": ("secondlook.cli.config:config", "Show, check and describe settings."),
+    "demo": ("secondlook.cli.demo.command:demo", "A minute of a simulated street, both tiers."),
+    "doctor": ("secondlook.cli.doctor.command:doctor", "Find what is wrong, hop by hop."),
+    "edge": ("secondlook.cli.edge:edge", "Run the edge daemon."),
+    "price": ("secondlook.cli.price.command:price", "What would it cost on my footage?"),
+    "train": ("secondlook.cli.train:train", "Train the demo models."),
+}
+
+_EXTRA_OF_MODULE = {
+    "av": "edge",
+    "scipy": "edge",
+    "grpc_reflection": "cloud",
+    "redis": "cloud",
+    "torch": "train",
+    "onnx": "train",
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports a subcommand when it is run: ``--help`` stays fast, a missing extra hurts nobody."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module_name, _, attribute = _COMMANDS[cmd_name][0].partition(":")
+        try:
+            command: click.Command = getattr(importlib.import_module(module_name), attribute)
+        except ModuleNotFoundError as error:
+            missing = (error.name or "").partition(".")[0]
+            if missing in _EXTRA_OF_MODULE:
+                raise MissingDependency(missing, _EXTRA_OF_MODULE[missing]) from None
+            raise
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name][1]) for name in sorted(_COMMANDS)])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("secondlook"), prog_name="secondlook")
+def cli() -> None:
+    """Cameras think on the spot, and ask the cloud for a second look only when unsure.
+
+    \b
+    Examples:
+      secondlook demo
+      secondlook price clip.mp4 --edge-model light.onnx --cloud-model heavy.onnx
+      secondlook cloud serve --config cloud.toml
+      secondlook edge run --config edge.toml
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit with its code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; errors become one line on standard error."""
+    try:
+        result = cli.main(arguments, prog_name="secondlook", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    except BaseException as error:  # noqa: BLE001 - the last line of defence of the process
+        return _report(error)
+    return result if isinstance(result, int) else 0
+
+
+def _report(error: BaseException) -> int:
+    cause = _single(error)
+    if isinstance(cause, SystemExit):
+        return cause.code if isinstance(cause.code, int) else EXIT_UNEXPECTED
+    if isinstance(cause, (KeyboardInterrupt, click.Abort)):
+        return EXIT_INTERRUPTED
+    if isinstance(cause, click.ClickException):
+        cause.show()
+        return EXIT_USAGE
+    if isinstance(cause, BrokenPipeError):
+        # The reader of our output has left (`| head`); nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if isinstance(cause, SecondlookError):
+        click.echo(f"error: {cause}", err=True)
+        if isinstance(cause, InvalidInput):
+            return EXIT_USAGE
+        if isinstance(cause, MissingDependency):
+            return EXIT_MISSING_DEPENDENCY
+        if isinstance(cause, (Unavailable, SourceError, StoreError)):
+            return EXIT_UNREACHABLE
+        return EXIT_UNEXPECTED
+    incident = secrets.token_hex(6)
+    click.echo("".join(traceback.format_exception(error)), err=True)
+    click.echo(f"error: unexpected {type(cause).__name__}, incident {incident}", err=True)
+    return EXIT_UNEXPECTED
+
+
+def _single(error: BaseException) -> BaseException:
+    """The error inside a group of one: task groups wrap what went wrong in them."""
+    inner = getattr(error, "exceptions", None)
+    while inner is not None and len(inner) == 1:
+        error = inner[0]
+        inner = getattr(error, "exceptions", None)
+    return error

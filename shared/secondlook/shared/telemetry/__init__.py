@@ -1,0 +1,16 @@
+"""Logs, metrics and traces."""
+
+from secondlook.shared.telemetry.logs import LogSettings, bind, configure_logging, get_logger
+from secondlook.shared.telemetry.metrics import serve_metrics
+from secondlook.shared.telemetry.tracing import extract, inject, tracer
+
+__all__ = [
+    "LogSettings",
+    "bind",
+    "configure_logging",
+    "extract",
+    "get_logger",
+    "inject",
+    "serve_metrics",
+    "tracer",
+]
