@@ -29,6 +29,7 @@ TOP_LEVEL = {
     "Makefile",
     "README.md",
     "SECURITY.md",
+    "constraints.txt",
     "pyproject.toml",
     "deploy",
     "docs",

@@ -64,7 +64,7 @@ def load(model: type[S], tier: str, path: Path | None, environ: Mapping[str, str
         return model.model_validate(layers.merged())
     except ValidationError as error:
         where = str(path) if path else "settings"
-        raise InvalidConfig(_explain(error, model, where)) from None
+        raise InvalidConfig(f"{where}: " + "; ".join(problems_of(error, model))) from None
 
 
 def read_layers(tier: str, path: Path | None, environ: Mapping[str, str]) -> Layers:
@@ -128,7 +128,8 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
+def problems_of(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """One line a wrong field: which, what is wrong, what was meant or expected."""
     lines = []
     for problem in error.errors(include_url=False):
         location = problem["loc"]
@@ -140,7 +141,7 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
             shown = "" if isinstance(given, (dict, list)) else f", got {given!r}"
             message = problem["msg"].removeprefix("Value error, ")
             lines.append(f"{field}: {message}{'' if problem['type'] == 'missing' else shown}")
-    return f"{where}: " + "; ".join(lines)
+    return lines
 
 
 def _suggestion(model: type[BaseModel], location: tuple[str | int, ...]) -> str:
