@@ -1,0 +1,48 @@
+"""Fixtures of the whole suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from blockbuster import BlockBuster, blockbuster_ctx
+
+MATERIAL = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, visibly, what needs the real models and clips where they are absent."""
+    if (MATERIAL / "MATERIAL.md").is_file():
+        return
+    skip = pytest.mark.skip(reason="real models and clips are not beside the checkout")
+    for item in items:
+        if item.get_closest_marker("real_material"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def material() -> Path:
+    """The folder with the real ``models`` and ``clips``; for tests marked ``real_material``."""
+    return MATERIAL
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """grpc.aio runs on asyncio, and so does everything else."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_blocking_calls() -> Iterator[BlockBuster]:
+    """A blocking call on the event loop, made by our own code, fails the test."""
+    with blockbuster_ctx(scanned_modules=["secondlook"]) as guard:
+        yield guard
+
+
+@pytest.fixture(autouse=True)
+def _fresh_logging() -> Iterator[None]:
+    """Logging set up by one test must not write to the streams of another."""
+    yield
+    structlog.reset_defaults()
