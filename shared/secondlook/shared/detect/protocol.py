@@ -65,7 +65,7 @@ class Detector(Protocol):
         ...
 
     def warm_up(self) -> None:
-        """Run the network once on an empty picture, so that the first caller does not pay for it."""
+        """Run the network once on an empty picture: the first caller shall not pay for it."""
         ...
 
     def close(self) -> None:

@@ -1,0 +1,293 @@
+"""The detector on ONNX Runtime."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from secondlook.shared import geometry
+from secondlook.shared.detect.heads import Head
+from secondlook.shared.detect.heads.base import Candidates, Output
+from secondlook.shared.detect.input_format import InputBuffer, InputFormat
+from secondlook.shared.detect.protocol import Image, ModelInfo
+from secondlook.shared.detect.session import FOREIGN
+from secondlook.shared.errors import InvalidInput, ModelFailure, Unavailable
+from secondlook.shared.letterbox import Letterbox
+from secondlook.shared.values import Detections
+from secondlook.shared.values.frame import check_image
+
+MAX_DETECTIONS = 300
+"""Most boxes of one image, the best ones."""
+
+SCORE_SLACK = 1e-3
+"""A score may exceed 1 by rounding; by more, the network lacks its final sigmoid."""
+
+SIZE_INPUT = "orig_target_sizes"
+"""The second input of a ``detr_triple`` network: int64 (batch, 2), width and height."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimings:
+    """Where the last call of ``detect`` spent its time.
+
+    Attributes:
+        preprocess_s: scaling and converting the images into the input buffer, seconds.
+        run_s: the network itself, seconds.
+        postprocess_s: boxes from outputs: decoding, suppression, mapping back, seconds.
+        bytes_written: bytes that preprocessing wrote, each pass counted.
+    """
+
+    preprocess_s: float = 0.0
+    run_s: float = 0.0
+    postprocess_s: float = 0.0
+    bytes_written: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkOutput:
+    """One output of the network.
+
+    Attributes:
+        name: what the network calls it.
+        shape: without the batch axis; ``None`` where a length is open: ONNX Runtime allocates it.
+        dtype: of its elements; ``None`` likewise.
+    """
+
+    name: str
+    shape: tuple[int, ...] | None
+    dtype: npt.DTypeLike | None
+
+
+class OnnxDetector:
+    """A `Detector` on one ONNX Runtime session.
+
+    Input and output buffers are allocated once, for the largest batch seen, and bound to the
+    session; a call allocates only the boxes it returns. Made by `load_detector`.
+    """
+
+    def __init__(
+        self,
+        session: Any,
+        info: ModelInfo,
+        head: Head,
+        form: InputFormat,
+        outputs: Sequence[NetworkOutput],
+        *,
+        fixed_batch: int | None,
+        nms_iou: float,
+    ) -> None:
+        """Wrap an open session.
+
+        Args:
+            session: an ``onnxruntime.InferenceSession``.
+            info: what is known about the model.
+            head: reads its outputs.
+            form: what its input wants.
+            outputs: its outputs.
+            fixed_batch: the only batch size it takes; ``None`` where any up to ``info.max_batch``.
+            nms_iou: of two boxes of a class that overlap by more than this, the weaker goes.
+        """
+        self._session: Any = session
+        self._info = info
+        self._head = head
+        self._form = form
+        self._outputs = tuple(outputs)
+        self._fixed_batch = fixed_batch
+        self._nms_iou = nms_iou
+        self._input_name, self._size_input = _input_names(session)
+        # The contract asks callers for one thread at a time; a caller that breaks it waits here
+        # instead of reading another's pixels.
+        self._lock = threading.Lock()
+        self._buffer = InputBuffer(form, fixed_batch or 1)
+        self._bound: dict[int, _Bound] = {}
+        self.stage_timings = StageTimings()
+
+    @property
+    def info(self) -> ModelInfo:
+        """See `Detector.info`."""
+        return self._info
+
+    def detect(self, images: Sequence[Image], min_score: float = 0.05) -> list[Detections]:
+        """See `Detector.detect`.
+
+        Raises:
+            InvalidInput: not images, or ``min_score`` outside 0 to 1.
+            ModelFailure: the network failed or gave NaN, a wrong shape or an impossible score.
+            Unavailable: closed.
+        """
+        if not 0 <= min_score <= 1:
+            raise InvalidInput(f"min_score is {min_score}; 0 to 1 expected")
+        for image in images:
+            if not isinstance(image, np.ndarray):
+                raise InvalidInput(f"image is a {type(image).__name__}; a uint8 array is expected")
+            check_image(image)
+        found: list[Detections] = []
+        chunk = self._info.max_batch
+        with self._lock:
+            spent = _Stopwatch()
+            for start in range(0, len(images), chunk):
+                found += self._detect_chunk(images[start : start + chunk], min_score, spent)
+            self.stage_timings = spent.timings()
+        return found
+
+    def warm_up(self) -> None:
+        """See `Detector.warm_up`."""
+        self.detect([np.zeros((self._form.height, self._form.width, 3), np.uint8)])
+
+    def close(self) -> None:
+        """See `Detector.close`."""
+        with self._lock:
+            self._session = None
+            self._bound.clear()
+
+    def _detect_chunk(
+        self, images: Sequence[Image], min_score: float, spent: _Stopwatch
+    ) -> list[Detections]:
+        if self._session is None:
+            raise Unavailable(f"detector {self._info.name} is closed")
+        started = time.perf_counter()
+        bound = self._bind(self._fixed_batch or len(images))
+        before = self._buffer.bytes_written
+        places = [self._buffer.write(row, image) for row, image in enumerate(images)]
+        spent.bytes_written += self._buffer.bytes_written - before
+        written = time.perf_counter()
+        try:
+            self._session.run_with_iobinding(bound.binding)
+            outputs = bound.read()
+        except FOREIGN as error:
+            raise self._failure(f"could not run: {error}") from error
+        ran = time.perf_counter()
+        self._check(outputs, bound.batch)
+        found = [
+            self._boxes([output[row] for output in outputs], place, min_score)
+            for row, place in enumerate(places)
+        ]
+        spent.preprocess_s += written - started
+        spent.run_s += ran - written
+        spent.postprocess_s += time.perf_counter() - ran
+        return found
+
+    def _bind(self, batch: int) -> _Bound:
+        """The binding for ``batch`` images; made once per size."""
+        if batch > len(self._buffer.array):
+            self._buffer = InputBuffer(self._form, batch)
+            self._bound.clear()  # they point into the old buffer
+        bound = self._bound.get(batch)
+        if bound is None:
+            sizes = np.tile(np.array([self._form.width, self._form.height], np.int64), (batch, 1))
+            inputs = {self._input_name: self._buffer.array[:batch]}
+            if self._size_input is not None:
+                inputs[self._size_input] = sizes
+            try:
+                bound = _Bound(self._session, inputs, self._outputs, batch)
+            except FOREIGN as error:
+                raise self._failure(f"does not take a batch of {batch}: {error}") from error
+            self._bound[batch] = bound
+        return bound
+
+    def _check(self, outputs: Sequence[Output], batch: int) -> None:
+        for described, output in zip(self._outputs, outputs, strict=True):
+            if output.ndim == 0 or len(output) != batch:
+                raise self._failure(
+                    f"gave {described.name} of shape {output.shape} for {batch} images"
+                )
+            if output.dtype.kind == "f" and not np.isfinite(output).all():
+                raise self._failure(f"gave numbers that are not finite in {described.name}")
+
+    def _boxes(self, outputs: list[Output], place: Letterbox, min_score: float) -> Detections:
+        try:
+            candidates = self._head.candidates(outputs, min_score)
+        except ModelFailure as error:
+            raise self._failure(error.message) from error
+        boxes, scores, classes = candidates.boxes, candidates.scores, candidates.classes
+        if not len(scores):
+            return Detections.empty(self._info.names)
+        if scores.max() > 1 + SCORE_SLACK:
+            raise self._failure(
+                f"gave a score of {scores.max():.3g}; scores must lie between 0 and 1"
+            )
+        kept = self._order(candidates)
+        boxes = place.to_source(boxes[kept])
+        # What lies in the padding alone, or is inverted, has no area in the image.
+        real = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        kept = kept[real][:MAX_DETECTIONS]
+        return Detections(
+            boxes[real][:MAX_DETECTIONS],
+            np.minimum(scores[kept], np.float32(1)),
+            classes[kept],
+            self._info.names,
+        )
+
+    def _order(self, candidates: Candidates) -> npt.NDArray[np.intp]:
+        """Indices of the candidates that stand, best score first."""
+        if self._head.suppressed:
+            return np.argsort(-candidates.scores, kind="stable")
+        return geometry.suppress(
+            candidates.boxes, candidates.scores, self._nms_iou, candidates.classes
+        )
+
+    def _failure(self, what: str) -> ModelFailure:
+        return ModelFailure(f"model {self._info.name} ({self._info.version}) {what}")
+
+
+@dataclass(slots=True)
+class _Stopwatch:
+    preprocess_s: float = 0.0
+    run_s: float = 0.0
+    postprocess_s: float = 0.0
+    bytes_written: int = 0
+
+    def timings(self) -> StageTimings:
+        return StageTimings(self.preprocess_s, self.run_s, self.postprocess_s, self.bytes_written)
+
+
+class _Bound:
+    """A session's inputs and outputs for one batch size, bound to memory that stays."""
+
+    def __init__(
+        self,
+        session: Any,
+        inputs: dict[str, npt.NDArray[Any]],
+        outputs: Sequence[NetworkOutput],
+        batch: int,
+    ) -> None:
+        self.batch = batch
+        self.binding = session.io_binding()
+        # ONNX Runtime reads and writes these arrays in place: they must live as long as it does.
+        self._inputs = inputs
+        self._buffers: list[npt.NDArray[Any] | None] = []
+        for name, array in inputs.items():
+            self.binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
+        for output in outputs:
+            if output.shape is None or output.dtype is None:
+                self.binding.bind_output(output.name)
+                self._buffers.append(None)
+                continue
+            buffer = np.zeros((batch, *output.shape), output.dtype)
+            self.binding.bind_ortvalue_output(output.name, ort.OrtValue.ortvalue_from_numpy(buffer))
+            self._buffers.append(buffer)
+
+    def read(self) -> list[npt.NDArray[Any]]:
+        """The outputs of the last run, in order; half precision widened."""
+        if any(buffer is None for buffer in self._buffers):
+            values = self.binding.get_outputs()
+            arrays = [
+                value.numpy() if buffer is None else buffer
+                for value, buffer in zip(values, self._buffers, strict=True)
+            ]
+        else:
+            arrays = [buffer for buffer in self._buffers if buffer is not None]
+        return [a.astype(np.float32) if a.dtype == np.float16 else a for a in arrays]
+
+
+def _input_names(session: Any) -> tuple[str, str | None]:
+    names = [value.name for value in session.get_inputs()]
+    sizes = SIZE_INPUT if SIZE_INPUT in names else None
+    return next(name for name in names if name != sizes), sizes

@@ -1,0 +1,175 @@
+"""Opening a network in ONNX Runtime: the one place that sees its exceptions at load time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from secondlook.shared.detect.providers import Provider, rungs
+from secondlook.shared.errors import InvalidConfig, InvalidModel
+from secondlook.shared.telemetry import get_logger
+
+FOREIGN: tuple[type[Exception], ...] = (
+    *(
+        kind
+        for kind in vars(ort_errors).values()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    ),
+    RuntimeError,
+    ValueError,
+)
+"""What ONNX Runtime raises; its own exceptions share no base but Exception."""
+
+_QUIET = 4
+"""ONNX Runtime's own log: fatal only. Its errors come to us as exceptions and are told once."""
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A network that is ready to run.
+
+    Attributes:
+        session: ONNX Runtime's session.
+        provider: the provider that is really active.
+    """
+
+    session: Any
+    provider: str
+
+
+def read_digest(path: Path) -> str:
+    """Hexadecimal SHA-256 of a model file, after the checks that give the clearest errors.
+
+    Raises:
+        InvalidModel: missing, a directory, unreadable, empty, or of a kind that is not ONNX.
+    """
+    if path.suffix in (".pt", ".pth"):
+        raise InvalidModel(
+            f"{path} is a torch checkpoint; the detector runs ONNX models",
+            remedy=f"export it: yolo export model={path} format=onnx dynamic=True",
+        )
+    digest = hashlib.sha256()
+    size = 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+                size += len(block)
+    except FileNotFoundError as error:
+        raise InvalidModel(f"model {path} does not exist", remedy="check the path") from error
+    except OSError as error:
+        raise InvalidModel(
+            f"model {path} cannot be read: {error.strerror}", remedy="check the path and its rights"
+        ) from error
+    if size == 0:
+        raise InvalidModel(f"model {path} is empty (0 bytes)", remedy="copy or download it again")
+    return digest.hexdigest()
+
+
+def open_session(path: Path, *, providers: Sequence[str], threads: int, spin: bool) -> OpenSession:
+    """Load the network with the first provider that works.
+
+    Args:
+        path: the ONNX file.
+        providers: see `secondlook.shared.detect.providers.rungs`.
+        threads: threads of the network; 0 is one per usable core.
+        spin: let idle threads of the network wait actively: a little faster, but it takes the
+            processor from decoding and everything else.
+
+    Raises:
+        InvalidModel: ONNX Runtime cannot load the file.
+        InvalidConfig: unknown or absent providers, or none of those asked for starts.
+    """
+    usable, refused = rungs(providers, ort.get_available_providers())
+    for provider in usable:
+        try:
+            session = _create(path, provider, threads, spin)
+        except FOREIGN as error:
+            if provider.engine == "CPUExecutionProvider":
+                raise _broken(path, error) from error
+            refused.append((provider, _first_line(error)))
+            continue
+        active = session.get_providers()
+        if active[0] != provider.engine:
+            # ONNX Runtime falls back to the CPU without an exception.
+            refused.append((provider, f"it did not start; ONNX Runtime chose {active[0]} instead"))
+            continue
+        _report(path, provider, refused, session)
+        return OpenSession(session, provider.name)
+    tried = "; ".join(f"{provider.name}: {reason}" for provider, reason in refused)
+    raise InvalidConfig(
+        f"no provider of {list(providers)} could run {path}: {tried}",
+        remedy='add "cpu" to the list, or use ["auto"]',
+    )
+
+
+def _create(path: Path, provider: Provider, threads: int, spin: bool) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = _QUIET
+    options.intra_op_num_threads = threads or usable_cores()
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+    if provider.engine != "CPUExecutionProvider":
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    engines = list(dict.fromkeys([provider.engine, "CPUExecutionProvider"]))
+    return ort.InferenceSession(str(path), options, providers=engines, enable_fallback=0)
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on, at least 1."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _report(
+    path: Path, provider: Provider, refused: Sequence[tuple[Provider, str]], session: Any
+) -> None:
+    for other, reason in refused:
+        _log.warning(
+            "provider not used", model=path.name, provider=other.name, reason=reason,
+            active=provider.name,
+        )  # fmt: skip
+    elsewhere = _nodes_elsewhere(session, provider)
+    if elsewhere:
+        _log.warning(
+            "some nodes run on the CPU", model=path.name, provider=provider.name, nodes=elsewhere
+        )
+
+
+def _nodes_elsewhere(session: Any, provider: Provider) -> int:
+    """How many nodes of the network the provider left to another; 0 where nobody can tell."""
+    if provider.engine == "CPUExecutionProvider":
+        return 0
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        return 0  # an older ONNX Runtime
+    try:
+        assigned = session.get_provider_graph_assignment_info()
+    except FOREIGN:
+        return 0
+    return sum(len(part.get_nodes()) for part in assigned if part.ep_name != provider.engine)
+
+
+def _broken(path: Path, error: Exception) -> InvalidModel:
+    reason = _first_line(error)
+    lowered = reason.lower()
+    if "external" in lowered or "model_path must not be empty" in lowered:
+        remedy = "copy the .data file that belongs to it into the same folder"
+    elif "protobuf" in lowered:
+        remedy = "it is truncated, corrupt or no ONNX file: copy or export it again"
+    elif "opset" in lowered or "ir version" in lowered or "ir_version" in lowered:
+        remedy = "export it for an older opset, or install a newer onnxruntime"
+    else:
+        remedy = "export it again"
+    return InvalidModel(f"model {path} cannot be loaded: {reason}", remedy=remedy)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
