@@ -75,7 +75,8 @@ def suppress(
     # OpenCV's loop is native: 20 to 60 times faster than one in numpy from ten boxes on.
     placed = boxes.astype(np.float64)
     placed[:, 2:] -= placed[:, :2]
-    everything = -1.0  # no score is below it: filtering by score is not this function's task
+    # OpenCV drops scores of 0 and refuses thresholds below: filtering is not this function's task.
+    everything, scores = 0.0, np.maximum(scores, np.float32(1e-30))
     if classes is None:
         kept = cv2.dnn.NMSBoxes(placed, scores, everything, iou_threshold)
     else:
