@@ -1,0 +1,1 @@
+"""``secondlook doctor``: finds what is wrong, hop by hop, and says what to do about it."""

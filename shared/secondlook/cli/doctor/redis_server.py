@@ -1,0 +1,153 @@
+"""Redis, where the cloud keeps its context memory: reachable, durable, allowed to run scripts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import anyio
+
+from secondlook.cli.config import redact
+from secondlook.cli.doctor.chain import Check, Report, run_chain
+from secondlook.cli.doctor.result import CheckResult, fail, failed, ok, warn
+from secondlook.cli.main import EXIT_USAGE
+from secondlook.shared.errors import MissingDependency
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+OLDEST_REDIS = (6, 2)
+
+
+class RedisVisit:
+    """One look at a Redis.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``.
+        timeout_s: longest wait at each step.
+    """
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        self._url = url
+        self._timeout_s = timeout_s
+        self._client: Redis | None = None
+
+    async def walk(self, report: Report) -> bool:
+        """Check in order; returns whether none failed."""
+        checks = [
+            Check("redis: connect", self._connect),
+            Check("redis: version", self._version),
+            Check("redis: durability", self._durability),
+            Check("redis: scripting", self._scripting),
+        ]
+        try:
+            return await run_chain(checks, self._timeout_s, report)
+        finally:
+            if self._client is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._client.aclose()
+
+    async def _connect(self, name: str) -> CheckResult:
+        try:
+            from redis import asyncio as redis_asyncio
+            from redis import exceptions
+        except ModuleNotFoundError:
+            return failed(name, MissingDependency("redis-py", "cloud"))
+        shown = redact("url", self._url)
+        try:
+            self._client = redis_asyncio.from_url(
+                self._url, socket_timeout=self._timeout_s, socket_connect_timeout=self._timeout_s
+            )
+        except ValueError as error:
+            return fail(name, f"{shown}: {error}", "write redis://HOST:PORT/0", EXIT_USAGE)
+        try:
+            await self._client.ping()
+        except exceptions.AuthenticationError as error:
+            return fail(
+                name,
+                f"{shown} refuses us: {error}",
+                "set user and password in memory.url",
+                EXIT_USAGE,
+            )
+        except exceptions.ResponseError as error:
+            return fail(name, f"{shown} answers: {error}", "see Redis' log and its ACLs")
+        except (exceptions.RedisError, OSError) as error:
+            place = urlsplit(self._url)
+            where = (
+                place.path if place.scheme == "unix" else f"{place.hostname}:{place.port or 6379}"
+            )
+            return fail(
+                name,
+                f"{shown} cannot be reached: {_first_line(error)}",
+                f"start Redis on {where}, or correct memory.url",
+            )
+        return ok(name, f"{shown} answers PING")
+
+    async def _version(self, name: str) -> CheckResult:
+        info = await self._info("server")
+        if "redis_version" not in info:
+            return warn(
+                name, "this user may not ask INFO", "allow it +info, to let this be checked"
+            )
+        found = str(info["redis_version"])
+        numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())
+        mode = info.get("redis_mode", "standalone")
+        if numbers < OLDEST_REDIS:
+            wanted = ".".join(map(str, OLDEST_REDIS))
+            return fail(name, f"Redis {found}", f"upgrade Redis to {wanted} or newer", EXIT_USAGE)
+        return ok(name, f"Redis {found}, {mode}")
+
+    async def _durability(self, name: str) -> CheckResult:
+        persistence, memory = await self._info("persistence"), await self._info("memory")
+        if "aof_enabled" not in persistence:
+            return warn(
+                name, "this user may not ask INFO", "allow it +info, to let this be checked"
+            )
+        if not persistence["aof_enabled"]:
+            return warn(
+                name,
+                "the append-only file is off: a killed Redis forgets acknowledged saves",
+                "set `appendonly yes` and `appendfsync everysec` (or `always`) in redis.conf",
+            )
+        policy = str(memory.get("maxmemory_policy", "noeviction"))
+        if policy != "noeviction" and memory.get("maxmemory"):
+            return warn(
+                name,
+                f"maxmemory-policy is {policy}: Redis drops records when it is full",
+                "set `maxmemory-policy noeviction`",
+            )
+        if persistence.get("aof_last_write_status", "ok") != "ok":
+            return fail(
+                name, "the last write to the append-only file failed", "look at Redis' disk"
+            )
+        return ok(name, f"append-only file on, {policy}")
+
+    async def _scripting(self, name: str) -> CheckResult:
+        from redis import exceptions
+
+        assert self._client is not None
+        try:
+            answer = await self._client.eval("return redis.call('PING')", 0)
+        except exceptions.ResponseError as error:
+            return fail(
+                name,
+                f"scripts are refused: {_first_line(error)}",
+                "compare-and-set is a script: allow this user +eval, +evalsha and +script",
+                EXIT_USAGE,
+            )
+        return ok(name, f"scripts may run ({bytes(answer).decode(errors='replace')})")
+
+    async def _info(self, section: str) -> dict[str, Any]:
+        from redis import exceptions
+
+        assert self._client is not None
+        try:
+            found: dict[str, Any] = await self._client.info(section)
+        except exceptions.RedisError:
+            # An ACL may forbid INFO; what it would have told is then simply unknown.
+            return {}
+        return found
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
