@@ -1,0 +1,168 @@
+"""From an escalation to a verdict: decode, compose, ask the heavy model, keep what was asked."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from secondlook.cloud.engine.protocol import Engine
+from secondlook.cloud.metrics import JudgeMetrics
+from secondlook.cloud.picture.background import Backgrounds
+from secondlook.cloud.picture.compose import Scene, canonical_size, compose, shrink_to
+from secondlook.cloud.picture.decode import decode_image
+from secondlook.shared.clock import Clock, Deadline, SystemClock
+from secondlook.shared.detect.protocol import ModelInfo
+from secondlook.shared.errors import DeadlineExceeded, NotFound, Overloaded
+from secondlook.shared.geometry import clip, coverage
+from secondlook.shared.values import Detections, Escalation, Region, Verdict, VerdictTimings
+
+KEEP_COVERAGE = 0.5
+"""A box is kept when this share of it lies in a region, or its centre does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one process takes on.
+
+    Attributes:
+        max_concurrent: most escalations between their arrival and their verdict.
+        max_image_pixels: largest picture that is decoded.
+        decode_threads: pictures decoded at once.
+    """
+
+    max_concurrent: int = 64
+    max_image_pixels: int = 16_000_000
+    decode_threads: int = 2
+
+
+class Judge:
+    """Answers escalations.
+
+    The same escalation gets an equal verdict, whoever asks and however often, as long as the
+    camera's background stands: nothing is drawn by chance and nothing depends on what else is in
+    the batch. So a retry or a hedge may repeat a ``request_id`` freely.
+
+    Args:
+        engine: what runs the models.
+        backgrounds: the last known picture of each camera.
+        limits: what this process takes on.
+        metrics: where to count.
+        clock: the clock of the deadlines.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        backgrounds: Backgrounds,
+        limits: Limits,
+        metrics: JudgeMetrics,
+        clock: Clock | None = None,
+    ) -> None:
+        self._engine = engine
+        self._backgrounds = backgrounds
+        self._limits = limits
+        self._metrics = metrics
+        self._clock = clock or SystemClock()
+        self._models = {info.name: info for info in engine.models()}
+        self._default = engine.models()[0].name
+        self._decoders = ThreadPoolExecutor(limits.decode_threads, "decode")
+        self._in_flight = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Escalations that have come and have no verdict yet."""
+        return self._in_flight
+
+    async def judge(self, asked: Escalation, deadline: Deadline) -> Verdict:
+        """The heavy model's verdict.
+
+        Raises:
+            InvalidInput: the image or a region is malformed.
+            NotFound: no model of that name.
+            Overloaded: this process has its hands full.
+            DeadlineExceeded: it cannot be answered in time.
+            Unavailable: draining.
+            ModelFailure: the network gave nonsense.
+        """
+        if self._in_flight >= self._limits.max_concurrent:
+            raise Overloaded(f"{self._limits.max_concurrent} escalations are in flight")
+        self._in_flight += 1
+        try:
+            return await self._judge(asked, deadline)
+        finally:
+            self._in_flight -= 1
+
+    def close(self) -> None:
+        """Release the decoding threads."""
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+
+    async def _judge(self, asked: Escalation, deadline: Deadline) -> Verdict:
+        started_s = self._clock.monotonic()
+        info = self._models.get(asked.model or self._default)
+        if info is None:
+            raise NotFound(
+                f"no model is named {asked.model!r}; served are {', '.join(self._models)}"
+            )
+        loop = asyncio.get_running_loop()
+        scene, decode_s = await loop.run_in_executor(
+            self._decoders, self._see, asked, info, deadline
+        )
+        found, queue_s, infer_s = await self._engine.infer(
+            info.name, scene.picture, min_score=asked.min_score, deadline=deadline
+        )
+        detections = self._to_native(found, scene, asked)
+        if not scene.whole:
+            detections = inside(detections, asked.regions)
+        total_s = self._clock.monotonic() - started_s
+        self._metrics.judged(asked.purpose, decode_s, total_s)
+        return Verdict(
+            request_id=asked.request_id,
+            camera=asked.camera,
+            sequence=asked.sequence,
+            regions=asked.regions,
+            detections=detections,
+            model=info.name,
+            version=info.version,
+            purpose=asked.purpose,
+            timings=VerdictTimings(decode_s, queue_s, infer_s, total_s),
+        )
+
+    def _see(self, asked: Escalation, info: ModelInfo, deadline: Deadline) -> tuple[Scene, float]:
+        """Decode and compose; runs in a decoding thread."""
+        started_s = self._clock.monotonic()
+        if deadline.at_s <= started_s:
+            raise DeadlineExceeded("the answer would come too late to be useful")
+        image = decode_image(asked.image, asked.encoding, self._limits.max_image_pixels)
+        frame_size = asked.frame_width, asked.frame_height
+        size = canonical_size(*frame_size, info.width, info.height)
+        background = None
+        if not asked.whole_frame:
+            background = self._backgrounds.recall(asked.camera, frame_size)
+            self._metrics.composed(on_background=background is not None)
+        scene = compose(asked, image, size, background)
+        if scene.whole:
+            self._backgrounds.remember(asked.camera, frame_size, shrink_to(scene.picture, size))
+        return scene, self._clock.monotonic() - started_s
+
+    @staticmethod
+    def _to_native(found: Detections, scene: Scene, asked: Escalation) -> Detections:
+        scale = np.array([scene.scale_x, scene.scale_y, scene.scale_x, scene.scale_y], np.float32)
+        return found.with_boxes(clip(found.boxes * scale, asked.frame_width, asked.frame_height))
+
+
+def inside(detections: Detections, regions: tuple[Region, ...]) -> Detections:
+    """The boxes that belong to a region: their centre, or half of them, lies in it.
+
+    Outside the regions the picture shows what stood there some time ago.
+    """
+    if not len(detections):
+        return detections
+    asked = np.array([region.xyxy for region in regions], np.float32)
+    boxes = detections.boxes
+    centres = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
+    centred = ((centres >= asked[None, :, :2]) & (centres <= asked[None, :, 2:])).all(axis=2)
+    covered = coverage(boxes, asked) >= KEEP_COVERAGE
+    return detections.select(np.asarray((centred | covered).any(axis=1), bool))

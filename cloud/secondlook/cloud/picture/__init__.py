@@ -1,0 +1,1 @@
+"""From the bytes of an escalation to the picture the heavy model looks at."""

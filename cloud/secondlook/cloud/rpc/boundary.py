@@ -1,0 +1,132 @@
+"""The border between gRPC and the service: deadlines, identity, metrics, spans, errors.
+
+Each servicer method is one line inside `Boundary.call`. A wrapper rather than a gRPC interceptor:
+an interceptor is asked again for its handler on every call, which costs more than the call's own
+bookkeeping.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn, TypeVar, cast
+
+import anyio
+import grpc.aio
+from opentelemetry import trace
+
+from secondlook.cloud.metrics import RpcMetrics
+from secondlook.shared.clock import Clock, Deadline
+from secondlook.shared.errors import Unavailable, VersionConflict
+from secondlook.shared.telemetry import bind, extract, get_logger, tracer
+from secondlook.shared.wire.memory import CONFLICT_TRAILER, conflict_to_proto
+from secondlook.shared.wire.status import Status, status_of
+
+R = TypeVar("R")
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Boundary:
+    """What every call has in common.
+
+    Args:
+        metrics: where to count.
+        clock: the clock of the deadlines.
+        default_deadline_s: for calls that bring none.
+    """
+
+    def __init__(self, metrics: RpcMetrics, clock: Clock, default_deadline_s: float) -> None:
+        self._metrics = metrics
+        self._clock = clock
+        self._default_deadline_s = default_deadline_s
+        self._tracer = tracer(__name__)
+        self._endless: set[anyio.CancelScope] = set()
+        self._draining = False
+        self._log = get_logger(__name__)
+
+    def deadline(self, context: Context, useful_for_s: float | None = None) -> Deadline:
+        """The call's own deadline, or the end of its usefulness, whichever comes first."""
+        # The stubs forget that a call may have no deadline.
+        budget_s = cast("float | None", context.time_remaining())
+        if budget_s is None:
+            budget_s = self._default_deadline_s
+        if useful_for_s is not None:
+            budget_s = min(budget_s, useful_for_s)
+        return Deadline.after(budget_s, self._clock)
+
+    @contextmanager
+    def until_drain(self) -> Iterator[None]:
+        """Run what would never end by itself until the service drains.
+
+        Raises:
+            Unavailable: the service drains; the block was cancelled.
+        """
+        with anyio.CancelScope() as scope:
+            self._endless.add(scope)
+            try:
+                if self._draining:
+                    scope.cancel()
+                yield
+            finally:
+                self._endless.discard(scope)
+        if scope.cancelled_caught:
+            raise Unavailable("the service is draining")
+
+    def drain(self) -> None:
+        """End what would never end by itself."""
+        self._draining = True
+        for scope in self._endless:
+            scope.cancel()
+
+    async def call(
+        self, method: str, context: Context, work: Callable[[], Awaitable[R]], **fields: str
+    ) -> R:
+        """Do the work of a call; an error becomes its status.
+
+        Args:
+            method: short name, for metrics and spans.
+            context: the call.
+            work: what to do.
+            fields: bound to all events logged meanwhile, and set on the span.
+        """
+        parent = extract(_pairs(context))
+        with (
+            bind(**fields),
+            self._tracer.start_as_current_span(
+                method, context=parent, kind=trace.SpanKind.SERVER, attributes=fields
+            ),
+        ):
+            try:
+                result = await work()
+            except asyncio.CancelledError:
+                self._metrics.answered(method, "CANCELLED")
+                raise
+            except Exception as error:  # noqa: BLE001 - every error of a call becomes its status
+                await self.abort(method, context, error)
+            self._metrics.answered(method, "OK")
+            return result
+
+    async def abort(self, method: str, context: Context, error: Exception) -> NoReturn:
+        """End the call with the status of an error."""
+        status = self.told(method, error)
+        trailer: tuple[tuple[str, bytes], ...] = ()
+        if isinstance(error, VersionConflict):
+            trailer = ((CONFLICT_TRAILER, conflict_to_proto(error).SerializeToString()),)
+        await context.abort(status.code, status.text, trailer)
+
+    def counted(self, method: str) -> None:
+        """One request of a stream was answered well."""
+        self._metrics.answered(method, "OK")
+
+    def told(self, method: str, error: Exception) -> Status:
+        """The status of an error, counted; what is unexpected is logged under its incident id."""
+        status = status_of(error)
+        self._metrics.answered(method, status.code.name)
+        if status.code is grpc.StatusCode.INTERNAL or status.incident:
+            self._log.error("call failed", method=method, incident=status.incident, exc_info=error)
+        return status
+
+
+def _pairs(context: Context) -> Iterable[tuple[str, str | bytes]]:
+    return context.invocation_metadata() or ()

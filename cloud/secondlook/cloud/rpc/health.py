@@ -1,0 +1,76 @@
+"""gRPC health checking, with the version of Secondlook beside each answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from secondlook.cloud.rpc.boundary import Context
+
+VERSION_KEY = "secondlook-version"
+"""Initial metadata of each health answer: the version of the service."""
+
+_Status = health_pb2.HealthCheckResponse
+
+
+class HealthServicer(health_pb2_grpc.HealthServicer):
+    """``grpc.health.v1.Health``: all services, and the empty name, change together.
+
+    Args:
+        services: full names of the services.
+        version: what the service says it is.
+    """
+
+    def __init__(self, services: Sequence[str], version: str) -> None:
+        self._services = frozenset(("", *services))
+        self._metadata = ((VERSION_KEY, version),)
+        self._serving = False
+        self._closed = False
+        self._changed = anyio.Event()
+
+    @property
+    def serving(self) -> bool:
+        """Whether new work is welcome."""
+        return self._serving
+
+    def set_serving(self, serving: bool) -> None:
+        """Tell all who ask and all who watch."""
+        self._serving = serving
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    def close(self) -> None:
+        """Not serving, for good: those who watch are told, and let go."""
+        self._closed = True
+        self.set_serving(False)
+
+    async def Check(
+        self, request: health_pb2.HealthCheckRequest, context: Context
+    ) -> health_pb2.HealthCheckResponse:
+        """Whether a service takes work now; NOT_FOUND for one that is not here."""
+        await context.send_initial_metadata(self._metadata)
+        if request.service not in self._services:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
+        return _Status(status=self._status(request.service))
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Context) -> None:
+        """The same, now and at each change."""
+        await context.send_initial_metadata(self._metadata)
+        told = None
+        while True:
+            changed = self._changed
+            status = self._status(request.service)
+            if status != told:
+                await context.write(_Status(status=status))
+                told = status
+            if self._closed:
+                return
+            await changed.wait()
+
+    def _status(self, service: str) -> int:
+        if service not in self._services:
+            return _Status.SERVICE_UNKNOWN
+        return _Status.SERVING if self._serving else _Status.NOT_SERVING

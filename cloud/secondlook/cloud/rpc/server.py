@@ -1,0 +1,139 @@
+"""The gRPC server: where it listens, with which certificates, within which limits."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from secondlook.cloud.rpc.escalation import EscalationServicer
+from secondlook.cloud.rpc.health import HealthServicer
+from secondlook.cloud.rpc.memory import ContextMemoryServicer
+from secondlook.cloud.settings import ServerSettings, TlsSettings
+from secondlook.rpc.v1 import (
+    context_memory_pb2,
+    context_memory_pb2_grpc,
+    escalation_pb2,
+    escalation_pb2_grpc,
+)
+from secondlook.shared.errors import InvalidConfig, Unavailable
+
+SERVICES = (
+    escalation_pb2.DESCRIPTOR.services_by_name["Escalation"].full_name,
+    context_memory_pb2.DESCRIPTOR.services_by_name["ContextMemory"].full_name,
+)
+
+
+def register(
+    server: grpc.aio.Server,
+    escalation: EscalationServicer,
+    memory: ContextMemoryServicer,
+    health: HealthServicer,
+) -> None:
+    """Add every service to the server."""
+    escalation_pb2_grpc.add_EscalationServicer_to_server(escalation, server)
+    context_memory_pb2_grpc.add_ContextMemoryServicer_to_server(memory, server)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    reflection.enable_server_reflection(
+        (
+            *SERVICES,
+            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+            reflection.SERVICE_NAME,
+        ),
+        server,
+    )
+
+
+@asynccontextmanager
+async def listening(
+    settings: ServerSettings, register_on: Callable[[grpc.aio.Server], None]
+) -> AsyncIterator[int]:
+    """Serve while the block runs; yields the port.
+
+    On leaving, new calls are refused and open ones get ``drain_timeout_s`` to end.
+
+    Raises:
+        Unavailable: the port is in use.
+        InvalidConfig: the address or a certificate cannot be used.
+    """
+    server = grpc.aio.server(
+        maximum_concurrent_rpcs=settings.max_streams,
+        options=[
+            ("grpc.max_receive_message_length", settings.max_message_bytes),
+            ("grpc.max_send_message_length", settings.max_message_bytes),
+            # Two services on one port would each get half of the calls: refuse the second.
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_metadata_size", 16 * 1024),
+            # Edges behind NATs ping an idle connection; do not take that for an attack.
+            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.keepalive_time_ms", 60_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
+        ],
+    )
+    register_on(server)
+    port = await _bind(server, settings)
+    await server.start()
+    try:
+        yield port
+    finally:
+        with anyio.CancelScope(shield=True):
+            await server.stop(settings.drain_timeout_s)
+
+
+async def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
+    address = f"{_bracketed(settings.host)}:{settings.port}"
+    try:
+        if settings.tls.enabled:
+            credentials = await anyio.to_thread.run_sync(_credentials, settings.tls)
+            port = server.add_secure_port(address, credentials)
+        else:
+            port = server.add_insecure_port(address)
+    except RuntimeError:
+        raise await anyio.to_thread.run_sync(_why_not, settings.host, settings.port) from None
+    return port
+
+
+def _why_not(host: str, port: int) -> Unavailable | InvalidConfig:
+    """Why an address cannot be bound: gRPC does not say, so ask the system again."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.bind(address)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            return InvalidConfig(f"server cannot listen on {host}:{port}: {error.strerror}")
+    return Unavailable(
+        f"port {host}:{port} is in use",
+        remedy="stop what uses it, choose another server.port, or 0",
+    )
+
+
+def _credentials(tls: TlsSettings) -> grpc.ServerCredentials:
+    assert tls.cert is not None
+    assert tls.key is not None
+    return grpc.ssl_server_credentials(
+        [(_read(tls.key), _read(tls.cert))],
+        root_certificates=None if tls.client_ca is None else _read(tls.client_ca),
+        require_client_auth=tls.client_ca is not None,
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidConfig(f"server.tls: {path} cannot be read: {error.strerror}") from None
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -1,0 +1,166 @@
+"""The whole service as one block: models, engine, store, gRPC server, metrics.
+
+::
+
+    async with running_cloud(settings) as cloud:
+        ... cloud.port ...
+
+On leaving, readiness goes off, accepted work is finished (at most ``drain_timeout_s``), and
+everything is released, in the reverse order of its start.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import anyio
+import anyio.to_thread
+from prometheus_client import CollectorRegistry
+
+from secondlook.cloud.engine.local import Loaded, LocalEngine
+from secondlook.cloud.engine.metrics import EngineMetrics
+from secondlook.cloud.judge import Judge, Limits
+from secondlook.cloud.metrics import JudgeMetrics, RpcMetrics
+from secondlook.cloud.models import load_models
+from secondlook.cloud.picture.background import Backgrounds
+from secondlook.cloud.rpc.boundary import Boundary
+from secondlook.cloud.rpc.escalation import EscalationServicer
+from secondlook.cloud.rpc.health import HealthServicer
+from secondlook.cloud.rpc.memory import ContextMemoryServicer
+from secondlook.cloud.rpc.server import SERVICES, listening, register
+from secondlook.cloud.settings import CloudSettings, ModelSettings
+from secondlook.shared.clock import Clock, SystemClock
+from secondlook.shared.memory import ContextStore, open_store
+from secondlook.shared.telemetry import get_logger, serve_metrics
+
+MAX_DECODE_THREADS = 4
+
+LoadModels = Callable[[Sequence[ModelSettings]], Sequence[Loaded]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningCloud:
+    """What is there while the service runs.
+
+    Attributes:
+        port: the gRPC port, also where 0 was asked.
+        metrics_port: the HTTP port of the metrics; ``None`` where they are off.
+        engine: what runs the models.
+        store: the context memory.
+        health: readiness; ``set_serving(False)`` begins a drain.
+    """
+
+    port: int
+    metrics_port: int | None
+    engine: LocalEngine
+    store: ContextStore
+    health: HealthServicer
+
+
+@asynccontextmanager
+async def running_cloud(
+    settings: CloudSettings,
+    registry: CollectorRegistry | None = None,
+    *,
+    load: LoadModels = load_models,
+    clock: Clock | None = None,
+) -> AsyncIterator[RunningCloud]:
+    """Run the service while the block runs.
+
+    Args:
+        settings: what to serve, where.
+        registry: where to count; default: a fresh one.
+        load: from the settings to the models; tests give fakes.
+        clock: the clock of the deadlines.
+
+    Raises:
+        InvalidConfig, InvalidModel: the settings or a model cannot work.
+        Unavailable: a port is in use.
+        StoreError: the context memory cannot be opened.
+    """
+    registry = registry or CollectorRegistry()
+    clock = clock or SystemClock()
+    log = get_logger(__name__)
+    health = HealthServicer(SERVICES, version("secondlook"))
+    async with AsyncExitStack() as stack:
+        metrics_port = None
+        if settings.metrics.enabled:
+            metrics_port = await stack.enter_async_context(
+                serve_metrics(
+                    registry,
+                    settings.metrics.host,
+                    settings.metrics.port,
+                    ready=lambda: health.serving,
+                )
+            )
+        store = await open_store(settings.memory.url)
+        stack.push_async_callback(store.close)
+        models = await anyio.to_thread.run_sync(load, settings.models)
+        engine = LocalEngine(
+            models,
+            metrics=EngineMetrics(registry),
+            max_queue=settings.batcher.max_queue,
+            max_wait_s=settings.batcher.max_wait_ms / 1000,
+            overflow=settings.batcher.overflow,
+            clock=clock,
+        )
+        engine.start()
+        stack.push_async_callback(_drain_engine, engine, settings.server.drain_timeout_s)
+        judge = Judge(
+            engine,
+            Backgrounds(settings.background.max_cameras, settings.background.max_age_s, clock),
+            _limits(settings),
+            JudgeMetrics(registry),
+            clock,
+        )
+        stack.callback(judge.close)
+        boundary = Boundary(RpcMetrics(registry), clock, settings.server.default_deadline_s)
+        port = await stack.enter_async_context(
+            listening(
+                settings.server,
+                lambda server: register(
+                    server,
+                    EscalationServicer(judge, boundary),
+                    ContextMemoryServicer(store, boundary),
+                    health,
+                ),
+            )
+        )
+        stack.callback(boundary.drain)
+        stack.callback(health.close)
+        health.set_serving(True)
+        log.info(
+            "serving",
+            host=settings.server.host,
+            port=port,
+            metrics_port=metrics_port,
+            tls=settings.server.tls.enabled,
+            models=[info.name for info in engine.models()],
+        )
+        yield RunningCloud(port, metrics_port, engine, store, health)
+        log.info("draining", timeout_s=settings.server.drain_timeout_s)
+
+
+def _limits(settings: CloudSettings) -> Limits:
+    return Limits(
+        max_concurrent=settings.server.max_concurrent,
+        max_image_pixels=settings.server.max_image_pixels,
+        decode_threads=settings.server.decode_threads or default_decode_threads(),
+    )
+
+
+def default_decode_threads() -> int:
+    """One per core that this process may use, at most 4: more would only fight the network."""
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return min(MAX_DECODE_THREADS, cores)
+
+
+async def _drain_engine(engine: LocalEngine, timeout_s: float) -> None:
+    with anyio.move_on_after(timeout_s, shield=True):
+        await engine.drain()

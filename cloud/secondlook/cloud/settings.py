@@ -1,0 +1,190 @@
+"""Settings of the cloud service (``cloud.toml`` and ``SECONDLOOK_CLOUD__*``)."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+from typing_extensions import Self
+
+from secondlook.cloud.engine.queue import Overflow
+from secondlook.shared.settings import Section
+from secondlook.shared.telemetry import LogSettings
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+
+
+class TlsSettings(Section):
+    """Certificates. With ``client_ca``, clients must show one too (mutual TLS)."""
+
+    cert: Path | None = Field(None, description="Certificate chain of the service, a PEM file.")
+    key: Path | None = Field(None, description="Private key of the certificate, a PEM file.")
+    client_ca: Path | None = Field(
+        None, description="Authority that signs the clients' certificates, a PEM file."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key belong together; give both or neither")
+        if self.client_ca is not None and self.cert is None:
+            raise ValueError("client_ca needs cert and key")
+        return self
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the service speaks TLS."""
+        return self.cert is not None
+
+
+class ServerSettings(Section):
+    """Where the service listens and what it takes on."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    port: Port = Field(50051, description="gRPC port; 0 lets the system choose.")
+    allow_plaintext: bool = Field(
+        False, description="Listen without TLS on an address that is not loopback."
+    )
+    max_message_bytes: int = Field(
+        8 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024, description="Largest message accepted."
+    )
+    max_concurrent: int = Field(
+        64, ge=1, le=4096, description="Most escalations between their arrival and their verdict."
+    )
+    max_streams: int = Field(
+        256, ge=1, le=65536, description="Most calls of all kinds that are open at once."
+    )
+    max_image_pixels: int = Field(
+        16_000_000, ge=4096, le=64_000_000, description="Largest picture that is decoded."
+    )
+    decode_threads: int = Field(
+        0, ge=0, le=64, description="Pictures decoded at once; 0: one per core, at most 4."
+    )
+    default_deadline_s: float = Field(
+        30.0, gt=0, le=600, description="Deadline of a call that brings none, seconds."
+    )
+    drain_timeout_s: float = Field(
+        10.0, ge=0, le=600, description="Longest wait for accepted work at shutdown, seconds."
+    )
+    tls: TlsSettings = Field(default_factory=TlsSettings, description="Certificates.")
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if not (self.tls.enabled or self.allow_plaintext or is_loopback(self.host)):
+            raise ValueError(
+                f"{self.host} is not loopback: set tls.cert and tls.key, or allow_plaintext = true"
+            )
+        return self
+
+
+class ModelSettings(Section):
+    """A model that is served."""
+
+    name: Name = Field(description="Name by which escalations ask for it.")
+    path: str = Field(
+        min_length=1, description="ONNX file, or `zoo:NAME` for a model that comes with Secondlook."
+    )
+    version: str | None = Field(
+        None, min_length=1, max_length=128, description="Release; default: from the file."
+    )
+    providers: tuple[str, ...] = Field(
+        ("auto",), min_length=1, description="Execution providers to try, in order, or `auto`."
+    )
+    threads: int = Field(0, ge=0, le=256, description="Threads of the network; 0: one per core.")
+    min_score: float = Field(
+        0.05, gt=0, lt=1, description="Boxes below are not returned where the edge names no score."
+    )
+    max_batch: int = Field(
+        0, ge=0, le=256, description="Most images in one call; 0: 1 on a CPU, 16 elsewhere."
+    )
+
+
+class BatcherSettings(Section):
+    """The queue in front of each model."""
+
+    max_queue: int = Field(64, ge=1, le=65536, description="Most requests that wait, per model.")
+    max_wait_ms: float = Field(
+        0.0, ge=0, le=1000, description="How long an idle device waits for a fuller batch."
+    )
+    overflow: Overflow = Field(
+        Overflow.REJECT, description="What a full queue does: `reject` or `drop_oldest`."
+    )
+
+
+class MemorySettings(Section):
+    """The context memory of record."""
+
+    url: str = Field(
+        "sqlite:///secondlook-cloud.db",
+        description="`sqlite:///PATH`, `sqlite:///:memory:`, `redis://`, `rediss://` or `unix://`.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, url: str) -> str:
+        if not url.startswith(("sqlite:///", "redis://", "rediss://", "unix://")):
+            raise ValueError("expected sqlite:///PATH, redis://, rediss:// or unix://")
+        return url
+
+
+class MetricsSettings(Section):
+    """``/metrics`` for Prometheus and ``/healthz`` for probes, over HTTP."""
+
+    enabled: bool = Field(True, description="Serve them.")
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    port: Port = Field(9464, description="HTTP port; 0 lets the system choose.")
+
+
+class BackgroundSettings(Section):
+    """The last full-frame picture of each camera, on which regions are composed."""
+
+    max_cameras: int = Field(256, ge=0, le=65536, description="Most cameras remembered; 0: none.")
+    max_age_s: float = Field(3600.0, gt=0, description="An older picture is forgotten, seconds.")
+
+
+DEMO_MODEL = ModelSettings(name="street_heavy", path="zoo:street_heavy")
+"""What is served where no model is configured: the demo's heavy detector."""
+
+
+class CloudSettings(Section):
+    """All of ``cloud.toml``. Every table may be absent."""
+
+    server: ServerSettings = Field(default_factory=ServerSettings, description="The gRPC server.")
+    models: tuple[ModelSettings, ...] = Field(
+        (DEMO_MODEL,), min_length=1, description="The models; the first is the default."
+    )
+    batcher: BatcherSettings = Field(
+        default_factory=BatcherSettings, description="The queue in front of each model."
+    )
+    memory: MemorySettings = Field(
+        default_factory=MemorySettings, description="The context memory of record."
+    )
+    metrics: MetricsSettings = Field(
+        default_factory=MetricsSettings, description="Prometheus and probes."
+    )
+    background: BackgroundSettings = Field(
+        default_factory=BackgroundSettings, description="Last known pictures of the cameras."
+    )
+    log: LogSettings = Field(default_factory=LogSettings, description="Logs.")
+
+    @field_validator("models")
+    @classmethod
+    def _distinct(cls, models: tuple[ModelSettings, ...]) -> tuple[ModelSettings, ...]:
+        names = [model.name for model in models]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"two models are named {doubled[0]!r}")
+        return models
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine reaches ``host``."""
+    if host == "localhost" or host.startswith("unix:"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,34 @@
+"""From a URL to a store."""
+
+from __future__ import annotations
+
+from secondlook.shared.errors import InvalidConfig
+from secondlook.shared.memory.protocol import ContextStore
+from secondlook.shared.memory.sqlite import SqliteStore
+
+SQLITE = "sqlite:///"
+
+
+async def open_store(url: str) -> ContextStore:
+    """Open the store that ``url`` names.
+
+    Args:
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite:///:memory:``,
+            ``redis://host:port/db``, ``rediss://...`` (TLS) or ``unix://path`` (Redis).
+
+    Raises:
+        InvalidConfig: no such kind of store, or the URL is malformed.
+        MissingDependency: a Redis URL without the ``redis`` library.
+        StoreError: it cannot be opened or reached.
+    """
+    if url.startswith(SQLITE) and len(url) > len(SQLITE):
+        return await SqliteStore.open(url.removeprefix(SQLITE))
+    if url.startswith(("redis://", "rediss://", "unix://")):
+        # Only the cloud has the redis library; an edge must import this module without it.
+        from secondlook.shared.memory.redis import RedisStore
+
+        return await RedisStore.open(url)
+    raise InvalidConfig(
+        f"context memory {url!r} is not a store",
+        remedy="sqlite:///PATH, redis://HOST:PORT/DB, rediss:// or unix://PATH",
+    )
