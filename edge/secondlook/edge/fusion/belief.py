@@ -1,0 +1,66 @@
+"""What a verdict said about one track, and for how long it holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from secondlook.edge.appearance import Thumbnail
+from secondlook.edge.pipeline_settings import GateSettings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Belief:
+    """The last verdict about a track.
+
+    Attributes:
+        at_s: stream time of the frame that was asked about.
+        until_s: stream time until which the verdict holds.
+        refuted: the cloud saw nothing there.
+        class_index: the class that stands; the light model's where refuted.
+        score: the heavy model's score; 0 where refuted.
+        box: float32 (4,), where the object was in that frame.
+        look: thumbnail of that frame.
+        edge_class: the light model's class in that frame; -1 where it saw nothing.
+        edge_score: the light model's score in that frame.
+        confirmations: verdicts in a row that said the same.
+        request_id: the escalation that was answered.
+    """
+
+    at_s: float
+    until_s: float
+    refuted: bool
+    class_index: int
+    score: float
+    box: npt.NDArray[np.float32]
+    look: Thumbnail
+    edge_class: int
+    edge_score: float
+    confirmations: int
+    request_id: str
+
+    @property
+    def area(self) -> float:
+        """Area of the box, square pixels."""
+        return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
+
+    def after(self, before: Belief | None, settings: GateSettings) -> Belief:
+        """This verdict with the time for which it holds, given what was believed before."""
+        confirmed = before is not None and before.at_s < self.at_s and self.agrees(before)
+        confirmations = before.confirmations + 1 if before is not None and confirmed else 0
+        until_s = self.at_s + holds_for_s(confirmations, settings)
+        return replace(self, confirmations=confirmations, until_s=until_s)
+
+    def agrees(self, other: Belief) -> bool:
+        """Whether both say the same."""
+        if self.refuted or other.refuted:
+            return self.refuted == other.refuted
+        return self.class_index == other.class_index
+
+
+def holds_for_s(confirmations: int, settings: GateSettings) -> float:
+    """How long a verdict holds: longer each time it is confirmed."""
+    grown = settings.ttl_s * settings.ttl_growth ** min(confirmations, 32)
+    return min(grown, max(settings.ttl_s, settings.ttl_max_s))

@@ -1,0 +1,88 @@
+"""From a verdict that was read to beliefs about tracks, and to the frames they change."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from secondlook.edge.fusion.belief import Belief
+from secondlook.edge.fusion.history import Entry, Unseen
+from secondlook.edge.fusion.newcomers import follow
+from secondlook.edge.fusion.places import Sight
+from secondlook.edge.fusion.reading import Reading
+from secondlook.edge.pipeline_settings import PipelineSettings
+from secondlook.edge.scene import Scene
+
+
+def learn(
+    scene: Scene, entry: Entry, reading: Reading, request_id: str, settings: PipelineSettings
+) -> set[int]:
+    """Take a verdict about ``entry`` into the scene and into the frames answered since.
+
+    Returns:
+        The tracks about which something new is known.
+    """
+    tracked, verdict = entry.tracked, reading.verdict
+    touched: set[int] = set()
+
+    def belief(
+        track_id: int, row: int | None, box: npt.NDArray[np.float32], found: int | None
+    ) -> Belief:
+        """Of a row of the edge's boxes (or none), and a row of the verdict's (or none)."""
+        edge_class = -1 if row is None else int(tracked.classes[row])
+        fresh = Belief(
+            at_s=entry.time_s,
+            until_s=entry.time_s,
+            refuted=found is None,
+            class_index=edge_class if found is None else int(verdict.classes[found]),
+            score=0.0 if found is None else float(verdict.scores[found]),
+            box=box,
+            look=entry.look,
+            edge_class=edge_class,
+            edge_score=0.0 if row is None else float(tracked.scores[row]),
+            confirmations=0,
+            request_id=request_id,
+        )
+        return fresh.after(scene.beliefs.get(track_id), settings.gate)
+
+    def settle(track_id: int, said: Belief) -> None:
+        sight = scene.latest_sight(track_id, entry) or Sight(
+            said.box, entry.look, entry.frame.width
+        )
+        scene.believe(track_id, said, sight)
+        for later in scene.history.since(entry):
+            known = later.beliefs.get(track_id)
+            if later.holds(track_id) and (known is None or known.at_s <= said.at_s):
+                later.beliefs[track_id] = said
+        touched.add(track_id)
+
+    for row, found in reading.seen:
+        track_id = int(tracked.track_ids[row])
+        if track_id >= 0:
+            if not reading.cut[found]:
+                entry.corrected[track_id] = verdict.boxes[found]
+            settle(track_id, belief(track_id, row, tracked.boxes[row], found))
+    for row in reading.refuted:
+        track_id = int(tracked.track_ids[row])
+        if track_id >= 0:
+            settle(track_id, belief(track_id, row, tracked.boxes[row], None))
+    for found in reading.new:
+        track_id = _introduce(scene, entry, verdict.boxes[found], settings)
+        said = belief(track_id, None, verdict.boxes[found], found)
+        settle(track_id, said)
+    return touched
+
+
+def _introduce(
+    scene: Scene, entry: Entry, box: npt.NDArray[np.float32], settings: PipelineSettings
+) -> int:
+    """Give an object that only the cloud saw a track; returns its id."""
+    later = list(scene.history.since(entry))[1:]
+    trail = follow(box, entry, later, settings.fusion.same_levels)
+    track_id = trail.adopted if trail.adopted is not None else scene.tracker.reserve_id()
+    for missed in trail.unseen_in:
+        missed.unseen.append(Unseen(track_id, box))
+    last = scene.history.last
+    if trail.adopted is None and trail.reaches_now and last is not None:
+        scene.tracker.start(track_id, box, last.time_s)
+    return track_id

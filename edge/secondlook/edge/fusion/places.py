@@ -1,0 +1,73 @@
+"""Verdicts about places: what was known about a track that was lost, for the next one there."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from secondlook.edge.appearance import Thumbnail, difference
+from secondlook.edge.fusion.belief import Belief
+from secondlook.shared.geometry import iou
+
+_SAME_PLACE_IOU = 0.5
+_MAX_PLACES = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """Where a track was last, and how that looked.
+
+    Attributes:
+        box: float32 (4,), pixels of the native frame.
+        look: thumbnail of that frame.
+        frame_width: width of that frame, pixels.
+    """
+
+    box: npt.NDArray[np.float32]
+    look: Thumbnail
+    frame_width: int
+
+    def unchanged(self, now: Thumbnail, same_levels: float) -> bool:
+        """Whether the place still looks as it did."""
+        return difference(self.look, now, self.box, self.frame_width) <= same_levels
+
+
+class Places:
+    """What was believed about tracks that are gone, by place. Bounded."""
+
+    def __init__(self, same_levels: float) -> None:
+        self._same_levels = same_levels
+        self._known: deque[tuple[Sight, Belief]] = deque(maxlen=_MAX_PLACES)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def remember(self, sight: Sight, belief: Belief) -> None:
+        """Keep what was believed about a track that is gone."""
+        self._known.append((sight, belief))
+
+    def take(self, box: npt.NDArray[np.float32], now: Thumbnail, time_s: float) -> Belief | None:
+        """What is known about the place of a new track; it is given once.
+
+        Args:
+            box: float32 (4,), the new track's box.
+            now: thumbnail of the frame.
+            time_s: stream time; beliefs that no longer hold are let go.
+        """
+        while self._known and self._known[0][1].until_s < time_s:
+            self._known.popleft()
+        for item in reversed(self._known):
+            sight, belief = item
+            if belief.until_s < time_s or iou(box[None], sight.box[None])[0, 0] < _SAME_PLACE_IOU:
+                continue
+            if sight.unchanged(now, self._same_levels):
+                self._known.remove(item)
+                return belief
+        return None
+
+    def clear(self) -> None:
+        """Forget all places."""
+        self._known.clear()

@@ -1,0 +1,92 @@
+"""What a verdict says about the boxes of the frame it was asked about. A pure function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from secondlook.edge.pipeline_settings import FusionSettings
+from secondlook.edge.track.association import assign
+from secondlook.shared.geometry import Boxes, coverage, iou
+from secondlook.shared.values import Detections, FrameRef, Region
+
+_INSIDE = 0.9
+"""Share of a box that must lie in a region for the verdict to speak about it."""
+_CUT_PX = 2.0
+"""A box that comes this near to a region's inner border may be cut off there."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """A verdict, read against the boxes of its frame.
+
+    Attributes:
+        seen: pairs (row of the edge's boxes, row of ``verdict``) that are the same object.
+        refuted: rows of the edge's boxes where the cloud saw nothing.
+        new: rows of ``verdict`` that the edge did not see.
+        cut: bool, for each row of ``verdict``: whether it may be cut off by a region's border.
+        verdict: the cloud's boxes that count.
+    """
+
+    seen: tuple[tuple[int, int], ...]
+    refuted: tuple[int, ...]
+    new: tuple[int, ...]
+    cut: npt.NDArray[np.bool_]
+    verdict: Detections
+
+
+def read(
+    edge: Detections,
+    verdict: Detections,
+    regions: tuple[Region, ...],
+    frame: FrameRef,
+    settings: FusionSettings,
+) -> Reading:
+    """Match the cloud's boxes with the edge's; a verdict speaks for its regions only."""
+    places = np.array([region.xyxy for region in regions], np.float32).reshape(-1, 4)
+    counted = verdict.select(
+        (verdict.scores >= settings.verdict_score) & _centred_in(verdict.boxes, places)
+    )
+    spoken = coverage(edge.boxes, places).max(axis=1, initial=0) >= _INSIDE
+    overlap = iou(edge.boxes, counted.boxes)
+    # Class breaks ties only: a wrong class is what a verdict is for.
+    same = edge.classes[:, None] == counted.classes[None, :]
+    likeness = np.where(overlap >= settings.match_iou, overlap + 0.1 * same, 0)
+    rows, columns = assign(likeness.astype(np.float32), settings.match_iou)
+    matched = np.zeros(len(edge), bool)
+    matched[rows] = True
+    # A second box on an object that was found is neither refuted nor new: it says the same.
+    double = overlap.max(axis=1, initial=0) >= 0.5
+    refuted = np.flatnonzero(spoken & ~matched & ~double)
+    cut = _cut(counted.boxes, places, frame)
+    fresh = np.ones(len(counted), bool)
+    fresh[columns] = False
+    return Reading(
+        tuple(zip(rows.tolist(), columns.tolist(), strict=True)),
+        tuple(refuted.tolist()),
+        tuple(np.flatnonzero(fresh & ~cut).tolist()),
+        cut,
+        counted,
+    )
+
+
+def _centred_in(boxes: Boxes, places: Boxes) -> npt.NDArray[np.bool_]:
+    centres = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
+    inside = (centres >= places[None, :, :2]) & (centres <= places[None, :, 2:])
+    in_each: npt.NDArray[np.bool_] = np.all(inside, axis=2)
+    return np.asarray(in_each.any(axis=1))
+
+
+def _cut(boxes: Boxes, places: Boxes, frame: FrameRef) -> npt.NDArray[np.bool_]:
+    """Whether a box touches its region's border where that is not the frame's border."""
+    if not len(boxes) or not len(places):
+        return np.zeros(len(boxes), bool)
+    home = places[coverage(boxes, places).argmax(axis=1)]
+    ends = np.array([0, 0, frame.width, frame.height], np.float32)
+    inner = np.abs(home - ends) > 0.5
+    signs = np.array([1, 1, -1, -1], np.float32)
+    near = (boxes - home) * signs <= _CUT_PX
+    out: npt.NDArray[np.bool_] = (inner & near).any(axis=1)
+    return out

@@ -1,0 +1,277 @@
+"""One camera, from boxes to answers and from verdicts to revisions. No I/O.
+
+Time is *stream time*: ``media_s`` of the frame where the caller knows it, else its capture time.
+Motion, the life of verdicts and the history are measured in it, so that a clip played faster than
+real time gives the answers that it would give live, and a replay gives them again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from secondlook.edge.appearance import thumbnail
+from secondlook.edge.evidence import gather
+from secondlook.edge.fusion import Entry, Vocabulary, compose, read
+from secondlook.edge.fusion.learning import learn
+from secondlook.edge.gate import Gate, ScoreBandGate
+from secondlook.edge.pipeline_settings import PipelineSettings
+from secondlook.edge.questions import Asked
+from secondlook.edge.regions import Canonical, MosaicEncoder, regions_around
+from secondlook.edge.scene import Scene
+from secondlook.shared.clock import Clock
+from secondlook.shared.errors import InvalidInput
+from secondlook.shared.geometry import coverage
+from secondlook.shared.values import (
+    Decision,
+    Detections,
+    Escalation,
+    Frame,
+    FrameRef,
+    Observation,
+    Region,
+    Verdict,
+)
+
+_COVERED = 0.9
+"""Share of a box that must lie in a region for its question to count as asked."""
+
+
+@dataclass(slots=True)
+class PipelineCounts:
+    """What happened that nobody else sees.
+
+    Attributes:
+        late_verdicts: verdicts about frames that are no longer kept, or never were.
+        unencodable: escalations that did not fit their limit of bytes.
+        copied_bytes: pixels copied on the way to the encoder, bytes.
+    """
+
+    late_verdicts: int = 0
+    unencodable: int = 0
+    copied_bytes: int = 0
+
+
+class CameraPipeline:
+    """Tracker, gate, regions and fusion of one camera. Not safe for concurrent use.
+
+    Args:
+        camera: id of the camera.
+        settings: of all its parts.
+        names: class names of the light model.
+        clock: stamps what is published where the caller does not say.
+        session: makes request ids unique, printable ASCII; random where not given.
+        gate: decides what is asked; the score band where not given.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        settings: PipelineSettings,
+        names: tuple[str, ...],
+        clock: Clock,
+        *,
+        session: str = "",
+        gate: Gate | None = None,
+    ) -> None:
+        self.camera = camera
+        self.counts = PipelineCounts()
+        self._settings = settings
+        self._clock = clock
+        self._session = session or secrets.token_hex(6)
+        self._gate = gate or ScoreBandGate(settings.gate)
+        self._vocabulary = Vocabulary(names)
+        self._encoder = MosaicEncoder(settings.regions)
+        self._size: tuple[int, int] | None = None
+        self._scene = Scene(settings)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names known now: the light model's, then those that verdicts brought."""
+        return self._vocabulary.names
+
+    @property
+    def waiting(self) -> int:
+        """Questions without a verdict."""
+        return len(self._scene.questions)
+
+    def answer(
+        self,
+        frame: Frame,
+        detections: Detections,
+        now_s: float | None = None,
+        *,
+        media_s: float | None = None,
+    ) -> Observation:
+        """The edge's answer to the next frame, and what its gate decided.
+
+        Args:
+            frame: the next frame of this camera.
+            detections: what the light model saw in it, scores from about 0.05 on.
+            now_s: monotonic time of publication, seconds; the clock's where not given.
+            media_s: time of the frame in its stream, seconds; its capture time where not given.
+        """
+        self._fit(frame.ref)
+        scene = self._scene
+        time_s = scene.stream_time(frame.ref.captured_s if media_s is None else media_s)
+        look = thumbnail(frame.image, self._settings.motion.width_px)
+        translated = self._vocabulary.translate(detections)
+        tracked, unseen = scene.see(translated, look, frame.ref, time_s)
+        present = {*tracked.track_ids.tolist(), *(item.track_id for item in unseen)}
+        beliefs = {key: scene.beliefs[key] for key in present if key in scene.beliefs}
+        draft = Observation(frame.ref, Detections.empty(self.names))
+        entry = Entry(frame.ref, time_s, look, tracked, unseen, beliefs, draft)
+        published, candidates = compose(entry, self.names, self._settings.fusion)
+        entry.observation = replace(
+            draft,
+            detections=published,
+            candidates=candidates,
+            decision=self._decide(entry),
+            published_s=self._clock.monotonic() if now_s is None else now_s,
+        )
+        scene.history.add(entry)
+        return entry.observation
+
+    def escalation(self, frame: Frame, observation: Observation) -> Escalation | None:
+        """The question of an answer's decision, packed and encoded; ``None`` without one.
+
+        From here on the question counts as asked, until `apply` or `asked_failed`.
+        """
+        decision = observation.decision
+        if decision is None or not decision.regions:
+            return None
+        canonical = self._canonical(frame.ref)
+        try:
+            mosaic = self._encoder.encode(
+                frame.image, decision.regions, canonical, self._settings.gate.max_bytes
+            )
+        except InvalidInput:
+            # A limit of bytes that the lowest quality exceeds: the answer stands as it is.
+            self.counts.unencodable += 1
+            return None
+        self.counts.copied_bytes += mosaic.copied_bytes
+        escalation = Escalation(
+            request_id=f"{self._session}-{frame.ref.sequence}",
+            camera=self.camera,
+            sequence=frame.ref.sequence,
+            captured_at=frame.ref.captured_at,
+            frame_width=frame.ref.width,
+            frame_height=frame.ref.height,
+            image=mosaic.image,
+            encoding=mosaic.encoding,
+            placements=mosaic.placements,
+            purpose=decision.purpose,
+            min_score=self._settings.fusion.verdict_score,
+        )
+        entry = self._scene.history.find(frame.ref.sequence)
+        if entry is not None:
+            self._scene.questions.add(
+                Asked(
+                    escalation.request_id,
+                    frame.ref.sequence,
+                    entry.time_s,
+                    _tracks_in(entry, decision.regions),
+                    escalation.whole_frame,
+                )
+            )
+        return escalation
+
+    def asked_failed(self, request_id: str) -> None:
+        """A question got no verdict: what it asked may be asked again."""
+        self._scene.questions.settle(request_id)
+
+    def apply(self, verdict: Verdict, now_s: float | None = None) -> list[Observation]:
+        """Take in a verdict.
+
+        Returns:
+            The answers it changes, oldest first: of the frame it was asked about, and of later
+            frames to which tracks carry it. Empty where that frame is no longer kept.
+        """
+        scene = self._scene
+        asked = scene.questions.settle(verdict.request_id)
+        if asked is not None and asked.whole_frame:
+            scene.background_s = max(asked.time_s, scene.background_s or asked.time_s)
+        entry = scene.history.find(asked.sequence) if asked is not None else None
+        if entry is None or verdict.camera != self.camera:
+            self.counts.late_verdicts += 1
+            return []
+        reading = read(
+            entry.tracked,
+            self._vocabulary.translate(verdict.detections),
+            verdict.regions,
+            entry.frame,
+            self._settings.fusion,
+        )
+        touched = learn(scene, entry, reading, verdict.request_id, self._settings)
+        published_s = self._clock.monotonic() if now_s is None else now_s
+        revised = []
+        for later in scene.history.since(entry):
+            if any(later.holds(track_id) for track_id in touched):
+                observation = self._revised(later, verdict.request_id, published_s)
+                if observation is not None:
+                    revised.append(observation)
+        return revised
+
+    def _fit(self, frame: FrameRef) -> None:
+        """Begin again where the frames have changed their size: nothing known is in its place."""
+        if self._size != (frame.width, frame.height):
+            self._size = (frame.width, frame.height)
+            # Track ids go on: an id is never used twice for one camera.
+            self._scene = Scene(self._settings, self._scene.tracker.reserve_id())
+
+    def _canonical(self, frame: FrameRef) -> Canonical:
+        return Canonical.of(frame.width, frame.height, self._settings.regions.canonical_width_px)
+
+    def _decide(self, entry: Entry) -> Decision:
+        evidence = gather(self.camera, entry, self._scene)
+        choice = self._gate.choose(evidence)
+        canonical = self._canonical(entry.frame)
+        regions: tuple[Region, ...] = ()
+        if choice.whole_frame:
+            regions = (canonical.whole("; ".join(choice.reasons)),)
+        elif choice.ask:
+            boxes = np.stack([evidence.boxes[index].box for index in choice.ask])
+            reasons = list(choice.box_reasons)
+            regions = regions_around(boxes, reasons, canonical, self._settings.regions)
+        return Decision(regions, choice.purpose, choice.reasons)
+
+    def _revised(self, entry: Entry, cause: str, published_s: float) -> Observation | None:
+        """What stands for a frame now; ``None`` where that is what stood before."""
+        published, candidates = compose(entry, self.names, self._settings.fusion)
+        before = entry.observation
+        if _equal(published, before.detections):
+            return None
+        entry.observation = replace(
+            before,
+            detections=published,
+            candidates=candidates,
+            revision=before.revision + 1,
+            cause=cause,
+            published_s=published_s,
+        )
+        return entry.observation
+
+
+def _tracks_in(entry: Entry, regions: tuple[Region, ...]) -> frozenset[int]:
+    """The tracks of a frame that the regions show."""
+    places = np.array([region.xyxy for region in regions], np.float32)
+    inside = coverage(entry.tracked.boxes, places).max(axis=1, initial=0) >= _COVERED
+    ids = set(entry.tracked.track_ids[inside].tolist())
+    if entry.unseen:
+        boxes = np.stack([item.box for item in entry.unseen])
+        shown = coverage(boxes, places).max(axis=1, initial=0) >= _COVERED
+        ids |= {item.track_id for item, s in zip(entry.unseen, shown, strict=True) if s}
+    return frozenset(ids)
+
+
+def _equal(a: Detections, b: Detections) -> bool:
+    """Whether two answers say the same."""
+    return (
+        len(a) == len(b)
+        and np.array_equal(a.track_ids, b.track_ids)
+        and np.array_equal(a.classes, b.classes)
+        and np.array_equal(a.boxes, b.boxes)
+        and np.array_equal(a.scores, b.scores)
+    )

@@ -1,0 +1,179 @@
+"""Settings of what happens to a frame between the detector and the sinks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from secondlook.shared.settings import Section
+
+
+class MotionSettings(Section):
+    """``[motion]``: a still frame may reuse the last detections instead of running the detector."""
+
+    enabled: bool = Field(False, description="Whether still frames skip the detector.")
+    width_px: int = Field(
+        160, ge=32, le=640, description="Width of the grey picture in which frames are compared."
+    )
+    changed_levels: float = Field(
+        12.0, gt=0, le=255, description="Grey levels by which a pixel differs to count as changed."
+    )
+    changed_share: float = Field(
+        0.0005, ge=0, le=1, description="Share of changed pixels below which a frame is still."
+    )
+    max_skip: int = Field(
+        15, ge=1, le=1000, description="Frames in a row that may skip the detector."
+    )
+
+
+class TrackerSettings(Section):
+    """``[tracker]``: which boxes of successive frames are the same object."""
+
+    high_score: float = Field(
+        0.5, gt=0, le=1, description="Boxes from this score on are associated first."
+    )
+    suppress_iou: float = Field(
+        0.65, gt=0, le=1, description="Overlap above which the weaker of two boxes is dropped."
+    )
+    match_iou: float = Field(
+        0.2, gt=0, lt=1, description="Least overlap of a box with a track's prediction."
+    )
+    reach: float = Field(
+        0.6,
+        ge=0,
+        le=3,
+        description=(
+            "How far, in box sizes, boxes are grown in the last association, "
+            "for objects that moved far between two frames."
+        ),
+    )
+    confirm_hits: int = Field(
+        2, ge=1, le=10, description="Frames in which a track is seen before it is confirmed."
+    )
+    coast_s: float = Field(
+        1.5, ge=0, le=60, description="For how long a confirmed track lives on unseen, seconds."
+    )
+    max_tracks: int = Field(500, ge=1, le=5000, description="Most tracks of one camera.")
+
+
+class GateSettings(Section):
+    """``[gate]``: what is asked. Issue 3 replaces the score band; the budget and the coin stay."""
+
+    low_score: float = Field(
+        0.2, ge=0, le=1, description="Boxes from this score on are asked about at first sight."
+    )
+    high_score: float = Field(
+        0.65, ge=0, le=1, description="Boxes from this score on are not asked about."
+    )
+    weak_score: float = Field(
+        0.1, ge=0, le=1, description="Weaker boxes from this score on are asked when seen again."
+    )
+    weak_hits: int = Field(
+        2, ge=1, le=100, description="Frames in which a weak box must be seen to be asked about."
+    )
+    ttl_s: float = Field(5.0, gt=0, le=3600, description="How long a verdict holds, seconds.")
+    ttl_growth: float = Field(
+        2.0, ge=1, le=10, description="Factor on that time each time a verdict is confirmed."
+    )
+    ttl_max_s: float = Field(
+        40.0, gt=0, le=86_400, description="Longest time a verdict holds, seconds."
+    )
+    area_factor: float = Field(
+        2.0, gt=1, le=100, description="Growth of a box's area that makes a verdict void."
+    )
+    audit_rate: float = Field(
+        0.01, ge=0, le=1, description="Share of frames sent whole, chosen by a seeded coin."
+    )
+    seed: int = Field(0, ge=0, description="Seed of that coin; it is logged with each audit.")
+    background_every_s: float = Field(
+        300.0, gt=0, le=86_400, description="A whole frame is sent at least this often, seconds."
+    )
+    max_regions: int = Field(
+        32, ge=1, le=256, description="Most regions asked about in one frame, the unsurest first."
+    )
+    max_bytes: int = Field(
+        200_000, ge=2_000, le=3_000_000, description="Largest picture sent for one frame, bytes."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> GateSettings:
+        if not self.weak_score <= self.low_score <= self.high_score:
+            raise ValueError("weak_score <= low_score <= high_score is expected")
+        return self
+
+
+class RegionSettings(Section):
+    """``[regions]``: how what is asked travels."""
+
+    canonical_width_px: int = Field(
+        640,
+        ge=64,
+        le=4096,
+        description="Frames wider than this are sent at this width: what the heavy model takes.",
+    )
+    pad_share: float = Field(
+        0.2, ge=0, le=2, description="Border around a box, as a share of its sides."
+    )
+    min_side_px: int = Field(
+        48, ge=16, le=1024, description="Least side of a region, in canonical pixels."
+    )
+    grid_px: int = Field(
+        16, ge=1, le=64, description="Regions start and end on this grid, in canonical pixels."
+    )
+    full_share: float = Field(
+        0.6, gt=0, le=1, description="Share of the frame above which the whole frame is sent."
+    )
+    encoding: Literal["webp", "jpeg"] = Field("webp", description="Codec of the picture sent.")
+    quality: int = Field(75, ge=1, le=100, description="Quality of that codec.")
+    full_quality: int = Field(
+        80, ge=1, le=100, description="Quality of whole frames: audits and backgrounds."
+    )
+
+
+class FusionSettings(Section):
+    """``[fusion]``: what is published, and what verdicts change."""
+
+    publish_score: float = Field(
+        0.4, ge=0, le=1, description="Boxes without a verdict are published from this score on."
+    )
+    verdict_score: float = Field(
+        0.25, ge=0, le=1, description="Boxes of the cloud count from this score on."
+    )
+    match_iou: float = Field(
+        0.3, gt=0, lt=1, description="Least overlap of the edge's box with the cloud's."
+    )
+    history_frames: int = Field(
+        64, ge=1, le=10_000, description="Answered frames kept for revisions."
+    )
+    history_s: float = Field(
+        20.0, gt=0, le=3600, description="How long answered frames are kept for revisions, seconds."
+    )
+    unseen_s: float = Field(
+        5.0,
+        ge=0,
+        le=3600,
+        description="How long a verified object that the edge does not see stays published.",
+    )
+    same_levels: float = Field(
+        10.0,
+        gt=0,
+        le=255,
+        description="Mean difference in grey levels up to which a place looks unchanged.",
+    )
+    max_questions: int = Field(
+        256, ge=1, le=10_000, description="Most questions that wait for a verdict at a time."
+    )
+    question_s: float = Field(
+        15.0, gt=0, le=3600, description="After this long without a verdict a question is lost."
+    )
+
+
+class PipelineSettings(Section):
+    """Everything between the detector and the sinks, for one camera."""
+
+    motion: MotionSettings = Field(default_factory=MotionSettings, description="Still frames.")
+    tracker: TrackerSettings = Field(default_factory=TrackerSettings, description="Tracks.")
+    gate: GateSettings = Field(default_factory=GateSettings, description="What is asked.")
+    regions: RegionSettings = Field(default_factory=RegionSettings, description="How it travels.")
+    fusion: FusionSettings = Field(default_factory=FusionSettings, description="What is published.")

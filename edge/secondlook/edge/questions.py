@@ -1,0 +1,64 @@
+"""The questions that wait for a verdict. Bounded by number and by age."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question on its way.
+
+    Attributes:
+        request_id: id of the escalation.
+        sequence: the frame it is about.
+        time_s: stream time of that frame.
+        track_ids: the tracks it speaks about.
+        whole_frame: whether the whole frame was sent.
+    """
+
+    request_id: str
+    sequence: int
+    time_s: float
+    track_ids: frozenset[int]
+    whole_frame: bool
+
+
+class Questions:
+    """Questions by request id."""
+
+    def __init__(self, max_questions: int, max_s: float) -> None:
+        self._max_questions = max_questions
+        self._max_s = max_s
+        self._waiting: dict[str, Asked] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, asked: Asked) -> None:
+        """Note a question; the oldest goes where there are too many."""
+        if len(self._waiting) >= self._max_questions:
+            del self._waiting[next(iter(self._waiting))]
+        self._waiting[asked.request_id] = asked
+
+    def settle(self, request_id: str) -> Asked | None:
+        """A question is answered or has failed; ``None`` where it is not known (any more)."""
+        return self._waiting.pop(request_id, None)
+
+    def expire(self, time_s: float) -> None:
+        """Give up on questions asked too long before ``time_s``."""
+        lost = [key for key, q in self._waiting.items() if q.time_s < time_s - self._max_s]
+        for key in lost:
+            del self._waiting[key]
+
+    def tracks(self) -> set[int]:
+        """The tracks that are being asked about."""
+        return {track_id for asked in self._waiting.values() for track_id in asked.track_ids}
+
+    def whole_frame_waits(self) -> bool:
+        """Whether a whole frame is on its way."""
+        return any(asked.whole_frame for asked in self._waiting.values())
+
+    def clear(self) -> None:
+        """Forget all questions."""
+        self._waiting.clear()

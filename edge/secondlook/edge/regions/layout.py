@@ -1,0 +1,142 @@
+"""Which rectangles of a frame are sent: padded, on a grid, merged. Pure functions.
+
+Work is done in the *canonical frame*: the frame at the width the heavy model takes, never larger
+than the native frame. Pixels the model would throw away are not sent.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from secondlook.edge.pipeline_settings import RegionSettings
+from secondlook.shared.geometry import Boxes
+from secondlook.shared.values import Region
+
+Rectangle = tuple[int, int, int, int]
+"""x1 y1 x2 y2, canonical pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canonical:
+    """The canonical frame of a native one.
+
+    Attributes:
+        native_width, native_height: size of the native frame, pixels.
+        width, height: size of the canonical frame, pixels.
+    """
+
+    native_width: int
+    native_height: int
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, native_width: int, native_height: int, canonical_width_px: int) -> Canonical:
+        """The canonical frame; the native frame itself where that is small enough."""
+        width = min(native_width, canonical_width_px)
+        height = max(1, round(native_height * width / native_width))
+        return cls(native_width, native_height, width, height)
+
+    def to_native(self, rectangle: Rectangle) -> Region:
+        """The smallest region of the native frame that covers a canonical rectangle."""
+        across, down = self.native_width / self.width, self.native_height / self.height
+        left, top = int(rectangle[0] * across), int(rectangle[1] * down)
+        right = min(self.native_width, math.ceil(rectangle[2] * across))
+        bottom = min(self.native_height, math.ceil(rectangle[3] * down))
+        return Region(left, top, right - left, bottom - top)
+
+    def size_of(self, region: Region) -> tuple[int, int]:
+        """Width and height of a native region in the canonical frame."""
+        return (
+            max(1, round(region.width * self.width / self.native_width)),
+            max(1, round(region.height * self.height / self.native_height)),
+        )
+
+    def whole(self, reason: str = "") -> Region:
+        """The region that is the frame."""
+        return Region(0, 0, self.native_width, self.native_height, reason)
+
+
+def regions_around(
+    boxes: Boxes, reasons: list[str], frame: Canonical, settings: RegionSettings
+) -> tuple[Region, ...]:
+    """The regions to send for ``boxes``; the whole frame where they would cover most of it.
+
+    Args:
+        boxes: float32 (n, 4), xyxy, pixels of the native frame.
+        reasons: why each box is asked about, ``n`` of them.
+        frame: the frame and its canonical size.
+        settings: padding, grid and limits.
+    """
+    rectangles = [
+        (_padded(box, frame, settings), [reason])
+        for box, reason in zip(_to_canonical(boxes, frame), reasons, strict=True)
+    ]
+    merged = _merged(rectangles)
+    covered = sum(_area(rectangle) for rectangle, _ in merged)
+    if covered >= settings.full_share * frame.width * frame.height:
+        return (frame.whole("; ".join(dict.fromkeys(reasons))),)
+    regions = []
+    for rectangle, why in merged:
+        region = frame.to_native(rectangle)
+        reason = "; ".join(dict.fromkeys(why))
+        regions.append(Region(region.x, region.y, region.width, region.height, reason))
+    return tuple(regions)
+
+
+def _to_canonical(boxes: Boxes, frame: Canonical) -> list[list[float]]:
+    across, down = frame.width / frame.native_width, frame.height / frame.native_height
+    scaled: list[list[float]] = (boxes * np.array([across, down, across, down])).tolist()
+    return scaled
+
+
+def _padded(box: list[float], frame: Canonical, settings: RegionSettings) -> Rectangle:
+    left, right = _span(box[0], box[2], frame.width, settings)
+    top, bottom = _span(box[1], box[3], frame.height, settings)
+    return left, top, right, bottom
+
+
+def _span(start: float, end: float, limit: int, settings: RegionSettings) -> tuple[int, int]:
+    """One side of a box: padded, at least the least side, on the grid, inside the frame."""
+    size = end - start
+    wanted = max(size * (1 + 2 * settings.pad_share), settings.min_side_px)
+    border = (wanted - size) / 2
+    grid = settings.grid_px
+    low = max(0, math.floor((start - border) / grid) * grid)
+    high = min(limit, math.ceil((end + border) / grid) * grid)
+    low = min(low, max(0, limit - 1))
+    return low, max(high, low + 1)
+
+
+def _merged(rectangles: list[tuple[Rectangle, list[str]]]) -> list[tuple[Rectangle, list[str]]]:
+    """Join rectangles that overlap until none does."""
+    out: list[tuple[Rectangle, list[str]]] = []
+    for rectangle, why in rectangles:
+        grown, reasons = rectangle, list(why)
+        # A join may reach others: start over with the larger rectangle.
+        while True:
+            touched = [item for item in out if _overlap(grown, item[0])]
+            if not touched:
+                break
+            out = [item for item in out if not _overlap(grown, item[0])]
+            for other, other_reasons in touched:
+                grown = (
+                    min(grown[0], other[0]),
+                    min(grown[1], other[1]),
+                    max(grown[2], other[2]),
+                    max(grown[3], other[3]),
+                )
+                reasons += other_reasons
+        out.append((grown, reasons))
+    return sorted(out, key=lambda item: item[0])
+
+
+def _overlap(a: Rectangle, b: Rectangle) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _area(rectangle: Rectangle) -> int:
+    return (rectangle[2] - rectangle[0]) * (rectangle[3] - rectangle[1])

@@ -1,0 +1,121 @@
+"""What one camera's pipeline remembers. Everything in it is bounded."""
+
+from __future__ import annotations
+
+from secondlook.edge.appearance import Thumbnail
+from secondlook.edge.fusion.belief import Belief
+from secondlook.edge.fusion.history import Entry, History, Unseen
+from secondlook.edge.fusion.places import Places, Sight
+from secondlook.edge.pipeline_settings import PipelineSettings
+from secondlook.edge.questions import Questions
+from secondlook.edge.track import Tracker
+from secondlook.shared.values import Detections, FrameRef
+
+
+class Scene:
+    """Tracks, beliefs, questions and answered frames of one camera, at one frame size.
+
+    Attributes:
+        tracker: the tracks that live.
+        history: the frames answered last.
+        questions: those that wait for a verdict.
+        places: what is known about tracks that are gone.
+        beliefs: the last verdict about each living track, by track id.
+        sights: where each of those was seen last, by track id.
+        background_s: stream time of the last whole frame that the cloud has; ``None`` without one.
+    """
+
+    def __init__(self, settings: PipelineSettings, first_track_id: int = 1) -> None:
+        fusion = settings.fusion
+        self._fusion = fusion
+        self.tracker = Tracker(settings.tracker, first_track_id)
+        self.history = History(fusion.history_frames, fusion.history_s)
+        self.questions = Questions(fusion.max_questions, fusion.question_s)
+        self.places = Places(fusion.same_levels)
+        self.beliefs: dict[int, Belief] = {}
+        self.sights: dict[int, Sight] = {}
+        self.background_s: float | None = None
+        self._time_s = float("-inf")
+        self._offset_s = 0.0
+
+    def stream_time(self, given_s: float) -> float:
+        """Stream time that never goes back, also where a stream starts over."""
+        if given_s + self._offset_s < self._time_s:
+            self._offset_s = self._time_s - given_s
+        self._time_s = given_s + self._offset_s
+        return self._time_s
+
+    def see(
+        self, detections: Detections, look: Thumbnail, frame: FrameRef, time_s: float
+    ) -> tuple[Detections, list[Unseen]]:
+        """Take in the next frame's boxes.
+
+        Returns:
+            The boxes with track ids, and the verified objects that the light model missed.
+        """
+        tracked = self.tracker.update(detections, time_s)
+        self._bury()
+        self._inherit(tracked, look, time_s)
+        self.questions.expire(time_s)
+        unseen = self._unseen(tracked, look, time_s)
+        for row, track_id in enumerate(tracked.track_ids.tolist()):
+            if track_id in self.beliefs:
+                self.sights[track_id] = Sight(tracked.boxes[row], look, frame.width)
+        return tracked, unseen
+
+    def believe(self, track_id: int, belief: Belief, sight: Sight) -> bool:
+        """Take in a verdict about a track that lives, unless a newer one is known.
+
+        Returns:
+            Whether the track lives.
+        """
+        known = self.beliefs.get(track_id)
+        if known is not None and known.at_s > belief.at_s:
+            return True
+        if not self.tracker.vouch(track_id, confirmed=not belief.refuted):
+            # The track is gone, but the place may be seen again.
+            self.places.remember(sight, belief)
+            return False
+        self.beliefs[track_id] = belief
+        self.sights[track_id] = sight
+        return True
+
+    def latest_sight(self, track_id: int, from_entry: Entry) -> Sight | None:
+        """Where a track was seen last in the frames from ``from_entry`` on."""
+        found = None
+        for entry in self.history.since(from_entry):
+            rows = (entry.tracked.track_ids == track_id).nonzero()[0]
+            if len(rows):
+                found = Sight(entry.tracked.boxes[rows[0]], entry.look, entry.frame.width)
+        return found
+
+    def _bury(self) -> None:
+        """Let go of what is believed about tracks that are gone; their places keep it."""
+        alive = {track.id for track in self.tracker.tracks}
+        for track_id in [key for key in self.beliefs if key not in alive]:
+            self.places.remember(self.sights.pop(track_id), self.beliefs.pop(track_id))
+
+    def _inherit(self, tracked: Detections, look: Thumbnail, time_s: float) -> None:
+        """Give tracks without a verdict what is known about their place."""
+        if not len(self.places):
+            return
+        for row, track_id in enumerate(tracked.track_ids.tolist()):
+            if track_id >= 0 and track_id not in self.beliefs:
+                belief = self.places.take(tracked.boxes[row], look, time_s)
+                if belief is not None:
+                    self.beliefs[track_id] = belief
+
+    def _unseen(self, tracked: Detections, look: Thumbnail, time_s: float) -> list[Unseen]:
+        """Verified objects that the light model missed, at places that look as they did."""
+        seen = set(tracked.track_ids.tolist())
+        found = []
+        for track_id, belief in self.beliefs.items():
+            if track_id in seen or belief.refuted:
+                continue
+            if time_s > belief.until_s + self._fusion.unseen_s:
+                continue
+            sight = self.sights[track_id]
+            if sight.unchanged(look, self._fusion.same_levels):
+                self.tracker.keep_alive(track_id, time_s)
+                found.append(Unseen(track_id, sight.box))
+        return found

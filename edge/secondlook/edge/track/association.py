@@ -1,0 +1,50 @@
+"""Which box belongs to which track: optimal assignment on overlap. Pure functions."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from secondlook.shared.geometry import Boxes, iou
+
+Pairs = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+"""Rows of the first and of the second argument that belong together."""
+
+_SIZE_RATIO = 2.5
+"""Boxes whose areas differ by more than this are not the same object one frame later."""
+
+
+def assign(likeness: npt.NDArray[np.float32], least: float) -> Pairs:
+    """The pairs of largest total likeness, none below ``least``.
+
+    Args:
+        likeness: float32 (n, m).
+        least: pairs below this are never made.
+    """
+    if not likeness.size:
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    allowed = likeness >= least
+    # A forbidden pair costs nothing and brings nothing, so it never displaces an allowed one.
+    rows, columns = linear_sum_assignment(np.where(allowed, likeness, 0.0), maximize=True)
+    kept = allowed[rows, columns]
+    return rows[kept], columns[kept]
+
+
+def grown(boxes: Boxes, share: float) -> Boxes:
+    """The boxes, each side pushed out by ``share`` of the box's size."""
+    border = (boxes[:, 2:] - boxes[:, :2]) * np.float32(share)
+    return np.concatenate([boxes[:, :2] - border, boxes[:, 2:] + border], axis=1)
+
+
+def reach_likeness(a: Boxes, b: Boxes, share: float) -> npt.NDArray[np.float32]:
+    """Overlap of the grown boxes, 0 where the sizes differ too much: float32 (len(a), len(b)).
+
+    For objects that moved by more than their size between two frames.
+    """
+    likeness = iou(grown(a, share), grown(b, share))
+    area_a = np.prod(a[:, 2:] - a[:, :2], axis=1)[:, None]
+    area_b = np.prod(b[:, 2:] - b[:, :2], axis=1)[None, :]
+    ratio = np.maximum(area_a, area_b) / np.maximum(np.minimum(area_a, area_b), 1e-6)
+    likeness[ratio > _SIZE_RATIO] = 0
+    return likeness

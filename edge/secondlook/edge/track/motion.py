@@ -1,0 +1,117 @@
+"""Where boxes will be: a Kalman filter of constant velocity, for all tracks of a camera at once.
+
+Centre x, centre y, width and height are filtered apart from each other, so that the filter is a
+handful of array operations for any number of tracks. Noise grows with the size of the box: an
+object near the camera moves more pixels than one far away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from secondlook.shared.geometry import Boxes
+
+Floats = npt.NDArray[np.float64]
+
+_MEASURED = 0.06
+"""Standard deviation of a measured coordinate, in box sizes."""
+_ACCELERATION = 1.5
+"""Standard deviation of the acceleration, in box sizes a second squared."""
+_FIRST_SPEED = 2.0
+"""Standard deviation of the speed of a new track, in box sizes a second."""
+_RESIZE = 0.3
+"""How much less than places, sizes accelerate."""
+_MIN_SIZE_PX = 4.0
+
+_AXES = np.array([1.0, 1.0, _RESIZE, _RESIZE])
+
+
+@dataclass(slots=True)
+class Motion:
+    """State of ``n`` boxes.
+
+    Attributes:
+        place: float64 (n, 4), centre x, centre y, width, height, pixels.
+        speed: float64 (n, 4), the same a second.
+        variance: float64 (3, n, 4), of place, of place with speed, of speed.
+    """
+
+    place: Floats
+    speed: Floats
+    variance: Floats
+
+    @classmethod
+    def empty(cls) -> Motion:
+        """No boxes."""
+        return cls(np.empty((0, 4)), np.empty((0, 4)), np.empty((3, 0, 4)))
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    def boxes(self) -> Boxes:
+        """float32 (n, 4), xyxy, as predicted or measured last."""
+        half = np.maximum(self.place[:, 2:], 1.0) / 2
+        centre = self.place[:, :2]
+        return np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
+
+    def add(self, boxes: Boxes) -> None:
+        """Append boxes that stand still until they are measured again."""
+        place = _to_place(boxes)
+        size = _sizes(place)
+        variance = np.stack(
+            [
+                (2 * _MEASURED * size) ** 2,
+                np.zeros_like(size),
+                (_FIRST_SPEED * size * _AXES) ** 2,
+            ]
+        )
+        self.place = np.concatenate([self.place, place])
+        self.speed = np.concatenate([self.speed, np.zeros_like(place)])
+        self.variance = np.concatenate([self.variance, variance], axis=1)
+
+    def keep(self, rows: npt.NDArray[np.bool_]) -> None:
+        """Forget the boxes that the mask leaves out."""
+        self.place = self.place[rows]
+        self.speed = self.speed[rows]
+        self.variance = self.variance[:, rows]
+
+    def predict(self, seconds: float) -> None:
+        """Move every box on by ``seconds``."""
+        if seconds <= 0 or not len(self):
+            return
+        noise = (_ACCELERATION * _sizes(self.place) * _AXES) ** 2
+        own, mixed, fast = self.variance
+        self.place += self.speed * seconds
+        own += 2 * seconds * mixed + seconds**2 * fast + noise * seconds**4 / 4
+        mixed += seconds * fast + noise * seconds**3 / 2
+        fast += noise * seconds**2
+        np.maximum(self.place[:, 2:], 1.0, out=self.place[:, 2:])
+
+    def measure(self, rows: npt.NDArray[np.intp], boxes: Boxes) -> None:
+        """Correct the boxes at ``rows`` (unique) by what was seen: float32 (len(rows), 4)."""
+        if not len(rows):
+            return
+        seen = _to_place(boxes)
+        own, mixed, fast = self.variance[:, rows]
+        total = own + (_MEASURED * _sizes(seen)) ** 2
+        surprise = seen - self.place[rows]
+        gain, drive = own / total, mixed / total
+        self.place[rows] += gain * surprise
+        self.speed[rows] += drive * surprise
+        self.variance[:, rows] = np.stack(
+            [(1 - gain) * own, (1 - gain) * mixed, fast - drive * mixed]
+        )
+
+
+def _to_place(boxes: Boxes) -> Floats:
+    wide = boxes.astype(np.float64)
+    return np.concatenate([(wide[:, :2] + wide[:, 2:]) / 2, wide[:, 2:] - wide[:, :2]], axis=1)
+
+
+def _sizes(place: Floats) -> Floats:
+    """float64 (n, 4): width and height, twice, as yardsticks of the four coordinates."""
+    sides = np.maximum(place[:, 2:], _MIN_SIZE_PX)
+    return np.concatenate([sides, sides], axis=1)

@@ -1,0 +1,194 @@
+"""Association in the manner of ByteTrack: strong boxes first, weak ones with what is left over.
+
+Unlike the original, weak boxes may start tracks as well: the gate asks about a weak box that is
+seen again, and a verdict about it must find a track to land on. Class plays no part, because the
+light model's class flips more often than two objects swap places. Time enters in seconds, so that
+dropped frames and any analysis rate are handled alike.
+
+Written here because no library fits: those on PyPI pull in torch or supervision, or are no longer
+kept, and none takes verdicts from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from secondlook.edge.pipeline_settings import TrackerSettings
+from secondlook.edge.track.association import assign, reach_likeness
+from secondlook.edge.track.motion import Motion
+from secondlook.shared.geometry import Boxes, iou, suppress
+from secondlook.shared.values import Detections
+
+Rows = npt.NDArray[np.intp]
+
+_MAX_BOXES = 300
+"""No scene needs more boxes a frame; a broken model must not cost a cubic assignment."""
+
+
+@dataclass(slots=True)
+class Track:
+    """One object over time.
+
+    Attributes:
+        id: unique within the camera, never used again.
+        first_s: stream time of the first sight.
+        last_s: stream time of the last sight.
+        hits: frames in which it was seen.
+        confirmed: whether it was seen often enough, or a verdict vouches for it.
+    """
+
+    id: int
+    first_s: float
+    last_s: float
+    hits: int
+    confirmed: bool = False
+
+
+class Tracker:
+    """Tracks of one camera. Not safe for concurrent use."""
+
+    def __init__(self, settings: TrackerSettings, first_id: int = 1) -> None:
+        self._settings = settings
+        self._tracks: list[Track] = []
+        self._motion = Motion.empty()
+        self._now_s: float | None = None
+        self._next_id = first_id
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """The tracks that live, oldest first."""
+        return tuple(self._tracks)
+
+    def boxes(self) -> Boxes:
+        """float32 (n, 4): where each of ``tracks`` is now, as far as is known."""
+        return self._motion.boxes()
+
+    def update(self, detections: Detections, time_s: float) -> Detections:
+        """Take in the boxes of the next frame.
+
+        Args:
+            detections: any order; scores from about 0.05 on.
+            time_s: stream time of the frame, seconds; a step back counts as no time at all.
+
+        Returns:
+            The boxes that survive the suppression of double boxes, best first, with track ids.
+        """
+        kept = _deduplicated(detections, self._settings.suppress_iou)
+        step_s = 0.0 if self._now_s is None else max(0.0, time_s - self._now_s)
+        self._now_s = time_s if self._now_s is None else max(self._now_s, time_s)
+        self._motion.predict(step_s)
+        ids = self._associate(kept)
+        self._forget()
+        return kept.with_track_ids(ids)
+
+    def reserve_id(self) -> int:
+        """A fresh track id, for an object that only the cloud has seen."""
+        self._next_id += 1
+        return self._next_id - 1
+
+    def start(self, track_id: int, box: npt.NDArray[np.float32], time_s: float) -> None:
+        """Start a confirmed track under a reserved id.
+
+        Args:
+            track_id: from `reserve_id`.
+            box: float32 (4,), where the object is.
+            time_s: stream time at which it is there.
+        """
+        if len(self._tracks) < self._settings.max_tracks:
+            self._motion.add(box[None])
+            self._tracks.append(Track(track_id, time_s, time_s, 1, confirmed=True))
+
+    def vouch(self, track_id: int, *, confirmed: bool) -> bool:
+        """A verdict speaks about a track; returns whether the track lives."""
+        for track in self._tracks:
+            if track.id == track_id:
+                track.confirmed = track.confirmed or confirmed
+                return True
+        return False
+
+    def keep_alive(self, track_id: int, time_s: float) -> None:
+        """Count a track as present without a box: its place looks as it did."""
+        for track in self._tracks:
+            if track.id == track_id:
+                track.last_s = max(track.last_s, time_s)
+
+    def _associate(self, kept: Detections) -> npt.NDArray[np.int64]:
+        settings = self._settings
+        ids = np.zeros(len(kept), np.int64)
+        predicted = self._motion.boxes()
+        free_tracks = np.arange(len(self._tracks))
+        free_boxes = np.arange(len(kept))
+        confirmed = np.array([track.confirmed for track in self._tracks], bool)
+        strong = kept.scores >= settings.high_score
+
+        def match(
+            of_tracks: npt.NDArray[np.bool_],
+            of_boxes: npt.NDArray[np.bool_],
+            likeness: Callable[[Boxes, Boxes], npt.NDArray[np.float32]],
+        ) -> None:
+            nonlocal free_tracks, free_boxes
+            tracks, boxes = free_tracks[of_tracks[free_tracks]], free_boxes[of_boxes[free_boxes]]
+            if not (len(tracks) and len(boxes)):
+                return
+            left, right = assign(likeness(predicted[tracks], kept.boxes[boxes]), settings.match_iou)
+            self._see(tracks[left], boxes[right], kept, ids)
+            free_tracks = np.setdiff1d(free_tracks, tracks[left], assume_unique=True)
+            free_boxes = np.setdiff1d(free_boxes, boxes[right], assume_unique=True)
+
+        every_track = np.ones(len(self._tracks), bool)
+        every_box = np.ones(len(kept), bool)
+        match(confirmed, strong, iou)
+        match(confirmed, ~strong, iou)
+        match(every_track, every_box, iou)
+        if settings.reach > 0:
+            match(every_track, every_box, lambda a, b: reach_likeness(a, b, settings.reach))
+        room = settings.max_tracks - len(self._tracks)
+        started = free_boxes[: max(0, room)]
+        ids[started] = self._add(kept.boxes[started], self._now_s or 0.0)
+        ids[free_boxes[max(0, room) :]] = -1
+        return ids
+
+    def _see(self, tracks: Rows, boxes: Rows, kept: Detections, ids: npt.NDArray[np.int64]) -> None:
+        self._motion.measure(tracks, kept.boxes[boxes])
+        for row, at in zip(tracks.tolist(), boxes.tolist(), strict=True):
+            track = self._tracks[row]
+            track.hits += 1
+            track.last_s = self._now_s or 0.0
+            track.confirmed = track.confirmed or track.hits >= self._settings.confirm_hits
+            ids[at] = track.id
+
+    def _add(self, boxes: Boxes, time_s: float) -> npt.NDArray[np.int64]:
+        ids = [self.reserve_id() for _ in range(len(boxes))]
+        self._motion.add(boxes)
+        confirmed = self._settings.confirm_hits <= 1
+        self._tracks.extend(Track(i, time_s, time_s, 1, confirmed) for i in ids)
+        return np.array(ids, np.int64)
+
+    def _forget(self) -> None:
+        """Drop unconfirmed tracks unseen in this frame, and confirmed ones unseen for too long."""
+        now_s = self._now_s or 0.0
+        alive = np.array(
+            [
+                track.last_s >= now_s
+                or (track.confirmed and now_s - track.last_s <= self._settings.coast_s)
+                for track in self._tracks
+            ],
+            bool,
+        )
+        if not alive.all():
+            self._motion.keep(alive)
+            self._tracks = [t for t, kept in zip(self._tracks, alive, strict=True) if kept]
+
+
+def _deduplicated(detections: Detections, suppress_iou: float) -> Detections:
+    """The boxes left by class-agnostic suppression, best first; the input's order is irrelevant."""
+    boxes = detections.boxes
+    order = np.lexsort(
+        (detections.classes, boxes[:, 3], boxes[:, 2], boxes[:, 1], boxes[:, 0], -detections.scores)
+    )[:_MAX_BOXES]
+    kept = suppress(boxes[order], detections.scores[order], suppress_iou)
+    return detections.select(order[kept])
