@@ -20,7 +20,6 @@ from secondlook.cli.doctor.result import CheckResult, Status
 from secondlook.rpc.v1 import escalation_pb2 as pb
 from secondlook.rpc.v1 import escalation_pb2_grpc as pb_grpc
 
-
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
