@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import grpc
 import grpc.aio
@@ -19,6 +21,7 @@ from secondlook.cli.doctor.address import Address
 from secondlook.cli.doctor.result import CheckResult, Status
 from secondlook.rpc.v1 import escalation_pb2 as pb
 from secondlook.rpc.v1 import escalation_pb2_grpc as pb_grpc
+from support.redis import redis_server_path
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
@@ -226,3 +229,30 @@ async def serve_grpc(
         yield Address("127.0.0.1", port)
     finally:
         await server.stop(None)
+
+
+@contextmanager
+def serve_redis(*directives: str) -> Iterator[str]:
+    """A real Redis with these lines in its settings, on a Unix socket; yields its URL."""
+    # A short name: the path of a Unix socket has at most 107 bytes.
+    with TemporaryDirectory(prefix="sl-doctor-") as name:
+        path = Path(name) / "redis.sock"
+        lines = ["port 0", f"unixsocket {path}", f"dir {name}", 'save ""', *directives]
+        settings = Path(name) / "redis.conf"
+        settings.write_text("\n".join(lines) + "\n")
+        with subprocess.Popen(
+            [redis_server_path(), str(settings)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process:
+            assert process.stdout is not None
+            try:
+                said = []
+                for line in process.stdout:
+                    said.append(line)
+                    if b"ready to accept connections" in line.lower():
+                        break
+                else:
+                    raise AssertionError(b"".join(said).decode())
+                yield f"unix://{path}"
+            finally:
+                process.terminate()
+                process.stdout.read()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 OLDEST_REDIS = (6, 2)
 
+_REFUSALS = ("authenticat", "noauth", "password", "wrongpass")
+
 
 class RedisVisit:
     """One look at a Redis.
@@ -62,16 +64,18 @@ class RedisVisit:
             return fail(name, f"{shown}: {error}", "write redis://HOST:PORT/0", EXIT_USAGE)
         try:
             await self._client.ping()
-        except exceptions.AuthenticationError as error:
-            return fail(
-                name,
-                f"{shown} refuses us: {error}",
-                "set user and password in memory.url",
-                EXIT_USAGE,
-            )
-        except exceptions.ResponseError as error:
-            return fail(name, f"{shown} answers: {error}", "see Redis' log and its ACLs")
         except (exceptions.RedisError, OSError) as error:
+            # A refused password comes as AuthenticationError, ConnectionError or ResponseError,
+            # depending on the protocol that client and server agreed on.
+            if any(word in str(error).lower() for word in _REFUSALS):
+                return fail(
+                    name,
+                    f"{shown} refuses us: {_first_line(error)}",
+                    "set user and password in memory.url",
+                    EXIT_USAGE,
+                )
+            if isinstance(error, exceptions.ResponseError):
+                return fail(name, f"{shown}: {_first_line(error)}", "see Redis' log and its ACLs")
             place = urlsplit(self._url)
             where = (
                 place.path if place.scheme == "unix" else f"{place.hostname}:{place.port or 6379}"
