@@ -85,7 +85,7 @@ async def running_cloud(
     registry = registry or CollectorRegistry()
     clock = clock or SystemClock()
     log = get_logger(__name__)
-    health = HealthServicer(SERVICES, version("secondlook"))
+    health = HealthServicer(SERVICES, version("secondlook"), clock)
     async with AsyncExitStack() as stack:
         metrics_port = None
         if settings.metrics.enabled:

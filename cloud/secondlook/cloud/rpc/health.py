@@ -1,4 +1,4 @@
-"""gRPC health checking, with the version of Secondlook beside each answer."""
+"""gRPC health checking, with the version and the time of the service beside each answer."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from secondlook.cloud.rpc.boundary import Context
+from secondlook.shared.clock import Clock
 
 VERSION_KEY = "secondlook-version"
 """Initial metadata of each health answer: the version of the service."""
+
+TIME_KEY = "secondlook-time-ms"
+"""Likewise: its wall clock, milliseconds since the Unix epoch, so that a skew can be seen."""
 
 _Status = health_pb2.HealthCheckResponse
 
@@ -22,11 +26,13 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
     Args:
         services: full names of the services.
         version: what the service says it is.
+        clock: the clock whose time it tells.
     """
 
-    def __init__(self, services: Sequence[str], version: str) -> None:
+    def __init__(self, services: Sequence[str], version: str, clock: Clock) -> None:
         self._services = frozenset(("", *services))
-        self._metadata = ((VERSION_KEY, version),)
+        self._version = version
+        self._clock = clock
         self._serving = False
         self._closed = False
         self._changed = anyio.Event()
@@ -51,14 +57,14 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         self, request: health_pb2.HealthCheckRequest, context: Context
     ) -> health_pb2.HealthCheckResponse:
         """Whether a service takes work now; NOT_FOUND for one that is not here."""
-        await context.send_initial_metadata(self._metadata)
+        await context.send_initial_metadata(self._told())
         if request.service not in self._services:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
         return _Status(status=self._status(request.service))
 
     async def Watch(self, request: health_pb2.HealthCheckRequest, context: Context) -> None:
         """The same, now and at each change."""
-        await context.send_initial_metadata(self._metadata)
+        await context.send_initial_metadata(self._told())
         told = None
         while True:
             changed = self._changed
@@ -69,6 +75,10 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
             if self._closed:
                 return
             await changed.wait()
+
+    def _told(self) -> tuple[tuple[str, str], ...]:
+        now_ms = str(int(self._clock.wall() * 1000))
+        return ((VERSION_KEY, self._version), (TIME_KEY, now_ms))
 
     def _status(self, service: str) -> int:
         if service not in self._services:
