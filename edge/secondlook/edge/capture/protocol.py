@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from secondlook.shared.errors import SourceError
 from secondlook.shared.values import Detections
+
+
+class UnusableSource(SourceError):
+    """A source that this machine can never open; trying again is useless."""
+
+    retriable: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """What a source needs to know beside its URL. Plain values: they cross a process border.
+
+    Attributes:
+        fps: frames a second that replace the header's; 0.0 trusts the header.
+        open_timeout_s: seconds to connect.
+        read_timeout_s: seconds to wait for data once connected.
+        decode_threads: threads of the video decoder; 0 lets it choose.
+        rtsp_transport: "tcp" or "udp".
+    """
+
+    fps: float = 0.0
+    open_timeout_s: float = 10.0
+    read_timeout_s: float = 10.0
+    decode_threads: int = 1
+    rtsp_transport: str = "tcp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +46,9 @@ class SourceInfo:
         width: width of the frames, pixels; 0 where only the first frame will tell.
         height: height of the frames, pixels; 0 where only the first frame will tell.
         fps: frames a second, 0.0 where unknown; headers lie, so a hint only.
-        frames: length in frames; ``None`` for a live stream or where unknown.
+        frames: length in frames; ``None`` for a live stream or where unknown; a hint as well.
         live: frames are lost while nobody reads.
-        backend: what decodes ("PyAV 18 / h264", "OpenCV V4L2", "images", "sim").
+        backend: what decodes ("PyAV 18.1.0 / h264", "OpenCV V4L2", "images", "sim").
     """
 
     width: int
@@ -37,20 +64,21 @@ class SourceFrame:
     """One decoded image.
 
     Attributes:
-        image: uint8 (height, width, 3), BGR. Valid until the next call of ``read``.
-        media_s: time of the frame in its stream, seconds from its start; never goes back.
+        image: uint8 (height, width, 3), BGR; any strides. Valid until the next ``grab``.
         truth: what is really there (``sim://`` only).
         ignore: bool (n,), rows of ``truth`` too small or hidden to be counted (``sim://`` only).
     """
 
     image: npt.NDArray[np.uint8]
-    media_s: float
     truth: Detections | None = None
     ignore: npt.NDArray[np.bool_] | None = None
 
 
 class FrameSource(Protocol):
     """Decodes one stream. Lives in a capture process of its own; blocking.
+
+    ``grab`` and ``retrieve`` are apart so that a frame which the analysis rate skips is never
+    converted, drawn or copied.
 
     Implementations MUST:
       - raise `SourceError` naming the URL (without its password) and the remedy when they cannot
@@ -60,13 +88,26 @@ class FrameSource(Protocol):
     """
 
     def open(self) -> SourceInfo:
-        """Connect or open; called once, before ``read``."""
+        """Connect or open; called once, before ``grab``."""
         ...
 
-    def read(self) -> SourceFrame | None:
-        """The next frame; ``None`` at the end of the stream."""
+    def grab(self) -> float | None:
+        """Go to the next frame.
+
+        Returns:
+            Its time in the stream, seconds from the first frame, which is 0.0; never goes back.
+            ``None`` at the end of the stream.
+        """
+        ...
+
+    def retrieve(self) -> SourceFrame:
+        """The frame that ``grab`` went to. May be called at most once for each ``grab``."""
         ...
 
     def close(self) -> None:
-        """Release the decoder. Safe to repeat."""
+        """Release the decoder. Safe to repeat, and without ``open``."""
         ...
+
+
+SourceFactory = Callable[[str, SourceOptions], FrameSource]
+"""From a URL to a source that is not open yet; raises `InvalidInput`."""
