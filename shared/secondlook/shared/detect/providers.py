@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from secondlook.shared.errors import InvalidConfig
 
 AUTO = "auto"
+CPU = "CPUExecutionProvider"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +30,12 @@ class Provider:
 
 LADDER = (
     Provider("TensorRT", "TensorrtExecutionProvider", "pip install onnxruntime-gpu tensorrt"),
-    Provider("CUDA", "CUDAExecutionProvider", "pip install onnxruntime-gpu, with CUDA and cuDNN"),
+    Provider("CUDA", "CUDAExecutionProvider", "pip install 'onnxruntime-gpu[cuda,cudnn]'"),
     Provider(
         "CANN", "CANNExecutionProvider", "pip install onnxruntime-cann, with the CANN toolkit"
     ),
     Provider("OpenVINO", "OpenVINOExecutionProvider", "pip install onnxruntime-openvino"),
-    Provider("CPU", "CPUExecutionProvider", "pip install onnxruntime"),
+    Provider("CPU", CPU, "pip install onnxruntime"),
 )
 """Fastest first. On JetPack, NVIDIA's own wheel of onnxruntime-gpu brings TensorRT and CUDA."""
 
@@ -81,3 +84,22 @@ def rungs(
             remedy=f'{first.remedy}, or use providers = ["auto"]',
         )
     return usable, absent
+
+
+def provider_options(provider: Provider, threads: int) -> dict[str, str]:
+    """What ONNX Runtime is told about this provider.
+
+    Args:
+        provider: the rung.
+        threads: threads of the network, for providers that run on the CPU with their own.
+    """
+    if provider.name == "OpenVINO":
+        return {"num_of_threads": str(threads)}
+    if provider.name == "TensorRT":
+        # Building an engine takes minutes on a Jetson; without a cache, at every start.
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        return {
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": str(cache / "secondlook" / "tensorrt"),
+        }
+    return {}

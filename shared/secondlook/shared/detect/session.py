@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +15,7 @@ from typing import Any
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from secondlook.shared.detect.providers import Provider, rungs
+from secondlook.shared.detect.providers import CPU, Provider, provider_options, rungs
 from secondlook.shared.errors import InvalidConfig, InvalidModel
 from secondlook.shared.telemetry import get_logger
 
@@ -92,22 +95,29 @@ def open_session(path: Path, *, providers: Sequence[str], threads: int, spin: bo
     usable, refused = rungs(providers, ort.get_available_providers())
     for provider in usable:
         try:
-            session = _create(path, provider, threads, spin)
+            session = _create(path, provider, threads or usable_cores(), spin)
         except FOREIGN as error:
-            if provider.engine == "CPUExecutionProvider":
+            if provider.engine == CPU:
                 raise _broken(path, error) from error
             refused.append((provider, _first_line(error)))
             continue
-        active = session.get_providers()
-        if active[0] != provider.engine:
-            # ONNX Runtime falls back to the CPU without an exception.
-            refused.append((provider, f"it did not start; ONNX Runtime chose {active[0]} instead"))
+        reason, elsewhere = _placement(session, provider)
+        if reason:
+            refused.append((provider, reason))
             continue
-        _report(path, provider, refused, session)
+        for other, why in refused:
+            _log.warning("provider not used", model=path.name, provider=other.name, reason=why)
+        if elsewhere:
+            _log.warning(
+                "part of the network runs on the CPU",
+                model=path.name,
+                provider=provider.name,
+                nodes=elsewhere,
+            )
         return OpenSession(session, provider.name)
     tried = "; ".join(f"{provider.name}: {reason}" for provider, reason in refused)
     raise InvalidConfig(
-        f"no provider of {list(providers)} could run {path}: {tried}",
+        f"no provider of {', '.join(providers)} could run {path}: {tried}",
         remedy='add "cpu" to the list, or use ["auto"]',
     )
 
@@ -115,12 +125,18 @@ def open_session(path: Path, *, providers: Sequence[str], threads: int, spin: bo
 def _create(path: Path, provider: Provider, threads: int, spin: bool) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = _QUIET
-    options.intra_op_num_threads = threads or usable_cores()
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
-    if provider.engine != "CPUExecutionProvider":
+    engines: list[Any] = [CPU]
+    if provider.engine != CPU:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    engines = list(dict.fromkeys([provider.engine, "CPUExecutionProvider"]))
+        engines.insert(0, (provider.engine, provider_options(provider, threads)))
+    if provider.name in ("TensorRT", "CUDA") and hasattr(ort, "preload_dlls"):
+        # Finds CUDA and cuDNN where pip put them; prints what it misses, which we tell later.
+        with contextlib.redirect_stdout(io.StringIO()):
+            ort.preload_dlls()
+    # ONNX Runtime's own fallback prints, and hides which provider runs.
     return ort.InferenceSession(str(path), options, providers=engines, enable_fallback=0)
 
 
@@ -129,32 +145,20 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _report(
-    path: Path, provider: Provider, refused: Sequence[tuple[Provider, str]], session: Any
-) -> None:
-    for other, reason in refused:
-        _log.warning(
-            "provider not used", model=path.name, provider=other.name, reason=reason,
-            active=provider.name,
-        )  # fmt: skip
-    elsewhere = _nodes_elsewhere(session, provider)
-    if elsewhere:
-        _log.warning(
-            "some nodes run on the CPU", model=path.name, provider=provider.name, nodes=elsewhere
-        )
-
-
-def _nodes_elsewhere(session: Any, provider: Provider) -> int:
-    """How many nodes of the network the provider left to another; 0 where nobody can tell."""
-    if provider.engine == "CPUExecutionProvider":
-        return 0
-    if not hasattr(session, "get_provider_graph_assignment_info"):
-        return 0  # an older ONNX Runtime
-    try:
-        assigned = session.get_provider_graph_assignment_info()
-    except FOREIGN:
-        return 0
-    return sum(len(part.get_nodes()) for part in assigned if part.ep_name != provider.engine)
+def _placement(session: Any, provider: Provider) -> tuple[str, int]:
+    """Why the provider does not run the network ("" if it does), and how many nodes it left."""
+    active = session.get_providers()
+    if active[0] != provider.engine:
+        # No exception: ONNX Runtime says so on stderr and takes the next by itself.
+        return f"it did not start, {active[0]} did; its libraries are missing or do not fit", 0
+    if provider.engine == CPU or not hasattr(session, "get_provider_graph_assignment_info"):
+        return "", 0  # older ONNX Runtimes cannot tell where the nodes went
+    nodes = Counter[str]()
+    for part in session.get_provider_graph_assignment_info():
+        nodes[part.ep_name] += len(part.get_nodes())
+    if not nodes[provider.engine]:
+        return f"it took none of the network's {nodes.total()} nodes", 0
+    return "", nodes.total() - nodes[provider.engine]
 
 
 def _broken(path: Path, error: Exception) -> InvalidModel:
