@@ -8,17 +8,23 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from dataclasses import dataclass
 
 import anyio
 import anyio.abc
-import numpy as np
-import numpy.typing as npt
 
 from secondlook.edge.capture import messages
 from secondlook.edge.capture.address import SourceAddress
-from secondlook.edge.capture.messages import FrameHeader, Order
-from secondlook.edge.capture.protocol import SourceInfo
+from secondlook.edge.capture.events import (
+    Arrived,
+    CaptureProcessDied,
+    Ended,
+    Event,
+    Looped,
+    Opened,
+    Quiet,
+    Ready,
+)
+from secondlook.edge.capture.messages import Order
 from secondlook.edge.capture.ring import RingReader
 from secondlook.edge.capture.worker import LEAVE_S
 from secondlook.shared.errors import SecondlookError, SourceError
@@ -27,65 +33,6 @@ from secondlook.shared.values import Detections
 _STDERR_LINES = 20
 _STDERR_LINE_BYTES = 400
 _SLOTS_OF_THE_DECODER = 2
-
-
-class CaptureProcessDied(SourceError):
-    """The capture process ended without a word: its decoder aborted, or it was killed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The process runs, and begins to open the source."""
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The source is open."""
-
-    info: SourceInfo
-    overflow: str
-
-
-@dataclass(frozen=True, slots=True)
-class Quiet:
-    """The source lives, though no frame may come for ``seconds``."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Looped:
-    """A recording starts again with frame ``sequence``, at ``media_s``."""
-
-    sequence: int
-    media_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The stream is over."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Arrived:
-    """A frame.
-
-    Attributes:
-        header: what is known about it.
-        image: uint8 (height, width, 3), BGR, read-only; its slot goes back when it is dropped.
-        truth: see `SourceFrame.truth`.
-        ignore: see `SourceFrame.ignore`.
-        copied: bytes that this side had to copy, because too many slots were lent already.
-    """
-
-    header: FrameHeader
-    image: npt.NDArray[np.uint8]
-    truth: Detections | None
-    ignore: npt.NDArray[np.bool_] | None
-    copied: int
-
-
-Event = Ready | Opened | Quiet | Looped | Ended | Arrived
 
 
 class CaptureProcess:
