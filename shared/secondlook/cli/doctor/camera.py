@@ -15,15 +15,10 @@ from secondlook.cli.doctor.chain import Check, Report, run_chain
 from secondlook.cli.doctor.result import CheckResult, fail, failed, ok, warn
 from secondlook.cli.doctor.transport import check_name, check_tcp
 from secondlook.edge.capture.address import SourceAddress, SourceKind
+from secondlook.edge.capture.events import Arrived, CaptureProcessDied, Ended, Opened
+from secondlook.edge.capture.events import Arrived, CaptureProcessDied, Ended, Opened
 from secondlook.edge.capture.messages import Order
-from secondlook.edge.capture.process import (
-    Arrived,
-    CaptureProcess,
-    CaptureProcessDied,
-    Ended,
-    Opened,
-    start_capture,
-)
+from secondlook.edge.capture.process import CaptureProcess, start_capture
 from secondlook.edge.capture.protocol import SourceOptions
 from secondlook.edge.capture.settings import CaptureSettings
 from secondlook.shared.errors import InvalidInput, SecondlookError
