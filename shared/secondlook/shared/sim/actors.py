@@ -179,8 +179,14 @@ class Traffic:
             z = junction.zebra + 1.6 * (luck[4] - 0.5)
             out.append(
                 Actor(
-                    BICYCLE if cyclist else PERSON, track, x, z, heading,
-                    1.5 if moving else 0.0, eased * (b - a) * 3.6 if moving else 0.0, look,
+                    BICYCLE if cyclist else PERSON,
+                    track,
+                    x,
+                    z,
+                    heading,
+                    1.5 if moving else 0.0,
+                    eased * (b - a) * 3.6 if moving else 0.0,
+                    look,
                 )  # fmt: skip
             )
 
@@ -239,10 +245,12 @@ class Traffic:
 
     def _parked(self, out: list[Actor]) -> None:
         layout, density = self._layout, self._config.density
-        for side, (wanted, x, heading) in enumerate((
-            (layout.left_parking, layout.left + 1.15, TOWARDS),
-            (layout.right_parking, layout.right - 1.15, AWAY),
-        )):
+        for side, (wanted, x, heading) in enumerate(
+            (
+                (layout.left_parking, layout.left + 1.15, TOWARDS),
+                (layout.right_parking, layout.right - 1.15, AWAY),
+            )
+        ):
             if not wanted:
                 continue
             for place in range(8):

@@ -67,7 +67,9 @@ def _sky(layout: Layout, rng: np.random.Generator) -> Image:
     rows = np.linspace(0, 1, view.height)[:, None, None]
     high = np.array([215, 170, 125]) + rng.normal(0, 12, 3)
     low = np.array([235, 222, 208]) + rng.normal(0, 6, 3)
-    sky = np.broadcast_to(high + (low - high) * np.minimum(rows * 3, 1), (view.height, view.width, 3))
+    sky = np.broadcast_to(
+        high + (low - high) * np.minimum(rows * 3, 1), (view.height, view.width, 3)
+    )
     clouds = rng.random((12, 16)).astype(np.float32)
     clouds = cv2.resize(clouds, (view.width, view.height), interpolation=cv2.INTER_CUBIC)
     cover = np.clip((clouds - rng.uniform(0.35, 0.75)) * 2, 0, 1)[:, :, None] * 0.7
@@ -87,7 +89,13 @@ def _skyline(image: Image, layout: Layout, rng: np.random.Generator) -> None:
 
 
 def _strip(
-    image: Image, layout: Layout, a: float, b: float, c: Colour, z: tuple[float, float], y: float = 0.0
+    image: Image,
+    layout: Layout,
+    a: float,
+    b: float,
+    c: Colour,
+    z: tuple[float, float],
+    y: float = 0.0,
 ) -> None:
     """Fill the ground between x = a and b, from z[0] to z[1]."""
     corners = np.array([(a, y, z[0]), (b, y, z[0]), (b, y, z[1]), (a, y, z[1])])
@@ -150,7 +158,9 @@ def _houses(
         base = np.array(_FACADES[int(rng.integers(len(_FACADES)))]) * rng.uniform(0.8, 1.1)
         setback = wall + side * rng.uniform(0, 1.2)
 
-        def on_wall(za: float, zb: float, ya: float, yb: float, at: float = setback) -> NDArray[np.float64]:
+        def on_wall(
+            za: float, zb: float, ya: float, yb: float, at: float = setback
+        ) -> NDArray[np.float64]:
             return view.project(np.array([(at, ya, za), (at, ya, zb), (at, yb, zb), (at, yb, za)]))
 
         front = [(setback, 0, z0), (setback + side * 30, 0, z0), (setback + side * 30, tall, z0),
@@ -186,9 +196,4 @@ def _texture(image: Image, layout: Layout, rng: np.random.Generator) -> None:
         z = float(rng.uniform(10, 25))
         fill(image, view.project(np.array([(x - 0.4, 0, z), (x + 0.4, 0, z), (x + 0.4, 0, z + 0.9),
                                            (x - 0.4, 0, z + 0.9)])), (60, 58, 57))  # fmt: skip
-    np.clip(image + grain[:, :, None], 0, 255, out=grain_out(image), casting="unsafe")
-
-
-def grain_out(image: Image) -> Image:
-    """The array itself, named so that the in-place write is plain to see."""
-    return image
+    image[:] = np.clip(image + grain[:, :, None], 0, 255)

@@ -32,9 +32,7 @@ def disc(image: Image, x: float, y: float, radius: float, colour: Sequence[float
     """Fill a circle, pixels."""
     if abs(x) < _LIMIT and abs(y) < _LIMIT:
         centre = (round(x * _ONE) - _ONE // 2, round(y * _ONE) - _ONE // 2)
-        cv2.circle(
-            image, centre, max(round(radius * _ONE), 1), colour, -1, cv2.LINE_AA, _SHIFT
-        )
+        cv2.circle(image, centre, max(round(radius * _ONE), 1), colour, -1, cv2.LINE_AA, _SHIFT)
 
 
 def limbs(start: Points, end: Points, width: Points) -> Points:
@@ -77,12 +75,16 @@ class Solid:
         """Add a box; its top is `inset` narrower and `taper` shorter (rear, front)."""
         (x0, x1), (y0, y1), (z0, z1) = x, y, z
         a, b = z0 + taper[0], z1 - taper[1]
-        l, r = x0 + inset, x1 - inset
-        self.face([(x0, y0, z1), (x1, y0, z1), (r, y1, b), (l, y1, b)], (0, 0.01, 1), colour)
-        self.face([(x0, y0, z0), (x1, y0, z0), (r, y1, a), (l, y1, a)], (0, 0.01, -1), colour)
-        self.face([(x0, y0, z0), (x0, y0, z1), (l, y1, b), (l, y1, a)], (-1, 0.01, 0), colour)
-        self.face([(x1, y0, z0), (x1, y0, z1), (r, y1, b), (r, y1, a)], (1, 0.01, 0), colour)
-        self.face([(l, y1, a), (r, y1, a), (r, y1, b), (l, y1, b)], (0, 1, 0), colour)
+        left, right = x0 + inset, x1 - inset
+        self.face([(x0, y0, z1), (x1, y0, z1), (right, y1, b), (left, y1, b)], (0, 0.01, 1), colour)
+        self.face(
+            [(x0, y0, z0), (x1, y0, z0), (right, y1, a), (left, y1, a)], (0, 0.01, -1), colour
+        )
+        self.face([(x0, y0, z0), (x0, y0, z1), (left, y1, b), (left, y1, a)], (-1, 0.01, 0), colour)
+        self.face(
+            [(x1, y0, z0), (x1, y0, z1), (right, y1, b), (right, y1, a)], (1, 0.01, 0), colour
+        )
+        self.face([(left, y1, a), (right, y1, a), (right, y1, b), (left, y1, b)], (0, 1, 0), colour)
 
     def arrays(self) -> tuple[Points, Points, Points, Points, list[int]]:
         """Vertices (v, 3), normals (f, 3), first corners (f, 3), colours (f, 3), face starts."""

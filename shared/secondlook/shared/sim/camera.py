@@ -193,7 +193,8 @@ def _cast_shadows(image: Image, layout: Layout, actors: list[Actor], now: Condit
                          (-across, 0, along)])  # fmt: skip
         foot = foot @ rotation(actor.heading) + (actor.x, 0.0, actor.z)
         if sunny > 0.1:
-            foot = np.concatenate([foot, foot + (now.sun[0] * height, 0.0, now.sun[1] * height)])
+            thrown = np.array([now.sun[0] * height, 0.0, now.sun[1] * height])
+            foot = np.concatenate([foot, foot + thrown])
         pixels = np.clip(view.project(foot), -4000, 4000).astype(np.float32)
         hull = np.rint(cv2.convexHull(pixels) * 16).astype(np.int32)
         cv2.fillConvexPoly(light, hull, 150 if sunny > 0.1 else 185, cv2.LINE_AA, 4)

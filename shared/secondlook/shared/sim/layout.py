@@ -64,6 +64,7 @@ class Junction:
 
     @property
     def zebra(self) -> float:
+        """Depth of the middle of the nearer zebra crossing."""
         return self.z - self.half_width - 2.2
 
 

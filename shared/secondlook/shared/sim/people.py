@@ -127,7 +127,8 @@ def draw_person(
     radius = 0.068 * h * s
     disc(image, head[0] - 0.012 * h * s * side, head[1] - 0.012 * h * s, radius, look.hair)
     if math.cos(heading) < 0.5:  # the face is towards us, or in profile
-        disc(image, head[0] + 0.012 * h * s * side, head[1] + 0.012 * h * s, radius * 0.82, look.skin)
+        shift = 0.012 * h * s
+        disc(image, head[0] + shift * side, head[1] + shift, radius * 0.82, look.skin)
     if look.bag:
         b = np.array([(-0.09, 0.62), (0.09, 0.62), (0.1, 0.8), (-0.1, 0.8)]) * h
         b[:, 0] = b[:, 0] * 0.75 - half * 0.8 * side

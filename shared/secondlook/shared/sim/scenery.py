@@ -145,8 +145,15 @@ def _lamp(layout: Layout, x: float, z: float) -> Draw:
     def draw(image: Image) -> None:
         w = 0.07
         grey = (78, 80, 80)
-        fill(image, view.project(np.array(
-            [(x - w, 0, z), (x + w, 0, z), (x + w * 0.7, 5.3, z), (x - w * 0.7, 5.3, z)])), grey)
+        fill(
+            image,
+            view.project(
+                np.array(
+                    [(x - w, 0, z), (x + w, 0, z), (x + w * 0.7, 5.3, z), (x - w * 0.7, 5.3, z)]
+                )
+            ),
+            grey,
+        )
         a, b = sorted((x, x * 0.88))
         fill(image, view.project(np.array(
             [(a, 5.2, z), (b, 5.2, z), (b, 5.35, z), (a, 5.35, z)])), grey)  # fmt: skip

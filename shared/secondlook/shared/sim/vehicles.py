@@ -72,7 +72,8 @@ def _windows(
     for side in (-1.0, 1.0):
         for a, b in spans:
             x = side * half * 1.005
-            solid.face([(x, y[0], a), (x, y[0], b), (x, y[1], b), (x, y[1], a)], (side, 0, 0), _GLASS)
+            corners = [(x, y[0], a), (x, y[0], b), (x, y[1], b), (x, y[1], a)]
+            solid.face(corners, (side, 0, 0), _GLASS)
 
 
 def _plate(
@@ -80,7 +81,8 @@ def _plate(
 ) -> None:
     """A rectangle on the front (z > 0) or on the rear (z < 0)."""
     side = math.copysign(1.0, z)
-    solid.face([(x[0], y[0], z), (x[1], y[0], z), (x[1], y[1], z), (x[0], y[1], z)], (0, 0, side), c)
+    corners = [(x[0], y[0], z), (x[1], y[0], z), (x[1], y[1], z), (x[0], y[1], z)]
+    solid.face(corners, (0, 0, side), c)
 
 
 def _lights(solid: Solid, half: float, y: tuple[float, float], front: float, rear: float) -> None:
