@@ -154,10 +154,13 @@ class Letterbox:
             float32 (n, 4), xyxy, source pixels; a new array.
         """
         placed = boxes - np.array([self.left, self.top, self.left, self.top], np.float32)
+        # Clipped before it is scaled: a hostile network's 1e38 would overflow.
+        inner = [self.inner_width, self.inner_height, self.inner_width, self.inner_height]
+        np.clip(placed, 0, np.array(inner, np.float32), out=placed)
         across, down = 1 / self.scale_x, 1 / self.scale_y
         placed *= np.array([across, down, across, down], np.float32)
         limit = [self.source_width, self.source_height, self.source_width, self.source_height]
-        clipped: Boxes = np.clip(placed, 0, np.array(limit, np.float32), out=placed)
+        clipped: Boxes = np.minimum(placed, np.array(limit, np.float32), out=placed)
         return clipped
 
     def to_input(self, boxes: Boxes) -> Boxes:

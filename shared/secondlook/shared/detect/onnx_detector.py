@@ -14,7 +14,7 @@ import onnxruntime as ort
 
 from secondlook.shared import geometry
 from secondlook.shared.detect.heads import Head
-from secondlook.shared.detect.heads.base import Candidates, Output
+from secondlook.shared.detect.heads.base import Floats, Output
 from secondlook.shared.detect.input_format import InputBuffer, InputFormat
 from secondlook.shared.detect.protocol import Image, ModelInfo
 from secondlook.shared.detect.session import FOREIGN
@@ -28,6 +28,9 @@ MAX_DETECTIONS = 300
 
 SCORE_SLACK = 1e-3
 """A score may exceed 1 by rounding; by more, the network lacks its final sigmoid."""
+
+FAR = np.float32(1e6)
+"""Input pixels; a corner beyond it is cut to it before anything is computed from it."""
 
 SIZE_INPUT = "orig_target_sizes"
 """The second input of a ``detr_triple`` network: int64 (batch, 2), width and height."""
@@ -203,17 +206,22 @@ class OnnxDetector:
 
     def _boxes(self, outputs: list[Output], place: Letterbox, min_score: float) -> Detections:
         try:
-            candidates = self._head.candidates(outputs, min_score)
+            # Absurd numbers overflow to infinity without a warning, and are cut below.
+            with np.errstate(over="ignore", invalid="ignore"):
+                candidates = self._head.candidates(outputs, min_score)
         except ModelFailure as error:
             raise self._failure(error.message) from error
-        boxes, scores, classes = candidates.boxes, candidates.scores, candidates.classes
+        scores, classes = candidates.scores, candidates.classes
         if not len(scores):
             return Detections.empty(self._info.names)
         if scores.max() > 1 + SCORE_SLACK:
             raise self._failure(
                 f"gave a score of {scores.max():.3g}; scores must lie between 0 and 1"
             )
-        kept = self._order(candidates)
+        boxes = np.clip(candidates.boxes, -FAR, FAR)
+        if np.isnan(boxes).any():
+            raise self._failure("gave a box that is not finite")
+        kept = self._order(boxes, scores, classes)
         boxes = place.to_source(boxes[kept])
         # What lies in the padding alone, or is inverted, has no area in the image.
         real = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
@@ -225,13 +233,13 @@ class OnnxDetector:
             self._info.names,
         )
 
-    def _order(self, candidates: Candidates) -> npt.NDArray[np.intp]:
+    def _order(
+        self, boxes: Floats, scores: Floats, classes: npt.NDArray[np.int32]
+    ) -> npt.NDArray[np.intp]:
         """Indices of the candidates that stand, best score first."""
         if self._head.suppressed:
-            return np.argsort(-candidates.scores, kind="stable")
-        return geometry.suppress(
-            candidates.boxes, candidates.scores, self._nms_iou, candidates.classes
-        )
+            return np.argsort(-scores, kind="stable")
+        return geometry.suppress(boxes, scores, self._nms_iou, classes)
 
     def _failure(self, what: str) -> ModelFailure:
         return ModelFailure(f"model {self._info.name} ({self._info.version}) {what}")

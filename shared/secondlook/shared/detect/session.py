@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,8 +31,17 @@ FOREIGN: tuple[type[Exception], ...] = (
 )
 """What ONNX Runtime raises; its own exceptions share no base but Exception."""
 
+_OF_THE_FILE = (ort_errors.InvalidProtobuf, ort_errors.InvalidGraph, ort_errors.NoSuchFile)
+"""Errors that no other provider would mend."""
+
 _QUIET = 4
 """ONNX Runtime's own log: fatal only. Its errors come to us as exceptions and are told once."""
+
+_NOISE = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : "
+    r"|Load model from .*? failed:"
+    r"|/\S+\.(?:cc|cpp|h):\d+ .*?\) (?=[A-Z])"
+)
 
 _log = get_logger(__name__)
 
@@ -97,7 +107,7 @@ def open_session(path: Path, *, providers: Sequence[str], threads: int, spin: bo
         try:
             session = _create(path, provider, threads or usable_cores(), spin)
         except FOREIGN as error:
-            if provider.engine == CPU:
+            if provider.engine == CPU or isinstance(error, _OF_THE_FILE):
                 raise _broken(path, error) from error
             refused.append((provider, _first_line(error)))
             continue
@@ -176,4 +186,6 @@ def _broken(path: Path, error: Exception) -> InvalidModel:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    """What ONNX Runtime says, without its status code, source line and C++ signature."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return _NOISE.sub("", line)[:300]
