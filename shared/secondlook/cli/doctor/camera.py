@@ -16,7 +16,6 @@ from secondlook.cli.doctor.result import CheckResult, fail, failed, ok, warn
 from secondlook.cli.doctor.transport import check_name, check_tcp
 from secondlook.edge.capture.address import SourceAddress, SourceKind
 from secondlook.edge.capture.events import Arrived, CaptureProcessDied, Ended, Opened
-from secondlook.edge.capture.events import Arrived, CaptureProcessDied, Ended, Opened
 from secondlook.edge.capture.messages import Order
 from secondlook.edge.capture.process import CaptureProcess, start_capture
 from secondlook.edge.capture.protocol import SourceOptions
