@@ -28,8 +28,7 @@ def thumbnail(image: npt.NDArray[np.uint8], width_px: int) -> Thumbnail:
     step = max(1, width // (3 * width_px))
     size = (width_px, max(1, round(height * width_px / width)))
     small = cv2.resize(image[::step, ::step], size, interpolation=cv2.INTER_AREA)
-    grey: Thumbnail = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
-    return grey
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
 
 
 def is_still(before: Thumbnail | None, now: Thumbnail, settings: MotionSettings) -> bool:

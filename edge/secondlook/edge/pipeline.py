@@ -128,7 +128,7 @@ class CameraPipeline:
             draft,
             detections=published,
             candidates=candidates,
-            decision=self._decide(entry),
+            decision=self._decide(entry, published),
             published_s=self._clock.monotonic() if now_s is None else now_s,
         )
         scene.history.add(entry)
@@ -224,7 +224,7 @@ class CameraPipeline:
     def _canonical(self, frame: FrameRef) -> Canonical:
         return Canonical.of(frame.width, frame.height, self._settings.regions.canonical_width_px)
 
-    def _decide(self, entry: Entry) -> Decision:
+    def _decide(self, entry: Entry, published: Detections) -> Decision:
         evidence = gather(self.camera, entry, self._scene)
         choice = self._gate.choose(evidence)
         canonical = self._canonical(entry.frame)
@@ -234,7 +234,9 @@ class CameraPipeline:
         elif choice.ask:
             boxes = np.stack([evidence.boxes[index].box for index in choice.ask])
             reasons = list(choice.box_reasons)
-            regions = regions_around(boxes, reasons, canonical, self._settings.regions)
+            regions = regions_around(
+                boxes, reasons, canonical, self._settings.regions, others=published.boxes
+            )
         return Decision(regions, choice.purpose, choice.reasons)
 
     def _revised(self, entry: Entry, cause: str, published_s: float) -> Observation | None:

@@ -64,7 +64,7 @@ class GateSettings(Section):
         0.2, ge=0, le=1, description="Boxes from this score on are asked about at first sight."
     )
     high_score: float = Field(
-        0.65, ge=0, le=1, description="Boxes from this score on are not asked about."
+        0.8, ge=0, le=1, description="Boxes from this score on are not asked about."
     )
     weak_score: float = Field(
         0.1, ge=0, le=1, description="Weaker boxes from this score on are asked when seen again."
@@ -135,7 +135,7 @@ class FusionSettings(Section):
     """``[fusion]``: what is published, and what verdicts change."""
 
     publish_score: float = Field(
-        0.4, ge=0, le=1, description="Boxes without a verdict are published from this score on."
+        0.35, ge=0, le=1, description="Boxes without a verdict are published from this score on."
     )
     verdict_score: float = Field(
         0.25, ge=0, le=1, description="Boxes of the cloud count from this score on."
@@ -156,7 +156,7 @@ class FusionSettings(Section):
         description="How long a verified object that the edge does not see stays published.",
     )
     same_levels: float = Field(
-        10.0,
+        5.0,
         gt=0,
         le=255,
         description="Mean difference in grey levels up to which a place looks unchanged.",

@@ -9,7 +9,10 @@ from secondlook.edge.fusion.places import Places, Sight
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.edge.questions import Questions
 from secondlook.edge.track import Tracker
+from secondlook.shared.geometry import iou
 from secondlook.shared.values import Detections, FrameRef
+
+_SAME_PLACE_IOU = 0.5
 
 
 class Scene:
@@ -55,6 +58,7 @@ class Scene:
         """
         tracked = self.tracker.update(detections, time_s)
         self._bury()
+        self._doubt_refutations(tracked, look, frame)
         self._inherit(tracked, look, time_s)
         self.questions.expire(time_s)
         unseen = self._unseen(tracked, look, time_s)
@@ -94,6 +98,17 @@ class Scene:
         alive = {track.id for track in self.tracker.tracks}
         for track_id in [key for key in self.beliefs if key not in alive]:
             self.places.remember(self.sights.pop(track_id), self.beliefs.pop(track_id))
+
+    def _doubt_refutations(self, tracked: Detections, look: Thumbnail, frame: FrameRef) -> None:
+        """Forget that nothing is there where something may have come: at another or a new look."""
+        for row, track_id in enumerate(tracked.track_ids.tolist()):
+            belief = self.beliefs.get(track_id)
+            if belief is None or not belief.refuted:
+                continue
+            refuted = Sight(belief.box, belief.look, frame.width)
+            moved = iou(tracked.boxes[row][None], belief.box[None])[0, 0] < _SAME_PLACE_IOU
+            if moved or not refuted.unchanged(look, self._fusion.same_levels):
+                del self.beliefs[track_id], self.sights[track_id]
 
     def _inherit(self, tracked: Detections, look: Thumbnail, time_s: float) -> None:
         """Give tracks without a verdict what is known about their place."""

@@ -10,7 +10,7 @@ from secondlook.shared.geometry import suppress
 from secondlook.shared.values import Detections
 
 _DUPLICATE_IOU = 0.65
-_RISEN = 0.3
+_RISEN = 0.15
 """A refuted box is published again once its score has risen by this much."""
 
 
@@ -38,6 +38,10 @@ def compose(
             published[row] &= scores[row] >= belief.edge_score + _RISEN
             continue
         published[row] = True
+        carried = entry.time_s > belief.at_s
+        if carried and classes[row] != belief.class_index and scores[row] > belief.score:
+            # The verdict was about an earlier frame, and less sure than the edge is now.
+            continue
         scores[row], classes[row] = belief.score, belief.class_index
         # Where two boxes claim one object, the one with a verdict wins.
         rank[row] = 1 + belief.score

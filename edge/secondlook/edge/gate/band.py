@@ -9,7 +9,7 @@ from secondlook.edge.gate.protocol import Choice, Evidence, FrameEvidence
 from secondlook.edge.pipeline_settings import GateSettings
 from secondlook.shared.values import Purpose
 
-_RISEN = 0.3
+_RISEN = 0.15
 """A refuted box whose score rises by this much is asked about again."""
 
 

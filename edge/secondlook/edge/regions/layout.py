@@ -12,11 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from secondlook.edge.pipeline_settings import RegionSettings
-from secondlook.shared.geometry import Boxes
+from secondlook.shared.geometry import Boxes, coverage
 from secondlook.shared.values import Region
 
 Rectangle = tuple[int, int, int, int]
 """x1 y1 x2 y2, canonical pixels."""
+
+
+_HIDDEN = 0.5
+"""Share of an asked box that another box covers, from which that one is shown whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,11 @@ class Canonical:
 
 
 def regions_around(
-    boxes: Boxes, reasons: list[str], frame: Canonical, settings: RegionSettings
+    boxes: Boxes,
+    reasons: list[str],
+    frame: Canonical,
+    settings: RegionSettings,
+    others: Boxes | None = None,
 ) -> tuple[Region, ...]:
     """The regions to send for ``boxes``; the whole frame where they would cover most of it.
 
@@ -70,11 +78,20 @@ def regions_around(
         reasons: why each box is asked about, ``n`` of them.
         frame: the frame and its canonical size.
         settings: padding, grid and limits.
+        others: float32 (m, 4), the other boxes of the frame. One that hides half of an asked box
+            is shown whole: of an object that is cut off, the heavy model sees an object too.
     """
     rectangles = [
         (_padded(box, frame, settings), [reason])
         for box, reason in zip(_to_canonical(boxes, frame), reasons, strict=True)
     ]
+    if others is not None and len(others):
+        hidden = coverage(boxes, others) >= _HIDDEN
+        wholes = [_padded(box, frame, settings, pad=False) for box in _to_canonical(others, frame)]
+        rectangles = [
+            (_joined([rectangle, *(wholes[k] for k in np.flatnonzero(by))]), why)
+            for (rectangle, why), by in zip(rectangles, hidden, strict=True)
+        ]
     merged = _merged(rectangles)
     covered = sum(_area(rectangle) for rectangle, _ in merged)
     if covered >= settings.full_share * frame.width * frame.height:
@@ -93,17 +110,21 @@ def _to_canonical(boxes: Boxes, frame: Canonical) -> list[list[float]]:
     return scaled
 
 
-def _padded(box: list[float], frame: Canonical, settings: RegionSettings) -> Rectangle:
-    left, right = _span(box[0], box[2], frame.width, settings)
-    top, bottom = _span(box[1], box[3], frame.height, settings)
+def _padded(
+    box: list[float], frame: Canonical, settings: RegionSettings, *, pad: bool = True
+) -> Rectangle:
+    share = settings.pad_share if pad else 0.0
+    left, right = _span(box[0], box[2], frame.width, share, settings)
+    top, bottom = _span(box[1], box[3], frame.height, share, settings)
     return left, top, right, bottom
 
 
-def _span(start: float, end: float, limit: int, settings: RegionSettings) -> tuple[int, int]:
+def _span(
+    start: float, end: float, limit: int, share: float, settings: RegionSettings
+) -> tuple[int, int]:
     """One side of a box: padded, at least the least side, on the grid, inside the frame."""
     size = end - start
-    wanted = max(size * (1 + 2 * settings.pad_share), settings.min_side_px)
-    border = (wanted - size) / 2
+    border = (max(size * (1 + 2 * share), settings.min_side_px) - size) / 2
     grid = settings.grid_px
     low = max(0, math.floor((start - border) / grid) * grid)
     high = min(limit, math.ceil((end + border) / grid) * grid)
@@ -122,16 +143,21 @@ def _merged(rectangles: list[tuple[Rectangle, list[str]]]) -> list[tuple[Rectang
             if not touched:
                 break
             out = [item for item in out if not _overlap(grown, item[0])]
-            for other, other_reasons in touched:
-                grown = (
-                    min(grown[0], other[0]),
-                    min(grown[1], other[1]),
-                    max(grown[2], other[2]),
-                    max(grown[3], other[3]),
-                )
+            grown = _joined([grown, *(other for other, _ in touched)])
+            for _, other_reasons in touched:
                 reasons += other_reasons
         out.append((grown, reasons))
     return sorted(out, key=lambda item: item[0])
+
+
+def _joined(rectangles: list[Rectangle]) -> Rectangle:
+    """The rectangle that holds them all."""
+    return (
+        min(rectangle[0] for rectangle in rectangles),
+        min(rectangle[1] for rectangle in rectangles),
+        max(rectangle[2] for rectangle in rectangles),
+        max(rectangle[3] for rectangle in rectangles),
+    )
 
 
 def _overlap(a: Rectangle, b: Rectangle) -> bool:
