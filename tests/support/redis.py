@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 
-
 def redis_server_path() -> str:
     """The executable; says how to get one where there is none."""
     found = shutil.which("redis-server")

@@ -14,8 +14,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from secondlook.shared.errors import InvalidConfig, InvalidInput, NotFound, StoreError
-from secondlook.shared.errors import VersionConflict
+from secondlook.shared.errors import (
+    InvalidConfig,
+    InvalidInput,
+    NotFound,
+    StoreError,
+    VersionConflict,
+)
 from secondlook.shared.memory.record import Changes, Document, Record, check_id, decode, encode
 from secondlook.shared.memory.redis_scripts import CHANGES, DELETE, LOAD, SAVE
 from secondlook.shared.memory.rules import as_seen, check_page, check_write
@@ -171,7 +176,7 @@ class RedisStore:
             raise StoreError(f"context memory {self._shown}: {error}") from error
 
     async def _warn_if_forgetful(self) -> None:
-        info = await self._guarded(lambda: cast("Awaitable[dict[str, Any]]", self._client.info()))
+        info = await self._guarded(lambda: self._client.info())
         log = get_logger(__name__)
         if not info.get("aof_enabled"):
             log.warning(

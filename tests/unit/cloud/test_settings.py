@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from secondlook.cloud.engine.queue import Overflow
+from secondlook.cloud.settings import CloudSettings, is_loopback
+from secondlook.shared.errors import InvalidConfig
+from secondlook.shared.settings import load
+
+EXAMPLE = Path(__file__).parents[3] / "deploy" / "examples" / "cloud.toml"
+
+
+def parse(tmp_path: Path, text: str, **environ: str) -> CloudSettings:
+    file = tmp_path / "cloud.toml"
+    file.write_text(text)
+    return load(CloudSettings, "cloud", file, environ)
+
+
+def test_without_a_file_the_demo_model_is_served_on_loopback() -> None:
+    settings = load(CloudSettings, "cloud", None, {})
+    assert (settings.server.host, settings.server.port) == ("127.0.0.1", 50051)
+    assert [model.path for model in settings.models] == ["zoo:street_heavy"]
+    assert settings.memory.url.startswith("sqlite:///")
+    assert settings.batcher.overflow is Overflow.REJECT
+
+
+def test_the_example_is_valid_and_shows_every_table() -> None:
+    settings = load(CloudSettings, "cloud", EXAMPLE, {})
+    assert settings.model_fields_set == set(CloudSettings.model_fields)
+
+
+def test_the_environment_wins(tmp_path: Path) -> None:
+    settings = parse(
+        tmp_path,
+        "[server]\nport = 1\n[batcher]\nmax_queue = 5\n",
+        SECONDLOOK_CLOUD__SERVER__PORT="0",
+        SECONDLOOK_CLOUD__MODELS='[{name = "a", path = "a.onnx"}]',
+    )
+    assert (settings.server.port, settings.batcher.max_queue) == (0, 5)
+    assert settings.models[0].path == "a.onnx"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.1", "::", "example.org"])
+def test_plaintext_beyond_loopback_needs_the_flag(tmp_path: Path, host: str) -> None:
+    with pytest.raises(InvalidConfig, match="allow_plaintext"):
+        parse(tmp_path, f'[server]\nhost = "{host}"\n')
+    parse(tmp_path, f'[server]\nhost = "{host}"\nallow_plaintext = true\n')
+    parse(tmp_path, f'[server]\nhost = "{host}"\ntls.cert = "c.pem"\ntls.key = "k.pem"\n')
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost"])
+def test_loopback_is_loopback(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[server]\nprot = 1\n", "did you mean port"),
+        ("[server]\nport = 70000\n", "server.port"),
+        ("[server]\nmax_concurrent = 0\n", "server.max_concurrent"),
+        ("[server]\ndrain_timeout_s = nan\n", "server.drain_timeout_s"),
+        ('[server]\ntls.cert = "c.pem"\n', "cert and key belong together"),
+        ('[server]\ntls.client_ca = "c.pem"\n', "client_ca needs"),
+        ('[[models]]\nname = "a"\n', "models.0.path"),
+        ('[[models]]\nname = "a b"\npath = "x"\n', "models.0.name"),
+        ('[[models]]\nname = "a"\npath = "x"\nmin_score = 1.5\n', "models.0.min_score"),
+        ('[[models]]\nname = "a"\npath = "x"\n[[models]]\nname = "a"\npath = "y"\n', "two models"),
+        ("models = []\n", "models"),
+        ('[batcher]\noverflow = "block"\n', "batcher.overflow"),
+        ('[memory]\nurl = "postgres://x"\n', "memory.url"),
+        ("[background]\nmax_age_s = 0\n", "background.max_age_s"),
+    ],
+)
+def test_each_mistake_names_its_field(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InvalidConfig, match=message):
+        parse(tmp_path, text)
