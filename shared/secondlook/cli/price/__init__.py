@@ -1,0 +1,1 @@
+"""``secondlook price``: what the systems would cost on a clip, and how well they agree."""

@@ -1,0 +1,161 @@
+"""From ledgers to the published numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from secondlook.cli.price.comparison import Standard
+from secondlook.cli.price.ledger import Ledger
+from secondlook.shared.measure import ALL_CLASSES, Counts, Metric, Spread, spread
+from secondlook.shared.values import Detections
+
+KB = 1000.0
+"""Bytes in a kilobyte, as networks count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """How good a system's answers are at one point in time, and how long they took.
+
+    Attributes:
+        agreement: against the reference, on the classes of interest.
+        agreement_all: against the reference, all classes raw.
+        truth: against the truth, on the classes of interest; ``None`` without truth.
+        latency_s: from capture to the answer.
+    """
+
+    agreement: Counts
+    agreement_all: Counts
+    truth: Counts | None
+    latency_s: Spread
+
+    def as_json(self) -> dict[str, Any]:
+        """As in the JSON of `secondlook price`; more keys may come, none goes."""
+        data: dict[str, Any] = {
+            **_quality(self.agreement),
+            "f1_all_classes": _rounded(self.agreement_all.f1),
+            "p50_ms": _milliseconds(self.latency_s.p50),
+            "p95_ms": _milliseconds(self.latency_s.p95),
+        }
+        if self.truth is not None:
+            data["truth"] = _quality(self.truth)
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One system in numbers.
+
+    Attributes:
+        name: of the system, as in the JSON.
+        first: what it said at once.
+        final: what stood when all verdicts were in.
+        frames: how many it answered.
+        uplink_kb_per_frame: TCP payload to the cloud; connection set-up apart; KB = 1000 bytes.
+        downlink_kb_per_frame: the same, back.
+        uplink_kb_per_s: the same to the cloud, by media time; ``None`` of a single frame.
+        setup_kb: connection set-up in both directions, once.
+        escalations_per_frame: questions to the cloud.
+        cloud_inferences_per_frame: pictures the heavy model looked at.
+        failures: questions without a verdict.
+    """
+
+    name: str
+    first: Stage
+    final: Stage
+    frames: int
+    uplink_kb_per_frame: float
+    downlink_kb_per_frame: float
+    uplink_kb_per_s: float | None
+    setup_kb: float
+    escalations_per_frame: float
+    cloud_inferences_per_frame: float
+    failures: int
+
+    def as_json(self) -> dict[str, Any]:
+        """As in the JSON of `secondlook price`."""
+        return {
+            "name": self.name,
+            "uplink_kb_per_frame": _rounded(self.uplink_kb_per_frame),
+            "downlink_kb_per_frame": _rounded(self.downlink_kb_per_frame),
+            "escalations_per_frame": _rounded(self.escalations_per_frame),
+            "cloud_inferences_per_frame": _rounded(self.cloud_inferences_per_frame),
+            "uplink_kb_per_s": None
+            if self.uplink_kb_per_s is None
+            else _rounded(self.uplink_kb_per_s),
+            "setup_kb": _rounded(self.setup_kb),
+            "failures": self.failures,
+            "first": self.first.as_json(),
+            "final": self.final.as_json(),
+        }
+
+
+def outcome_of(ledger: Ledger, standard: Standard, metric: Metric) -> Outcome:
+    """A system's numbers over a clip."""
+    frames = len(standard)
+    traffic = ledger.traffic
+    answers = ledger.answers
+    return Outcome(
+        name=ledger.name,
+        first=_stage([a.first for a in answers], [a.first_s for a in answers], standard, metric),
+        final=_stage([a.final for a in answers], [a.final_s for a in answers], standard, metric),
+        frames=frames,
+        uplink_kb_per_frame=traffic.up / KB / frames,
+        downlink_kb_per_frame=traffic.down / KB / frames,
+        uplink_kb_per_s=traffic.up / KB / standard.duration_s if standard.duration_s else None,
+        setup_kb=(traffic.setup_up + traffic.setup_down) / KB,
+        escalations_per_frame=ledger.escalations / frames,
+        cloud_inferences_per_frame=ledger.inferences / frames,
+        failures=ledger.failures,
+    )
+
+
+def agreement(
+    answers: Iterable[Detections], references: Iterable[Detections], metric: Metric
+) -> list[Counts]:
+    """Against the reference, frame by frame."""
+    return [metric.compare(said, ref) for said, ref in zip(answers, references, strict=True)]
+
+
+def against_truth(
+    answers: Iterable[Detections], standard: Standard, metric: Metric
+) -> list[Counts]:
+    """Against the truth, frame by frame."""
+    return [
+        metric.compare_with_truth(said, truth, ignore)
+        for said, truth, ignore in zip(answers, standard.truths, standard.ignores, strict=True)
+    ]
+
+
+def total(counts: Iterable[Counts]) -> Counts:
+    """The micro-average over frames."""
+    return sum(counts, Counts())
+
+
+def _stage(
+    answers: Sequence[Detections], latencies_s: Sequence[float], standard: Standard, metric: Metric
+) -> Stage:
+    return Stage(
+        total(agreement(answers, standard.references, metric)),
+        total(agreement(answers, standard.references, ALL_CLASSES)),
+        total(against_truth(answers, standard, metric)) if standard.has_truth else None,
+        spread(latencies_s),
+    )
+
+
+def _quality(counts: Counts) -> dict[str, float]:
+    return {
+        "f1": _rounded(counts.f1),
+        "recall": _rounded(counts.recall),
+        "precision": _rounded(counts.precision),
+    }
+
+
+def _rounded(value: float) -> float:
+    return round(value, 4)
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 1)

@@ -1,0 +1,114 @@
+"""Secondlook itself: the edge's real pipeline and the real way to the cloud, in the clip's time.
+
+The clip is played faster or slower than real time, whatever the machine gives. So that this
+changes no answer, a verdict is held back until it would have come: a question about the frame at
+media time ``t`` that took ``L`` seconds, as measured here, is known to frames later than ``t + L``.
+Frames in between are answered without it and revised when it comes. The cloud is taken to have a
+free worker for each question, as for the baselines.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from secondlook.cli.price.asking import Asker, PlainAsker
+from secondlook.cli.price.ledger import FrameAnswer, Ledger
+from secondlook.cli.price.system import Shot
+from secondlook.cli.price.tiers import counted_channel
+from secondlook.edge.pipeline import CameraPipeline
+from secondlook.edge.pipeline_settings import PipelineSettings
+from secondlook.shared.clock import SystemClock
+from secondlook.shared.detect import ModelInfo
+from secondlook.shared.errors import SecondlookError
+from secondlook.shared.measure import CountingProxy
+from secondlook.shared.telemetry import get_logger
+from secondlook.shared.values import Escalation, Verdict
+
+_log = get_logger(__name__)
+
+
+@dataclass(order=True, slots=True)
+class _Due:
+    """A verdict on its way; ``None`` for a question that failed."""
+
+    at_s: float
+    index: int
+    request_id: str = field(compare=False)
+    verdict: Verdict | None = field(compare=False)
+
+
+class SecondLook:
+    """See the module.
+
+    Args:
+        pipeline: the edge's pipeline of one camera.
+        proxy: the way to the cloud, counted.
+        asker: asks through that proxy.
+    """
+
+    def __init__(self, pipeline: CameraPipeline, proxy: CountingProxy, asker: Asker) -> None:
+        self.ledger = Ledger("secondlook")
+        self._pipeline = pipeline
+        self._proxy = proxy
+        self._asker = asker
+        self._due: list[_Due] = []
+        self._at: dict[int, tuple[FrameAnswer, float]] = {}
+
+    async def see(self, shot: Shot) -> None:
+        """See `System.see`."""
+        self._deliver(shot.media_s)
+        started = time.perf_counter()
+        observation = self._pipeline.answer(shot.frame, shot.light, media_s=shot.media_s)
+        first_s = shot.light_s + time.perf_counter() - started
+        answer = FrameAnswer.once(observation.detections, first_s)
+        self.ledger.answers.append(answer)
+        self._at[shot.frame.ref.sequence] = (answer, shot.media_s)
+        started = time.perf_counter()
+        escalation = self._pipeline.escalation(shot.frame, observation)
+        if escalation is None:
+            return
+        verdict = await self._ask(escalation)
+        asked_s = time.perf_counter() - started
+        due_s = shot.media_s + first_s + asked_s
+        heapq.heappush(self._due, _Due(due_s, shot.index, escalation.request_id, verdict))
+
+    async def finish(self) -> None:
+        """See `System.finish`."""
+        self._deliver(float("inf"))
+        self.ledger.traffic = self._proxy.traffic
+
+    async def _ask(self, escalation: Escalation) -> Verdict | None:
+        self.ledger.escalations += 1
+        verdict: Verdict | None = None
+        try:
+            verdict = await self._asker.ask(escalation)
+            self.ledger.inferences += 1
+        except SecondlookError as error:
+            self.ledger.failures += 1
+            _log.warning("no verdict", request_id=escalation.request_id, error=str(error))
+        return verdict
+
+    def _deliver(self, media_s: float) -> None:
+        """Let the pipeline know what came before ``media_s``."""
+        while self._due and self._due[0].at_s < media_s:
+            due = heapq.heappop(self._due)
+            if due.verdict is None:
+                self._pipeline.asked_failed(due.request_id)
+                continue
+            for revised in self._pipeline.apply(due.verdict):
+                answer, captured_s = self._at[revised.frame.sequence]
+                answer.revise(revised.detections, due.at_s - captured_s)
+
+
+@asynccontextmanager
+async def second_look(
+    settings: PipelineSettings, light: ModelInfo, port: int
+) -> AsyncIterator[SecondLook]:
+    """Secondlook in front of a cloud on a loopback port."""
+    async with counted_channel(port) as (proxy, channel):
+        pipeline = CameraPipeline("price", settings, light.names, SystemClock())
+        yield SecondLook(pipeline, proxy, PlainAsker(channel))
