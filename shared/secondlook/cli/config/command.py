@@ -13,12 +13,12 @@ from typing import Literal
 
 import click
 from pydantic import ValidationError
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from secondlook.cli.config.effective import Entry, entries, nested
 from secondlook.cli.config.toml import write_toml
+from secondlook.cli.console import output_console
 from secondlook.shared.settings import Layers, Section, load, problems_of, read_layers
 
 Tier = Literal["edge", "cloud"]
@@ -176,7 +176,4 @@ def _print_table(found: list[Entry]) -> None:
         value = "-" if entry.value is None else json.dumps(entry.value, ensure_ascii=False)
         source = f"[{styles[entry.source]}]{entry.source}[/]"
         table.add_row(escape(entry.field), escape(value), source, escape(entry.description))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)
-    console.print(table)
+    output_console().print(table)

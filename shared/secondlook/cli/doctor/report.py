@@ -85,7 +85,7 @@ def _line(result: CheckResult) -> Table:
     # A table a line: results appear as they are found, the columns still stand in line.
     table = Table.grid(padding=(0, 1))
     table.add_column(width=4)
-    table.add_column(width=24)
+    table.add_column(min_width=24, no_wrap=True)
     table.add_column(overflow="fold")
     detail = escape(result.detail)
     if result.remedy and result.status in (Status.WARN, Status.FAIL):

@@ -1,0 +1,151 @@
+"""``secondlook doctor``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import click
+
+from secondlook.cli.config.command import Tier, settings_class
+from secondlook.cli.console import output_console
+from secondlook.cli.doctor.address import parse_address
+from secondlook.cli.doctor.chain import Check, run_chain
+from secondlook.cli.doctor.machine import check_clock
+from secondlook.cli.doctor.report import Results, as_json
+from secondlook.cli.doctor.result import exit_code, failed, ok, skip
+from secondlook.cli.doctor.software import software_checks
+from secondlook.cli.doctor.transport import Tls
+from secondlook.shared.clock import SystemClock
+from secondlook.shared.errors import InvalidConfig, InvalidInput
+from secondlook.shared.settings import Section, load
+from secondlook.shared.telemetry import configure_logging
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.option("--edge-config", type=_FILE, help="Settings of the edge daemon to check.")
+@click.option("--cloud-config", type=_FILE, help="Settings of the cloud service to check.")
+@click.option("--cloud", "target", help="HOST:PORT of a running cloud service to walk to.")
+@click.option("--ca", type=_FILE, help="Speak TLS to --cloud, trusting this authority (PEM).")
+@click.option("--model", default="", help="Model to ask --cloud for; default: the service's own.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0.1, 600),
+    default=5.0,
+    show_default=True,
+    help="Longest wait at each hop, seconds.",
+)
+@click.option("--json", "as_document", is_flag=True, help="One JSON document, nothing else.")
+def doctor(
+    edge_config: Path | None,
+    cloud_config: Path | None,
+    target: str | None,
+    ca: Path | None,
+    model: str,
+    timeout_s: float,
+    as_document: bool,
+) -> None:
+    """Find what is wrong, hop by hop, and say what to do about it.
+
+    Without options: this machine's libraries and clocks. With settings: its cameras, models,
+    disks, Redis, and the way to the cloud.
+
+    \b
+    Exit codes: 0 all well; else that of the first failure: 1 something does not work,
+    2 settings or a model are wrong, 3 a library is missing, 4 something cannot be reached.
+
+    \b
+    Examples:
+      secondlook doctor
+      secondlook doctor --edge-config edge.toml
+      secondlook doctor --cloud cloud.example:50051 --ca ca.pem
+      secondlook doctor --cloud-config cloud.toml --json | jq '.checks[] | select(.status=="fail")'
+    """
+    # gRPC's own log repeats on standard error what the checks say better.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    if ca is not None and target is None:
+        raise click.UsageError("--ca belongs to --cloud")
+    configure_logging("error")
+    results = Results(None if as_document else output_console())
+    anyio.run(_examine, results, edge_config, cloud_config, target, ca, model, timeout_s)
+    click.echo(as_json(results) if as_document else results.summary())
+    sys.exit(exit_code(results))
+
+
+async def _examine(
+    results: Results,
+    edge_config: Path | None,
+    cloud_config: Path | None,
+    target: str | None,
+    ca: Path | None,
+    model: str,
+    timeout_s: float,
+) -> None:
+    extras = [name for name, path in (("edge", edge_config), ("cloud", cloud_config)) if path]
+    for check in software_checks(extras):
+        await run_chain([check], max(30.0, timeout_s), results)
+    clock = Check("machine: clock", lambda name: check_clock(name, SystemClock()))
+    await run_chain([clock], timeout_s, results)
+    if edge_config is not None:
+        await _examine_edge(results, edge_config, timeout_s)
+    if cloud_config is not None:
+        await _examine_cloud(results, cloud_config, timeout_s)
+    if target is not None:
+        await _walk_to(results, target, ca, model, timeout_s)
+
+
+async def _examine_edge(results: Results, path: Path, timeout_s: float) -> None:
+    settings = await _settings(results, "edge", path)
+    if settings is None:
+        return
+    from secondlook.cli.doctor.plan import edge_visits
+
+    for visit in edge_visits(settings, timeout_s):
+        await visit.walk(results)
+
+
+async def _examine_cloud(results: Results, path: Path, timeout_s: float) -> None:
+    settings = await _settings(results, "cloud", path)
+    if settings is None:
+        return
+    from secondlook.cli.doctor.plan import cloud_visits
+    from secondlook.cloud.settings import CloudSettings
+
+    assert isinstance(settings, CloudSettings)
+    for visit in cloud_visits(settings, timeout_s):
+        await visit.walk(results)
+
+
+async def _walk_to(
+    results: Results, target: str, ca: Path | None, model: str, timeout_s: float
+) -> None:
+    try:
+        address = parse_address(target)
+    except InvalidInput as error:
+        results(failed("cloud: address", error))
+        return
+    from secondlook.cli.doctor.cloud import CloudVisit
+
+    tls = None if ca is None else Tls(ca=ca)
+    await CloudVisit(address, tls, model, timeout_s).walk(results)
+
+
+async def _settings(results: Results, tier: Tier, path: Path) -> Section | None:
+    """The settings of a tier, reported on; ``None`` where they are wrong."""
+    name = f"settings: {tier}"
+    try:
+        settings = await anyio.to_thread.run_sync(
+            lambda: load(settings_class(tier), tier, path, os.environ)
+        )
+    except InvalidConfig as error:
+        results(failed(name, error, f"see `secondlook config check {tier} --config {path}`"))
+        results(skip(f"{tier}: everything else", f"not tried, because {name} failed"))
+        return None
+    results(ok(name, str(path)))
+    return settings
