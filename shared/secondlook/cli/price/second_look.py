@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -48,31 +48,39 @@ class SecondLook:
         pipeline: the edge's pipeline of one camera.
         proxy: the way to the cloud, counted.
         asker: asks through that proxy.
+        timer: seconds, for how long things take.
     """
 
-    def __init__(self, pipeline: CameraPipeline, proxy: CountingProxy, asker: Asker) -> None:
+    def __init__(
+        self,
+        pipeline: CameraPipeline,
+        proxy: CountingProxy,
+        asker: Asker,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.ledger = Ledger("secondlook")
         self._pipeline = pipeline
         self._proxy = proxy
         self._asker = asker
+        self._timer = timer
         self._due: list[_Due] = []
         self._at: dict[int, tuple[FrameAnswer, float]] = {}
 
     async def see(self, shot: Shot) -> None:
         """See `System.see`."""
         self._deliver(shot.media_s)
-        started = time.perf_counter()
+        started = self._timer()
         observation = self._pipeline.answer(shot.frame, shot.light, media_s=shot.media_s)
-        first_s = shot.light_s + time.perf_counter() - started
+        first_s = shot.light_s + self._timer() - started
         answer = FrameAnswer.once(observation.detections, first_s)
         self.ledger.answers.append(answer)
         self._at[shot.frame.ref.sequence] = (answer, shot.media_s)
-        started = time.perf_counter()
+        started = self._timer()
         escalation = self._pipeline.escalation(shot.frame, observation)
         if escalation is None:
             return
         verdict = await self._ask(escalation)
-        asked_s = time.perf_counter() - started
+        asked_s = self._timer() - started
         due_s = shot.media_s + first_s + asked_s
         heapq.heappush(self._due, _Due(due_s, shot.index, escalation.request_id, verdict))
 

@@ -32,7 +32,10 @@ def tables_of(outcomes: Sequence[Outcome]) -> list[Table]:
 
 
 def _quality_table(outcomes: Sequence[Outcome]) -> Table:
-    table = _table("against the cloud model", ["recall", "precision", "F1", "F1 all classes"])
+    table = _table(
+        "against the cloud model (F1, all: every class, raw)",
+        ["recall", "precision", "F1", "F1, all"],
+    )
     for outcome in outcomes:
         first, final = outcome.first, outcome.final
         cells = _quality(first.agreement, final.agreement)
@@ -68,9 +71,11 @@ def _price_table(outcomes: Sequence[Outcome]) -> Table:
     return table
 
 
-def _table(first: str, columns: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(first, no_wrap=True)
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(
+        title=title, title_justify="left", title_style="italic", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    table.add_column("system", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table

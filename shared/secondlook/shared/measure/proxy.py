@@ -54,6 +54,7 @@ class CountingProxy:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[CountingProxy]:
         """Listen on a free loopback port; every connection is closed at the end."""
+        failure: Exception | None = None
         async with (
             await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0) as listener,
             anyio.create_task_group() as tasks,
@@ -63,8 +64,12 @@ class CountingProxy:
             tasks.start_soon(listener.serve, self._connection)
             try:
                 yield self
+            except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
+                failure = error
             finally:
                 tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
 
     async def cut(self) -> None:
         """Break every open connection, in both directions, at once."""

@@ -116,6 +116,12 @@ async def test_a_dead_server_closes_the_client() -> None:
         assert proxy.traffic == Traffic()
 
 
+async def test_an_error_of_the_block_is_raised_as_it_is() -> None:
+    with pytest.raises(KeyError, match="mine"):
+        async with CountingProxy("127.0.0.1", 1).running():
+            raise KeyError("mine")
+
+
 async def test_redirect_sends_new_connections_to_another_server() -> None:
     async with echo_server() as old, echo_server() as new, fault_proxy(old) as proxy:
         proxy.redirect("127.0.0.1", new)
