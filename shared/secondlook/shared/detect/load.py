@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from secondlook.shared.detect.binding import NetworkOutput
 from secondlook.shared.detect.class_names import check_names, parse_names
 from secondlook.shared.detect.declaration import Declaration, from_metadata, from_sidecar
 from secondlook.shared.detect.identify import OutputShape, identify
 from secondlook.shared.detect.input_format import InputFormat
-from secondlook.shared.detect.onnx_detector import SIZE_INPUT, NetworkOutput, OnnxDetector
+from secondlook.shared.detect.onnx_detector import SIZE_INPUT, OnnxDetector
 from secondlook.shared.detect.protocol import ModelInfo
-from secondlook.shared.detect.session import FOREIGN, open_session, read_digest
+from secondlook.shared.detect.session import FOREIGN, open_session, read_digest, reason_of
 from secondlook.shared.errors import InvalidConfig, InvalidModel
 from secondlook.shared.letterbox import PAD, Fit
 from secondlook.shared.telemetry import get_logger
@@ -195,7 +196,8 @@ def _outputs(
     values = session.get_outputs()
     declared = [[n if isinstance(n, int) else None for n in v.shape[1:]] for v in values]
     actual: list[tuple[int | None, ...]] = [tuple(shape) for shape in declared]
-    if any(None in shape or not v.shape for shape, v in zip(declared, values, strict=True)):
+    unsaid = [None in shape or not v.shape for shape, v in zip(declared, values, strict=True)]
+    if any(unsaid) or image.width is None or image.height is None:
         # The file does not say: one run on an empty picture does.
         form = InputFormat(width, height, DTYPES[image.kind], image.channels_last)
         feed: dict[str, npt.NDArray[Any]] = {input_name: np.zeros(form.shape(batch), form.dtype)}
@@ -205,7 +207,7 @@ def _outputs(
             actual = [np.asarray(array).shape[1:] for array in session.run(None, feed)]
         except FOREIGN as error:
             raise InvalidModel(
-                f"{file}: cannot run on an empty picture of {width}x{height}: {error}"
+                f"{file}: cannot run on an empty picture of {width}x{height}: {reason_of(error)}"
             ) from error
     outputs = []
     for value, shape, known in zip(values, declared, actual, strict=True):
@@ -237,10 +239,12 @@ def _format(
     if image.kind == "tensor(uint8)":
         form = replace(form, rgb=False, unit_range=False)
     if declared.input_layout is not None:
-        if declared.layout != ("nhwc" if image.channels_last else "nchw"):
+        axes = "nhwc" if image.channels_last else "nchw"
+        of_bytes = declared.input_layout.endswith("_uint8")
+        if declared.layout != axes or of_bytes != (image.kind == "tensor(uint8)"):
             raise InvalidModel(
                 f"input_layout {declared.input_layout!r} is declared, but the input is "
-                f"{image.name} {image.shape}"
+                f"{image.name} {image.kind} {image.shape}"
             )
         form = replace(form, rgb=declared.colour == "rgb", unit_range=bool(declared.unit_range))
     return form

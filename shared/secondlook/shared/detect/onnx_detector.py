@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from secondlook.shared import geometry
+from secondlook.shared.detect.binding import BoundBuffers, NetworkOutput, output_buffers
 from secondlook.shared.detect.heads import Head
 from secondlook.shared.detect.heads.base import Floats, Output
 from secondlook.shared.detect.input_format import InputBuffer, InputFormat
 from secondlook.shared.detect.protocol import Image, ModelInfo
-from secondlook.shared.detect.session import FOREIGN
+from secondlook.shared.detect.session import FOREIGN, reason_of
 from secondlook.shared.errors import InvalidInput, ModelFailure, Unavailable
 from secondlook.shared.letterbox import Letterbox
 from secondlook.shared.values import Detections
@@ -51,21 +51,6 @@ class StageTimings:
     run_s: float = 0.0
     postprocess_s: float = 0.0
     bytes_written: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkOutput:
-    """One output of the network.
-
-    Attributes:
-        name: what the network calls it.
-        shape: without the batch axis; ``None`` where a length is open: ONNX Runtime allocates it.
-        dtype: of its elements; ``None`` likewise.
-    """
-
-    name: str
-    shape: tuple[int, ...] | None
-    dtype: npt.DTypeLike | None
 
 
 class OnnxDetector:
@@ -108,8 +93,7 @@ class OnnxDetector:
         # The contract asks callers for one thread at a time; a caller that breaks it waits here
         # instead of reading another's pixels.
         self._lock = threading.Lock()
-        self._buffer = InputBuffer(form, fixed_batch or 1)
-        self._bound: dict[int, _Bound] = {}
+        self._allocate(fixed_batch or 1)
         self.stage_timings = StageTimings()
 
     @property
@@ -165,7 +149,7 @@ class OnnxDetector:
             self._session.run_with_iobinding(bound.binding)
             outputs = bound.read()
         except FOREIGN as error:
-            raise self._failure(f"could not run: {error}") from error
+            raise self._failure(f"could not run: {reason_of(error)}") from error
         ran = time.perf_counter()
         self._check(outputs, bound.batch)
         found = [
@@ -177,23 +161,30 @@ class OnnxDetector:
         spent.postprocess_s += time.perf_counter() - ran
         return found
 
-    def _bind(self, batch: int) -> _Bound:
-        """The binding for ``batch`` images; made once per size."""
+    def _bind(self, batch: int) -> BoundBuffers:
+        """The binding for ``batch`` images; made once per size, all over the same memory."""
         if batch > len(self._buffer.array):
-            self._buffer = InputBuffer(self._form, batch)
-            self._bound.clear()  # they point into the old buffer
+            self._allocate(batch)
         bound = self._bound.get(batch)
         if bound is None:
-            sizes = np.tile(np.array([self._form.width, self._form.height], np.int64), (batch, 1))
-            inputs = {self._input_name: self._buffer.array[:batch]}
+            inputs = {self._input_name: self._buffer.array}
             if self._size_input is not None:
-                inputs[self._size_input] = sizes
+                size = np.array([[self._form.width, self._form.height]], np.int64)
+                inputs[self._size_input] = np.repeat(size, batch, axis=0)
+            outputs = dict(zip([o.name for o in self._outputs], self._memory, strict=True))
             try:
-                bound = _Bound(self._session, inputs, self._outputs, batch)
+                bound = BoundBuffers(self._session, inputs, outputs, batch)
             except FOREIGN as error:
-                raise self._failure(f"does not take a batch of {batch}: {error}") from error
+                why = reason_of(error)
+                raise self._failure(f"does not take a batch of {batch}: {why}") from error
             self._bound[batch] = bound
         return bound
+
+    def _allocate(self, batch: int) -> None:
+        """Memory for ``batch`` images; smaller batches use its first rows."""
+        self._buffer = InputBuffer(self._form, batch)
+        self._memory = output_buffers(self._outputs, batch)
+        self._bound: dict[int, BoundBuffers] = {}
 
     def _check(self, outputs: Sequence[Output], batch: int) -> None:
         for described, output in zip(self._outputs, outputs, strict=True):
@@ -254,45 +245,6 @@ class _Stopwatch:
 
     def timings(self) -> StageTimings:
         return StageTimings(self.preprocess_s, self.run_s, self.postprocess_s, self.bytes_written)
-
-
-class _Bound:
-    """A session's inputs and outputs for one batch size, bound to memory that stays."""
-
-    def __init__(
-        self,
-        session: Any,
-        inputs: dict[str, npt.NDArray[Any]],
-        outputs: Sequence[NetworkOutput],
-        batch: int,
-    ) -> None:
-        self.batch = batch
-        self.binding = session.io_binding()
-        # ONNX Runtime reads and writes these arrays in place: they must live as long as it does.
-        self._inputs = inputs
-        self._buffers: list[npt.NDArray[Any] | None] = []
-        for name, array in inputs.items():
-            self.binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
-        for output in outputs:
-            if output.shape is None or output.dtype is None:
-                self.binding.bind_output(output.name)
-                self._buffers.append(None)
-                continue
-            buffer = np.zeros((batch, *output.shape), output.dtype)
-            self.binding.bind_ortvalue_output(output.name, ort.OrtValue.ortvalue_from_numpy(buffer))
-            self._buffers.append(buffer)
-
-    def read(self) -> list[npt.NDArray[Any]]:
-        """The outputs of the last run, in order; half precision widened."""
-        if any(buffer is None for buffer in self._buffers):
-            values = self.binding.get_outputs()
-            arrays = [
-                value.numpy() if buffer is None else buffer
-                for value, buffer in zip(values, self._buffers, strict=True)
-            ]
-        else:
-            arrays = [buffer for buffer in self._buffers if buffer is not None]
-        return [a.astype(np.float32) if a.dtype == np.float16 else a for a in arrays]
 
 
 def _input_names(session: Any) -> tuple[str, str | None]:

@@ -40,7 +40,8 @@ _QUIET = 4
 _NOISE = re.compile(
     r"\[ONNXRuntimeError\] : \d+ : \w+ : "
     r"|Load model from .*? failed:"
-    r"|/\S+\.(?:cc|cpp|h):\d+ .*?\) (?=[A-Z])"
+    r"|^.*Status Message: "
+    r"|/\S+\.(?:cc|cpp|h):\d+ .*?\) (?=[A-Z\[])"
 )
 
 _log = get_logger(__name__)
@@ -109,7 +110,7 @@ def open_session(path: Path, *, providers: Sequence[str], threads: int, spin: bo
         except FOREIGN as error:
             if provider.engine == CPU or isinstance(error, _OF_THE_FILE):
                 raise _broken(path, error) from error
-            refused.append((provider, _first_line(error)))
+            refused.append((provider, reason_of(error)))
             continue
         reason, elsewhere = _placement(session, provider)
         if reason:
@@ -172,7 +173,7 @@ def _placement(session: Any, provider: Provider) -> tuple[str, int]:
 
 
 def _broken(path: Path, error: Exception) -> InvalidModel:
-    reason = _first_line(error)
+    reason = reason_of(error)
     lowered = reason.lower()
     if "external" in lowered or "model_path must not be empty" in lowered:
         remedy = "copy the .data file that belongs to it into the same folder"
@@ -185,7 +186,7 @@ def _broken(path: Path, error: Exception) -> InvalidModel:
     return InvalidModel(f"model {path} cannot be loaded: {reason}", remedy=remedy)
 
 
-def _first_line(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """What ONNX Runtime says, without its status code, source line and C++ signature."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return _NOISE.sub("", line)[:300]

@@ -1,0 +1,87 @@
+"""Memory that a network reads and writes in place, call after call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+Buffer = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkOutput:
+    """One output of the network.
+
+    Attributes:
+        name: what the network calls it.
+        shape: without the batch axis; ``None`` where a length is open: ONNX Runtime allocates it.
+        dtype: of its elements; ``None`` likewise.
+    """
+
+    name: str
+    shape: tuple[int, ...] | None
+    dtype: npt.DTypeLike | None
+
+
+def output_buffers(outputs: Sequence[NetworkOutput], batch: int) -> list[Buffer | None]:
+    """One array per output for ``batch`` images; ``None`` where ONNX Runtime must allocate."""
+    return [
+        None
+        if output.shape is None or output.dtype is None
+        else np.zeros((batch, *output.shape), output.dtype)
+        for output in outputs
+    ]
+
+
+class BoundBuffers:
+    """A session's inputs and outputs for one batch size, bound to memory that stays.
+
+    Attributes:
+        batch: how many images.
+        binding: ONNX Runtime's binding.
+    """
+
+    def __init__(
+        self,
+        session: Any,
+        inputs: Mapping[str, Buffer],
+        outputs: Mapping[str, Buffer | None],
+        batch: int,
+    ) -> None:
+        """Bind the first ``batch`` rows of each array.
+
+        Args:
+            session: an ``onnxruntime.InferenceSession``.
+            inputs: by name; at least ``batch`` rows each.
+            outputs: by name, in the session's order; ``None`` where ONNX Runtime allocates.
+            batch: how many images.
+        """
+        self.batch = batch
+        self.binding = session.io_binding()
+        # ONNX Runtime reads and writes these arrays in place: they must live as long as it does.
+        self._inputs = {name: array[:batch] for name, array in inputs.items()}
+        self._outputs = [None if array is None else array[:batch] for array in outputs.values()]
+        for name, array in self._inputs.items():
+            self.binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
+        for name, buffer in zip(outputs, self._outputs, strict=True):
+            if buffer is None:
+                self.binding.bind_output(name)
+            else:
+                value = ort.OrtValue.ortvalue_from_numpy(buffer)
+                self.binding.bind_ortvalue_output(name, value)
+
+    def read(self) -> list[Buffer]:
+        """The outputs of the last run, in order; half precision widened."""
+        arrays = [buffer for buffer in self._outputs if buffer is not None]
+        if len(arrays) < len(self._outputs):
+            values = self.binding.get_outputs()
+            arrays = [
+                value.numpy() if buffer is None else buffer
+                for value, buffer in zip(values, self._outputs, strict=True)
+            ]
+        return [a.astype(np.float32) if a.dtype == np.float16 else a for a in arrays]
