@@ -8,11 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import cv2
 import grpc.aio
 import numpy as np
@@ -86,7 +87,7 @@ def settings(**tables: Any) -> CloudSettings:
     """Settings on free ports of loopback, with everything in memory."""
     base: dict[str, Any] = {
         "server": {"port": 0},
-        "metrics": {"port": 0},
+        "metrics": {"port": 0, "enabled": False},
         "memory": {"url": "sqlite:///:memory:"},
         "models": [{"name": "fake", "path": "unused.onnx"}],
     }
@@ -105,7 +106,13 @@ async def fake_cloud(
         running_cloud(settings(**tables), load=lambda _: models) as cloud,
         channel_to(cloud.port) as channel,
     ):
-        yield cloud, channel
+        try:
+            yield cloud, channel
+        except BaseException:
+            # A test that failed must not leave a drain waiting for a held device.
+            for detector in detectors:
+                detector.release()
+            raise
 
 
 @asynccontextmanager
@@ -119,6 +126,13 @@ async def channel_to(port: int) -> AsyncIterator[grpc.aio.Channel]:
 def escalation_stub(channel: grpc.aio.Channel) -> Any:
     """The stub of `Escalation` (asyncio flavour)."""
     return escalation_pb2_grpc.EscalationStub(channel)
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait for what no event tells; fails after ten seconds."""
+    with anyio.fail_after(10):
+        while not condition():  # noqa: ASYNC110 - there is no event: that is what this is for
+            await anyio.sleep(0.002)
 
 
 def picture(

@@ -85,7 +85,9 @@ async def running_cloud(
     registry = registry or CollectorRegistry()
     clock = clock or SystemClock()
     log = get_logger(__name__)
-    health = HealthServicer(SERVICES, version("secondlook"), clock)
+    # Read from the installed files, so not on the event loop.
+    release = await anyio.to_thread.run_sync(version, "secondlook")
+    health = HealthServicer(SERVICES, release, clock)
     async with AsyncExitStack() as stack:
         metrics_port = None
         if settings.metrics.enabled:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar, cast
 
 import anyio
+import anyio.to_thread
 import grpc.aio
 from opentelemetry import trace
 
@@ -109,7 +110,7 @@ class Boundary:
 
     async def abort(self, method: str, context: Context, error: Exception) -> NoReturn:
         """End the call with the status of an error."""
-        status = self.told(method, error)
+        status = await self.told(method, error)
         trailer: tuple[tuple[str, bytes], ...] = ()
         if isinstance(error, VersionConflict):
             trailer = ((CONFLICT_TRAILER, conflict_to_proto(error).SerializeToString()),)
@@ -119,12 +120,17 @@ class Boundary:
         """One request of a stream was answered well."""
         self._metrics.answered(method, "OK")
 
-    def told(self, method: str, error: Exception) -> Status:
+    async def told(self, method: str, error: Exception) -> Status:
         """The status of an error, counted; what is unexpected is logged under its incident id."""
         status = status_of(error)
         self._metrics.answered(method, status.code.name)
-        if status.code is grpc.StatusCode.INTERNAL or status.incident:
-            self._log.error("call failed", method=method, incident=status.incident, exc_info=error)
+        if status.code is grpc.StatusCode.INTERNAL:
+            # A traceback is made from source files: not on the event loop.
+            await anyio.to_thread.run_sync(
+                lambda: self._log.error(
+                    "call failed", method=method, incident=status.incident, exc_info=error
+                )
+            )
         return status
 
 

@@ -75,17 +75,17 @@ class EscalationServicer(pb_grpc.EscalationServicer):
     async def _reply(self, request: pb.SessionRequest, context: Context) -> pb.SessionResponse:
         if request.WhichOneof("carrier") != "mosaic":
             error = InvalidInput("carrier is missing or unknown here; a mosaic expected")
-            return self._failed(request.index, error)
+            return await self._failed(request.index, error)
         try:
             with bind(request_id=request.mosaic.request_id[:64], index=request.index):
                 verdict = await self._answer(request.mosaic, context)
         except Exception as error:  # noqa: BLE001 - it is this request's answer; the stream goes on
-            return self._failed(request.index, error)
+            return await self._failed(request.index, error)
         self._boundary.counted("Session.mosaic")
         return pb.SessionResponse(index=request.index, status=pb.SESSION_STATUS_OK, verdict=verdict)
 
-    def _failed(self, index: int, error: Exception) -> pb.SessionResponse:
-        status = self._boundary.told("Session.mosaic", error)
+    async def _failed(self, index: int, error: Exception) -> pb.SessionResponse:
+        status = await self._boundary.told("Session.mosaic", error)
         return pb.SessionResponse(
             index=index,
             status=pb.SESSION_STATUS_ERROR,
