@@ -26,6 +26,7 @@ from secondlook.cli.doctor.transport import (
     check_tls,
 )
 from secondlook.cli.main import EXIT_UNEXPECTED, EXIT_USAGE
+from secondlook.cloud.rpc.health import TIME_KEY, VERSION_KEY
 from secondlook.rpc.v1 import escalation_pb2_grpc
 from secondlook.shared.clock import Clock, SystemClock
 from secondlook.shared.errors import InvalidInput, NotFound, PermissionDenied
@@ -34,8 +35,6 @@ from secondlook.shared.values.escalation import Escalation, ImageEncoding, Place
 from secondlook.shared.wire.escalation import request_to_proto, verdict_from_proto
 from secondlook.shared.wire.status import error_from_status
 
-VERSION_KEY = "secondlook-version"
-TIME_KEY = "secondlook-time-ms"
 CAMERA = "doctor"
 
 _FRAME_PX = 96
@@ -234,11 +233,8 @@ def grey_escalation(camera: str, model: str, wall_s: float, useful_for_s: float)
 
 
 def _open_channel(address: Address, tls: Tls | None) -> grpc.aio.Channel:
-    # No proxy from the environment, as in the uplink; no shared connection of an earlier run.
-    options: list[tuple[str, int | str]] = [
-        ("grpc.enable_http_proxy", 0),
-        ("grpc.use_local_subchannel_pool", 1),
-    ]
+    # Of its own: a connection shared with an earlier check would say nothing new.
+    options: list[tuple[str, int | str]] = [("grpc.use_local_subchannel_pool", 1)]
     if tls is None:
         return grpc.aio.insecure_channel(address.target, options=options)
     if tls.server_name:

@@ -105,7 +105,9 @@ async def _examine_edge(results: Results, path: Path, timeout_s: float) -> None:
     if settings is None:
         return
     from secondlook.cli.doctor.plan import edge_visits
+    from secondlook.edge.settings import EdgeSettings
 
+    assert isinstance(settings, EdgeSettings)
     for visit in edge_visits(settings, timeout_s):
         await visit.walk(results)
 

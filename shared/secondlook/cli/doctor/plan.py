@@ -7,19 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from secondlook.cli.doctor.address import parse_address
 from secondlook.cli.doctor.chain import Check, Report, run_chain
 from secondlook.cli.doctor.machine import check_writable
 from secondlook.cli.doctor.model import ModelVisit
 from secondlook.cli.doctor.redis_server import RedisVisit
-from secondlook.shared.detect import Detector
-from secondlook.shared.settings import Section
+from secondlook.cli.doctor.transport import Tls
+from secondlook.shared.detect import Detector, load_detector
 
 if TYPE_CHECKING:
     from secondlook.cloud.settings import CloudSettings
     from secondlook.cloud.settings import ModelSettings as CloudModel
+    from secondlook.edge.settings import DetectorSettings, EdgeSettings
 
 SQLITE = "sqlite:///"
+ZOO = "zoo:"
 IN_MEMORY = ":memory:"
+STDOUT = "-"
+CAMERA = "{camera}"
 
 
 class Visit(Protocol):
@@ -57,9 +62,28 @@ class DiskVisit:
         return await run_chain([check], self.timeout_s, report)
 
 
-def edge_visits(settings: Section, timeout_s: float) -> list[Visit]:
-    """What the edge daemon with these settings leans on."""
-    return []
+def edge_visits(settings: EdgeSettings, timeout_s: float) -> list[Visit]:
+    """What the edge daemon with these settings leans on: cameras, model, disks, the cloud."""
+    from secondlook.cli.doctor.camera import CameraVisit
+
+    visits: list[Visit] = [
+        CameraVisit(camera.id, camera.url, camera, timeout_s) for camera in settings.cameras
+    ]
+    visits.append(
+        ModelVisit(
+            "edge model",
+            _edge_loader(settings.detector),
+            settings.detector.providers,
+            _model_limit(timeout_s),
+        )
+    )
+    visits += [
+        DiskVisit(what, path, is_folder, timeout_s)
+        for what, path, is_folder in _edge_places(settings)
+    ]
+    if settings.uplink.enabled:
+        visits.append(_uplink_visit(settings, timeout_s))
+    return visits
 
 
 def cloud_visits(settings: CloudSettings, timeout_s: float) -> list[Visit]:
@@ -82,6 +106,53 @@ def memory_visits(what: str, url: str, timeout_s: float) -> list[Visit]:
         return [RedisVisit(url, timeout_s)]
     path = url.removeprefix(SQLITE)
     return [] if path == IN_MEMORY else [DiskVisit(what, Path(path), False, timeout_s)]
+
+
+def _uplink_visit(settings: EdgeSettings, timeout_s: float) -> Visit:
+    from secondlook.cli.doctor.cloud import CloudVisit
+
+    uplink, tls = settings.uplink, None
+    if uplink.tls.enabled:
+        tls = Tls(uplink.tls.ca, uplink.tls.cert, uplink.tls.key, uplink.tls.server_name)
+    # The first camera's name, so that a cloud which knows this device is asked what it will be.
+    camera = settings.cameras[0].id
+    return CloudVisit(parse_address(uplink.address), tls, uplink.model, timeout_s, camera=camera)
+
+
+def _edge_places(settings: EdgeSettings) -> list[tuple[str, Path, bool]]:
+    """What the daemon writes to: what, where, whether that is a folder."""
+    sinks = [("JSON lines", sink.path) for sink in settings.sinks.jsonl if sink.path != STDOUT]
+    sinks += [("video", sink.path) for sink in settings.sinks.video]
+    places: dict[tuple[str, Path], tuple[str, Path, bool]] = {}
+    for what, template in sinks:
+        path = Path(template).expanduser()
+        # A template makes one file a camera, all in the folder that holds them.
+        is_folder = CAMERA in path.name
+        place = Path(
+            str(path.parent if is_folder else path).replace(CAMERA, settings.cameras[0].id)
+        )
+        places.setdefault((what, place), (f"{what} {place.name}", place, is_folder))
+    return list(places.values())
+
+
+def _edge_loader(detector: DetectorSettings) -> Callable[[], Detector]:
+    def load() -> Detector:
+        return load_detector(
+            _model_file(detector.model),
+            names=detector.names,
+            providers=detector.providers,
+            threads=detector.threads,
+        )
+
+    return load
+
+
+def _model_file(path: str) -> Path:
+    if not path.startswith(ZOO):
+        return Path(path).expanduser()
+    from secondlook.shared.zoo import model_path
+
+    return model_path(path.removeprefix(ZOO))
 
 
 def _cloud_loader(model: CloudModel) -> Callable[[], Detector]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from anyio.from_thread import start_blocking_portal
+from support.clips import numbered, write_clip
 from support.doctor import FakeEscalation, FakeHealth, closed_port, serve_grpc
 from support.networks import write_bright_spot_model
 
@@ -85,3 +86,48 @@ def test_wrong_settings_are_told_and_nothing_else_is_tried(
     assert checks["settings: cloud"] == "fail"
     assert checks["cloud: everything else"] == "skip"
     assert "config check cloud" in json.dumps(document)
+
+
+@pytest.fixture
+def edge_settings(tmp_path: Path) -> Path:
+    """Settings of an edge with a recording, a tiny model and no cloud."""
+    clip, model = tmp_path / "clip.mp4", tmp_path / "spots.onnx"
+    write_clip(clip, numbered(3))
+    write_bright_spot_model(model)
+    settings = tmp_path / "edge.toml"
+    settings.write_text(
+        f'[[cameras]]\nid = "site/gate"\nurl = "{clip}"\n'
+        f'[detector]\nmodel = "{model}"\nthreads = 1\n'
+        "[uplink]\nenabled = false\n"
+        f'[[sinks.jsonl]]\npath = "{tmp_path}/out/{{camera}}.jsonl"\n'
+        f'[[sinks.video]]\npath = "{tmp_path}/site.mp4"\n'
+        '[[sinks.jsonl]]\npath = "-"\n'
+    )
+    return settings
+
+
+def test_edge_settings(edge_settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, checks, _ = doctor(capsys, "--edge-config", str(edge_settings))
+    assert code == 0
+    assert checks["camera site/gate: frame"] == "ok"
+    assert checks["edge model: inference"] == "ok"
+    assert {name for name in checks if name.startswith("disk")} == {
+        "disk: JSON lines out",
+        "disk: video site.mp4",
+    }
+    assert not [name for name in checks if name.startswith("cloud")]
+
+
+def test_one_broken_camera_hides_nothing_else(
+    edge_settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = edge_settings.read_text().replace(
+        "enabled = false", f'address = "[::1]:{closed_port()}"'
+    )
+    edge_settings.write_text(text + '[[cameras]]\nid = "yard"\nurl = "/nowhere/clip.mp4"\n')
+    code, checks, document = doctor(capsys, "--edge-config", str(edge_settings))
+    assert code == 4
+    assert checks["camera yard: opens"] == "fail"
+    assert checks["edge model: inference"] == "ok"
+    assert checks["cloud: TCP"] == "fail"
+    assert "/nowhere/clip.mp4" in json.dumps(document)
