@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import anyio
 import anyio.to_thread
@@ -18,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 from secondlook.cloud.rpc.escalation import EscalationServicer
 from secondlook.cloud.rpc.health import HealthServicer
 from secondlook.cloud.rpc.memory import ContextMemoryServicer
+from secondlook.cloud.rpc.strict import StrictServer
 from secondlook.cloud.settings import ServerSettings, TlsSettings
 from secondlook.rpc.v1 import (
     context_memory_pb2,
@@ -40,8 +42,10 @@ def register(
     health: HealthServicer,
 ) -> None:
     """Add every service to the server."""
-    escalation_pb2_grpc.add_EscalationServicer_to_server(escalation, server)
-    context_memory_pb2_grpc.add_ContextMemoryServicer_to_server(memory, server)
+    # The generated functions ask for a server; they use these two of its methods only.
+    strict = cast("grpc.aio.Server", StrictServer(server))
+    escalation_pb2_grpc.add_EscalationServicer_to_server(escalation, strict)
+    context_memory_pb2_grpc.add_ContextMemoryServicer_to_server(memory, strict)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection(
         (
