@@ -64,6 +64,7 @@ class CameraPipeline:
         clock: stamps what is published where the caller does not say.
         session: makes request ids unique, printable ASCII; random where not given.
         gate: decides what is asked; the score band where not given.
+        first_track_id: where a pipeline goes on that broke down.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class CameraPipeline:
         *,
         session: str = "",
         gate: Gate | None = None,
+        first_track_id: int = 1,
     ) -> None:
         self.camera = camera
         self.counts = PipelineCounts()
@@ -85,7 +87,7 @@ class CameraPipeline:
         self._vocabulary = Vocabulary(names)
         self._encoder = MosaicEncoder(settings.regions)
         self._size: tuple[int, int] | None = None
-        self._scene = Scene(settings)
+        self._scene = Scene(settings, first_track_id)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -96,6 +98,11 @@ class CameraPipeline:
     def waiting(self) -> int:
         """Questions without a verdict."""
         return len(self._scene.questions)
+
+    @property
+    def next_track_id(self) -> int:
+        """No track has had this id or one above it."""
+        return self._scene.tracker.next_id
 
     def answer(
         self,
@@ -219,7 +226,7 @@ class CameraPipeline:
         if self._size != (frame.width, frame.height):
             self._size = (frame.width, frame.height)
             # Track ids go on: an id is never used twice for one camera.
-            self._scene = Scene(self._settings, self._scene.tracker.reserve_id())
+            self._scene = Scene(self._settings, self.next_track_id)
 
     def _canonical(self, frame: FrameRef) -> Canonical:
         return Canonical.of(frame.width, frame.height, self._settings.regions.canonical_width_px)

@@ -63,6 +63,11 @@ class Tracker:
         """The tracks that live, oldest first."""
         return tuple(self._tracks)
 
+    @property
+    def next_id(self) -> int:
+        """No track has had this id or one above it."""
+        return self._next_id
+
     def boxes(self) -> Boxes:
         """float32 (n, 4): where each of ``tracks`` is now, as far as is known."""
         return self._motion.boxes()

@@ -1,0 +1,218 @@
+"""One camera of the daemon: frames in, answers out, verdicts folded in as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import anyio
+
+from secondlook.edge.capture.captured import CapturedFrame
+from secondlook.edge.daemon.inbox import Inbox
+from secondlook.edge.daemon.meter import CameraMeter
+from secondlook.edge.daemon.protocol import Capture
+from secondlook.edge.daemon.share import DetectorShare
+from secondlook.edge.daemon.status import CameraStatus
+from secondlook.edge.pipeline import CameraPipeline
+from secondlook.edge.sinks.outlet import Outlets
+from secondlook.edge.sinks.protocol import Event
+from secondlook.edge.still import MotionFilter
+from secondlook.edge.uplink.client import Uplink
+from secondlook.shared.clock import Clock
+from secondlook.shared.errors import InvalidInput, ModelFailure, SecondlookError
+from secondlook.shared.telemetry import get_logger
+from secondlook.shared.values import Detections, Escalation, Observation, Purpose, Verdict
+
+_log = get_logger(__name__)
+_T = TypeVar("_T")
+_MEDIA_TIMES = 1024
+"""Frames whose time in the stream is kept for revisions; far more than the history has."""
+
+
+class SourceGaveUp(Exception):
+    """The capture failed for good; carries its error."""
+
+    def __init__(self, error: SecondlookError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all cameras of a daemon share.
+
+    Attributes:
+        share: the light model.
+        uplink: the cloud.
+        outlets: the sinks.
+        meter: counts for Prometheus.
+        clock: stamps answers.
+    """
+
+    share: DetectorShare
+    uplink: Uplink
+    outlets: Outlets
+    meter: CameraMeter
+    clock: Clock
+
+
+class CameraLoop:
+    """Drives the pipeline of one camera. All its computing is done in a thread of its own.
+
+    Args:
+        camera: id of the camera.
+        pipeline: what to drive.
+        motion: which frames need no detector.
+        around: what it shares with other cameras.
+        status: counts for people.
+        block: whether it waits where questions come faster than they can be sent.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        pipeline: CameraPipeline,
+        motion: MotionFilter,
+        around: Surroundings,
+        status: CameraStatus,
+        *,
+        block: bool,
+    ) -> None:
+        self._camera = camera
+        self._pipeline = pipeline
+        self._motion = motion
+        self._around = around
+        self._status = status
+        self._block = block
+        self._inbox = Inbox()
+        self._thread = ThreadPoolExecutor(1, f"camera-{camera}")
+        self._last: Detections | None = None
+        self._media_s: OrderedDict[int, float] = OrderedDict()
+
+    async def run(self, capture: Capture, max_frames: int | None) -> None:
+        """Answer frames until the recording ends or ``max_frames`` are answered.
+
+        Raises:
+            SourceGaveUp: the source failed for good.
+        """
+        frames = capture.frames()
+        while max_frames is None or self._status.answers < max_frames:
+            captured = await _next(frames)
+            if captured is None:
+                return
+            await self._answer(captured)
+            # Frames are lent memory: none is held while the next is awaited.
+            del captured
+
+    async def fold(self) -> None:
+        """Take in replies of the cloud until cancelled."""
+        while True:
+            settled = await self._inbox.take()
+            if isinstance(settled, Verdict):
+                await self._revise(settled)
+            else:
+                await self._give_up(*settled)
+            self._inbox.taken()
+
+    async def drain(self) -> None:
+        """Return once every question has its reply; `fold` must be running."""
+        await self._inbox.wait_quiet()
+
+    def close(self) -> None:
+        """Let the thread go."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    async def _answer(self, captured: CapturedFrame) -> None:
+        frame, media_s, around = captured.frame, captured.media_s, self._around
+        detections = await self._detect(captured)
+        observation = await self._compute(
+            lambda: self._pipeline.answer(frame, detections, media_s=media_s)
+        )
+        self._count(observation)
+        self._media_s[frame.ref.sequence] = media_s
+        while len(self._media_s) > _MEDIA_TIMES:
+            self._media_s.popitem(last=False)
+        image = frame.image if around.outlets.want_images else None
+        around.outlets.put(Event(observation, media_s, image))
+        decision = observation.decision
+        if decision is None or not decision.regions:
+            return
+        if not around.uplink.accepting:
+            # No picture is encoded for a cloud that is away: what was unsure stays so.
+            self._status.offline += 1
+            around.meter.offline.labels(self._camera).inc()
+            return
+        escalation = await self._compute(lambda: self._pipeline.escalation(frame, observation))
+        if escalation is not None:
+            self._escalated(escalation)
+            self._inbox.asked()
+            await around.uplink.submit(escalation, self._inbox, block=self._block)
+
+    async def _detect(self, captured: CapturedFrame) -> Detections:
+        """The boxes of a frame; none where the model gave nonsense."""
+        image = captured.frame.image
+        if await self._compute(lambda: self._motion.skips(image)) and self._last is not None:
+            self._status.still += 1
+            self._around.meter.still.labels(self._camera).inc()
+            return self._last
+        try:
+            self._last = await self._around.share.detect(self._camera, image)
+        except (ModelFailure, InvalidInput) as error:
+            self._status.failed_frames += 1
+            self._around.meter.failed.labels(self._camera).inc()
+            _log.warning("frame failed", sequence=captured.frame.ref.sequence, error=str(error))
+            return Detections.empty(self._around.share.names)
+        return self._last
+
+    async def _revise(self, verdict: Verdict) -> None:
+        self._status.verdicts += 1
+        self._around.meter.verdicts.labels(self._camera).inc()
+        for observation in await self._compute(lambda: self._pipeline.apply(verdict)):
+            self._status.revisions += 1
+            self._around.meter.revisions.labels(self._camera).inc()
+            media_s = self._media_s.get(observation.frame.sequence, 0.0)
+            self._around.outlets.put(Event(observation, media_s))
+
+    async def _give_up(self, escalation: Escalation, error: SecondlookError) -> None:
+        self._status.lost += 1
+        self._around.meter.lost.labels(self._camera, type(error).__name__).inc()
+        await self._compute(lambda: self._pipeline.asked_failed(escalation.request_id))
+
+    def _count(self, observation: Observation) -> None:
+        latency_s = observation.latency_s or 0.0
+        self._status.answered(self._around.clock.monotonic(), latency_s)
+        self._around.meter.answers.labels(self._camera).inc()
+        self._around.meter.latency.labels(self._camera).observe(latency_s)
+
+    def _escalated(self, escalation: Escalation) -> None:
+        self._status.escalations += 1
+        self._status.audits += escalation.purpose is Purpose.AUDIT
+        self._status.sent_bytes += len(escalation.image)
+        self._around.meter.escalated(self._camera, escalation.purpose, len(escalation.image))
+
+    async def _compute(self, work: Callable[[], _T]) -> _T:
+        """Run a step of the pipeline in this camera's thread; steps never overlap."""
+        running = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            # A step is never left half done: it ends before the cancellation goes on.
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([running])
+            raise
+
+
+async def _next(frames: AsyncIterator[CapturedFrame]) -> CapturedFrame | None:
+    try:
+        return await anext(frames)
+    except StopAsyncIteration:
+        return None
+    except SecondlookError as error:
+        raise SourceGaveUp(error) from error
+
+
+__all__ = ["CameraLoop", "SourceGaveUp", "Surroundings"]

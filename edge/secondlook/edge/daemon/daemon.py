@@ -1,0 +1,154 @@
+"""The daemon: all cameras, from start to drained."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio
+from prometheus_client import CollectorRegistry
+
+from secondlook.edge.daemon.camera import Surroundings
+from secondlook.edge.daemon.meter import CameraMeter
+from secondlook.edge.daemon.protocol import CaptureFactory
+from secondlook.edge.daemon.share import DetectorShare
+from secondlook.edge.daemon.status import CameraStatus
+from secondlook.edge.daemon.supervisor import CameraSupervisor
+from secondlook.edge.pipeline import CameraPipeline
+from secondlook.edge.settings import EdgeSettings
+from secondlook.edge.sinks.build import build_sinks
+from secondlook.edge.sinks.outlet import Outlets
+from secondlook.edge.sinks.protocol import Sink
+from secondlook.edge.uplink.client import Uplink
+from secondlook.shared.clock import Clock
+from secondlook.shared.detect.protocol import Detector
+from secondlook.shared.telemetry import get_logger
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When to stop by itself; recordings also end by themselves.
+
+    Attributes:
+        max_frames: answered frames of each camera; ``None`` for no limit.
+        seconds: time since the start; ``None`` for no limit.
+    """
+
+    max_frames: int | None = None
+    seconds: float | None = None
+
+
+class Daemon:
+    """Runs cameras until they end or it is told to stop.
+
+    Attributes:
+        statuses: counts of each camera, kept up to date.
+        uplink: the cloud.
+
+    Args:
+        settings: everything.
+        detector: the light model, loaded; the caller closes it.
+        captures: makes captures.
+        clock: stamps answers and bounds calls.
+        registry: where the metrics go.
+        sinks: instead of those of the settings.
+    """
+
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        detector: Detector,
+        captures: CaptureFactory,
+        clock: Clock,
+        registry: CollectorRegistry,
+        *,
+        sinks: list[Sink] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._captures = captures
+        self._clock = clock
+        self._stop = anyio.Event()
+        self._share = DetectorShare(
+            detector, settings.detector.min_score, settings.detector.max_batch, registry
+        )
+        self._outlets = Outlets(
+            build_sinks(settings.sinks) if sinks is None else sinks,
+            settings.sinks.queue,
+            registry,
+        )
+        self.uplink = Uplink(settings.uplink, clock, registry)
+        self.statuses = [CameraStatus(camera.id) for camera in settings.cameras]
+        around = Surroundings(self._share, self.uplink, self._outlets, CameraMeter(registry), clock)
+        self._supervisors = [
+            CameraSupervisor(camera, settings, around, captures, self._pipeline, status)
+            for camera, status in zip(settings.cameras, self.statuses, strict=True)
+        ]
+
+    def stop(self) -> None:
+        """Take no more frames, wait for open verdicts, flush the sinks, return from `run`."""
+        self._stop.set()
+
+    async def run(
+        self, limits: Limits | None = None, on_ready: Callable[[], None] | None = None
+    ) -> None:
+        """Run until every camera has ended.
+
+        Args:
+            limits: when to stop by itself.
+            on_ready: called once the cameras are being started.
+
+        Raises:
+            SecondlookError: a camera failed for good; the others have run to their end first.
+        """
+        bounds = limits or Limits()
+        try:
+            async with self._outlets.running(), self.uplink, anyio.create_task_group() as helpers:
+                helpers.start_soon(self._share.run)
+                helpers.start_soon(self._report)
+                helpers.start_soon(self._obey, bounds.seconds)
+                async with anyio.create_task_group() as cameras:
+                    for supervisor in self._supervisors:
+                        cameras.start_soon(supervisor.run, bounds.max_frames)
+                    if on_ready is not None:
+                        on_ready()
+                helpers.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._share.close)
+        self._log_statuses("done")
+        for supervisor in self._supervisors:
+            if supervisor.failure is not None:
+                raise supervisor.failure
+
+    def _pipeline(self, camera: str, first_track_id: int) -> CameraPipeline:
+        return CameraPipeline(
+            camera,
+            self._settings.pipeline,
+            self._share.names,
+            self._clock,
+            session=secrets.token_hex(6),
+            first_track_id=first_track_id,
+        )
+
+    async def _obey(self, seconds: float | None) -> None:
+        """Stop the cameras when told to, or when the time is up."""
+        if seconds is None:
+            await self._stop.wait()
+        else:
+            with anyio.move_on_after(seconds):
+                await self._stop.wait()
+        for supervisor in self._supervisors:
+            supervisor.stop()
+
+    async def _report(self) -> None:
+        """Log a line about each camera now and then."""
+        while True:
+            await anyio.sleep(self._settings.run.status_every_s)
+            self._log_statuses("status")
+
+    def _log_statuses(self, event: str) -> None:
+        for status in self.statuses:
+            _log.info(event, uplink=self.uplink.state.value, **status.summary())

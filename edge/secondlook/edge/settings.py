@@ -1,0 +1,133 @@
+"""Settings of the edge daemon (``edge.toml`` and ``SECONDLOOK_EDGE__*``)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+from typing_extensions import Self
+
+from secondlook.edge.capture.settings import CaptureSettings
+from secondlook.edge.pipeline_settings import (
+    FusionSettings,
+    GateSettings,
+    MotionSettings,
+    PipelineSettings,
+    RegionSettings,
+    TrackerSettings,
+)
+from secondlook.edge.sinks.settings import SinkSettings
+from secondlook.edge.uplink.settings import UplinkSettings
+from secondlook.shared.settings import Section
+from secondlook.shared.telemetry import LogSettings
+
+CameraId = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?$")
+]
+
+
+class CameraSettings(CaptureSettings):
+    """``[[cameras]]``: one camera, and how it is captured."""
+
+    id: CameraId = Field(
+        max_length=128, description="Name of the camera, `camera` or `site/camera`."
+    )
+    url: str = Field(
+        min_length=1,
+        description="File, image folder, rtsp://, http(s)://, /dev/video0, gst: pipeline or sim://.",
+    )
+
+
+class DetectorSettings(Section):
+    """``[detector]``: the light model, shared by all cameras."""
+
+    model: str = Field(
+        "zoo:street_light",
+        min_length=1,
+        description="ONNX file, or `zoo:NAME` for a model that comes with Secondlook.",
+    )
+    names: str | tuple[str, ...] | None = Field(
+        None, description="Class names in order, or `coco`; default: from the file or a sidecar."
+    )
+    providers: tuple[str, ...] = Field(
+        ("auto",), min_length=1, description="Execution providers to try, in order, or `auto`."
+    )
+    threads: int = Field(0, ge=0, le=256, description="Threads of the network; 0: one per core.")
+    min_score: float = Field(
+        0.05, gt=0, lt=1, description="Weakest boxes that the gate may ask about."
+    )
+    max_batch: int = Field(
+        1, ge=1, le=64, description="Frames of different cameras that run through it together."
+    )
+
+
+class MetricsSettings(Section):
+    """``[metrics]``: Prometheus over HTTP."""
+
+    enabled: bool = Field(True, description="Whether /metrics is served.")
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(0, ge=0, le=65535, description="HTTP port; 0 lets the system choose.")
+
+
+class RunSettings(Section):
+    """``[run]``: how the daemon starts over and stops."""
+
+    drain_timeout_s: float = Field(
+        10.0, ge=0, le=600, description="Longest wait for verdicts at the end, seconds."
+    )
+    restart_initial_s: float = Field(
+        1.0, ge=0.01, le=600, description="Pause before a failed camera starts again; doubles."
+    )
+    restart_max_s: float = Field(
+        30.0, ge=0.01, le=3600, description="Longest pause before a failed camera starts again."
+    )
+    status_every_s: float = Field(
+        10.0, gt=0, le=3600, description="How often a line about each camera is logged, seconds."
+    )
+
+
+class EdgeSettings(Section):
+    """Everything the edge daemon can be told."""
+
+    cameras: tuple[CameraSettings, ...] = Field(
+        min_length=1, max_length=256, description="The cameras, at least one."
+    )
+    detector: DetectorSettings = Field(
+        default_factory=DetectorSettings, description="The light model."
+    )
+    motion: MotionSettings = Field(default_factory=MotionSettings, description="Still frames.")
+    tracker: TrackerSettings = Field(default_factory=TrackerSettings, description="Tracks.")
+    gate: GateSettings = Field(default_factory=GateSettings, description="What is asked.")
+    regions: RegionSettings = Field(default_factory=RegionSettings, description="How it travels.")
+    fusion: FusionSettings = Field(default_factory=FusionSettings, description="What is published.")
+    uplink: UplinkSettings = Field(default_factory=UplinkSettings, description="The cloud.")
+    sinks: SinkSettings = Field(default_factory=SinkSettings, description="Where answers go.")
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Prometheus.")
+    run: RunSettings = Field(default_factory=RunSettings, description="Start and stop.")
+    log: LogSettings = Field(default_factory=LogSettings, description="The log.")
+
+    @field_validator("cameras")
+    @classmethod
+    def _distinct(cls, cameras: tuple[CameraSettings, ...]) -> tuple[CameraSettings, ...]:
+        ids = [camera.id for camera in cameras]
+        doubles = sorted({name for name in ids if ids.count(name) > 1})
+        if doubles:
+            raise ValueError(f"camera ids must differ; used twice: {', '.join(doubles)}")
+        return cameras
+
+    @model_validator(mode="after")
+    def _weak_boxes_reach_the_gate(self) -> Self:
+        if self.detector.min_score > self.gate.low_score:
+            raise ValueError("detector.min_score must not be above gate.low_score")
+        return self
+
+    @property
+    def pipeline(self) -> PipelineSettings:
+        """The part that each camera's pipeline takes."""
+        return PipelineSettings(
+            motion=self.motion,
+            tracker=self.tracker,
+            gate=self.gate,
+            regions=self.regions,
+            fusion=self.fusion,
+        )
