@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from secondlook.shared.detect import Detector, load_detector
-from secondlook.shared.errors import InvalidModel
+from secondlook.shared.errors import InvalidModel, NotFound
 from secondlook.shared.zoo import model_path
 
 ZOO = "zoo:"
@@ -25,6 +25,6 @@ def load_model(reference: str, option: str) -> Detector:
         )
         detector = load_detector(path)
         detector.warm_up()
-    except InvalidModel as error:
+    except (InvalidModel, NotFound) as error:
         raise InvalidModel(f"{option}: {error.message}", remedy=error.remedy) from error
     return detector

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from secondlook.cli.price.asking import PlainAsker
@@ -64,6 +64,10 @@ class Comparison:
     metric: Metric
     standard: Standard
     ledgers: tuple[Ledger, ...]
+
+    def beside(self, ledger: Ledger) -> Comparison:
+        """The same with one more system, which saw the same frames."""
+        return replace(self, ledgers=(*self.ledgers, ledger))
 
     def outcomes(self) -> list[Outcome]:
         """Every system in numbers."""

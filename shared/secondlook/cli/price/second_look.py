@@ -15,12 +15,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from secondlook.cli.price.asking import Asker, PlainAsker
+import anyio
+from prometheus_client import CollectorRegistry
+
+from secondlook.cli.price.asking import TIMEOUT_S, Asker
 from secondlook.cli.price.ledger import FrameAnswer, Ledger
 from secondlook.cli.price.system import Shot
-from secondlook.cli.price.tiers import counted_channel
 from secondlook.edge.pipeline import CameraPipeline
 from secondlook.edge.pipeline_settings import PipelineSettings
+from secondlook.edge.uplink import Uplink, UplinkSettings
 from secondlook.shared.clock import SystemClock
 from secondlook.shared.detect import ModelInfo
 from secondlook.shared.errors import SecondlookError
@@ -112,11 +115,49 @@ class SecondLook:
                 answer.revise(revised.detections, due.at_s - captured_s)
 
 
+class UplinkAsker:
+    """Asks through the edge's own uplink, with its deadlines and retries."""
+
+    def __init__(self, uplink: Uplink) -> None:
+        self._uplink = uplink
+
+    async def ask(self, escalation: Escalation) -> Verdict:
+        """See `Asker.ask`."""
+        reply = _Reply()
+        await self._uplink.submit(escalation, reply, block=True)
+        await reply.settled.wait()
+        if reply.error is not None:
+            raise reply.error
+        assert reply.said is not None
+        return reply.said
+
+
+class _Reply:
+    """What became of one question."""
+
+    def __init__(self) -> None:
+        self.settled = anyio.Event()
+        self.said: Verdict | None = None
+        self.error: SecondlookError | None = None
+
+    def verdict(self, verdict: Verdict) -> None:
+        self.said = verdict
+        self.settled.set()
+
+    def failed(self, escalation: Escalation, error: SecondlookError) -> None:
+        self.error = error
+        self.settled.set()
+
+
 @asynccontextmanager
 async def second_look(
     settings: PipelineSettings, light: ModelInfo, port: int
 ) -> AsyncIterator[SecondLook]:
     """Secondlook in front of a cloud on a loopback port."""
-    async with counted_channel(port) as (proxy, channel):
-        pipeline = CameraPipeline("price", settings, light.names, SystemClock())
-        yield SecondLook(pipeline, proxy, PlainAsker(channel))
+    clock = SystemClock()
+    async with CountingProxy("127.0.0.1", port).running() as proxy:
+        # A slow machine makes verdicts late, which is measured; it does not make them useless.
+        way = UplinkSettings(address=proxy.target, timeout_s=TIMEOUT_S)
+        async with Uplink(way, clock, CollectorRegistry()) as uplink:
+            pipeline = CameraPipeline("price", settings, light.names, clock)
+            yield SecondLook(pipeline, proxy, UplinkAsker(uplink))
