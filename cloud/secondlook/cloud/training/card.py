@@ -24,12 +24,14 @@ class Facts:
         command: how to train it again.
         steps: optimiser steps.
         minutes: time of the training loop.
+        batch: images a step.
         streets, frames: size of the training data.
     """
 
     command: str
     steps: int
     minutes: float
+    batch: int
     streets: range
     frames: int
 
@@ -76,14 +78,28 @@ def write_card(path: Path, variant: str, facts: Facts, validation: Scores, test:
     """Write the card beside the model at `path` (`street_light.onnx` -> `street_light.md`).
 
     Args:
-        validation: metrics on the validation streets; its threshold is the recommended one.
-        test: metrics on the held-out streets at their own best threshold.
+        validation: metrics on the validation streets.
+        test: metrics on the held-out streets.
     """
     shape = VARIANTS[variant]
     width, height = shape.input_size
     classes = "\n".join(f"| {name} | {value:.3f} |" for name, value in test.class_f1.items())
     sizes = "\n".join(f"| {name} | {value:.3f} |" for name, value in test.size_recall.items())
     params = parameter_count(Detector(shape))
+    rows = {
+        "licence": "Apache-2.0",
+        "input": f"`images` uint8 (batch, {height}, {width}, 3), BGR; frames of another shape are "
+        "letterboxed to the top left",
+        "output": "`output0` float32 (batch, 9, anchors): centre x, centre y, width, height in "
+        "input pixels, then 5 class scores in 0..1; suppression is left to the caller",
+        "parameters": f"{params:,}",
+        "size": f"{path.stat().st_size / 1e6:.2f} MB, float32",
+        "work": f"{gflops(shape):.2f} GFLOPs a frame",
+        "time": f"{latency_ms(path, 1):.1f} ms with one thread, {latency_ms(path, 2):.1f} ms with "
+        "two (ONNX Runtime, CPU; two cores shared with other work)",
+    }
+    facts_table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    last_street, last_held = facts.streets.stop - 1, TEST_SEEDS.stop - 1
     text = f"""# street_{variant}
 
 A small anchor-free detector of people, bicycles, cars, buses and trucks, trained on the simulated
@@ -92,13 +108,7 @@ it does not know what a real camera sees.
 
 | | |
 |---|---|
-| licence | Apache-2.0 |
-| input | `images` uint8 (batch, {height}, {width}, 3), BGR; frames of another shape are letterboxed to the top left |
-| output | `output0` float32 (batch, 9, anchors): centre x, centre y, width, height in input pixels, then 5 class scores in 0..1; suppression is left to the caller |
-| parameters | {params:,} |
-| size | {path.stat().st_size / 1e6:.2f} MB, float32 |
-| work | {gflops(shape):.2f} GFLOPs a frame |
-| time | {latency_ms(path, 1):.1f} ms with one thread, {latency_ms(path, 2):.1f} ms with two (ONNX Runtime, on the machine it was trained on) |
+{facts_table}
 
 ## Training
 
@@ -106,29 +116,30 @@ it does not know what a real camera sees.
 {facts.command}
 ```
 
-{facts.frames} frames of the streets {facts.streets.start} to {facts.streets.stop - 1}, 640x384, random
-moments of ten minutes each, so day and night, rain and dry. {facts.steps} steps in
-{facts.minutes:.0f} minutes on two CPU cores. No pretrained weights.
+{facts.frames} frames of the streets {facts.streets.start} to {last_street}, 640x384, random
+moments of ten minutes each, so day and night, rain and dry. {facts.steps} steps of {facts.batch}
+images in {facts.minutes:.0f} minutes on two shared CPU cores. No pretrained weights.
 
 ## How good it is
 
-Held-out streets {TEST_SEEDS.start} to {TEST_SEEDS.stop - 1}, never seen in training and never used to choose
-anything; {test.objects} objects. A detection counts when class and place agree (IoU {MATCH_IOU} and more).
-Objects lower than {MIN_HEIGHT_PX:g} px or less than {MIN_VISIBLE:.0%} visible are not counted, found or not.
+Held-out streets {TEST_SEEDS.start} to {last_held}, never seen in training and never used
+to choose anything; {test.objects} objects. A detection counts when class and place agree (IoU
+{MATCH_IOU} and more). Objects lower than {MIN_HEIGHT_PX:g} px or less than {MIN_VISIBLE:.0%}
+visible are not counted, found or not. The threshold is the one with the best F1.
 
 | | held-out | validation |
 |---|---|---|
-| F1 at the best threshold | {test.f1:.3f} | {validation.f1:.3f} |
+| F1 | {test.f1:.3f} | {validation.f1:.3f} |
 | precision | {test.precision:.3f} | {validation.precision:.3f} |
 | recall | {test.recall:.3f} | {validation.recall:.3f} |
-| best threshold | {test.threshold:.2f} | {validation.threshold:.2f} |
+| threshold | {test.threshold:.2f} | {validation.threshold:.2f} |
 | mean AP at IoU 0.5 | {test.ap:.3f} | {validation.ap:.3f} |
 
-| class | F1 |
+| class | F1, held-out |
 |---|---|
 {classes}
 
-| height in the frame | recall |
+| height in the frame | recall, held-out |
 |---|---|
 {sizes}
 """

@@ -66,10 +66,12 @@ def publish(variant: str, out: Path, plan: Plan) -> Scores:
         results.append(evaluate_onnx(path, frames))
         console.print(dataclasses.asdict(results[-1]))
     length = f"--minutes {plan.minutes:g}" if plan.steps is None else f"--steps {plan.steps}"
+    length += f" --batch {plan.batch}"
     facts = Facts(
         command=f"python -m secondlook.cloud.training --variant {variant} --out OUT {length}",
         steps=state.step,
         minutes=state.elapsed_s / 60,
+        batch=plan.batch,
         streets=plan.train_seeds,
         frames=len(plan.train_seeds) * plan.frames_per_seed,
     )

@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -138,7 +139,7 @@ def _sample(
         x0, y0, x1, y1 = boxes[int(rng.integers(len(boxes)))]
         x = int(np.clip((x0 + x1) / 2 - crop_w * rng.uniform(0.15, 0.85), 0, WIDTH - crop_w))
         y = int(np.clip((y0 + y1) / 2 - crop_h * rng.uniform(0.15, 0.85), 0, HEIGHT - crop_h))
-    image = frames.images[index, y : y + crop_h, x : x + crop_w]
+    image: NDArray[Any] = frames.images[index, y : y + crop_h, x : x + crop_w]
     if image.shape[:2] != (out_h, out_w):
         shrinks = crop_w > out_w
         image = cv2.resize(

@@ -66,12 +66,12 @@ def decode(output: Floats, scale: float) -> Answer:
     corners = np.concatenate(
         (boxes[cell, :2] - boxes[cell, 2:] / 2, boxes[cell, :2] + boxes[cell, 2:] / 2), 1
     )
-    corners *= scale
+    corners = (corners * scale).astype(np.float32)
     keep = suppress(corners, score, kind)
-    return corners[keep], score[keep], kind[keep]
+    return corners[keep], score[keep], kind[keep].astype(np.int64)
 
 
-def suppress(boxes: Floats, scores: Floats, classes: Ints) -> Ints:
+def suppress(boxes: Floats, scores: Floats, classes: NDArray[np.integer]) -> Ints:
     """Indices kept by non-maximum suppression within each class, best first."""
     if not len(boxes):
         return np.zeros(0, np.int64)

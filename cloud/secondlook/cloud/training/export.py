@@ -16,7 +16,7 @@ _OPSET = 17
 _IR_VERSION = 8  # what ONNX Runtime 1.16 and newer read
 
 
-class _Deployed(nn.Module):
+class _Deployed(nn.Module):  # type: ignore[misc,unused-ignore]
     """uint8 (n, H, W, 3) BGR in, (n, 4 + classes, a) out: boxes in pixels, scores in 0..1."""
 
     def __init__(self, network: Detector) -> None:

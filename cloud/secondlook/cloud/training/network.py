@@ -55,7 +55,7 @@ def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Seq
     )
 
 
-class _Block(nn.Module):
+class _Block(nn.Module):  # type: ignore[misc,unused-ignore]  # no torch, no types
     """Two 3x3 convolutions around a shortcut; narrow in between at the finest level."""
 
     def __init__(self, width: int, inner: int) -> None:
@@ -63,10 +63,10 @@ class _Block(nn.Module):
         self.first, self.second = _conv(width, inner), _conv(inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(self.first(x))  # type: ignore[no-any-return]
+        return x + self.second(self.first(x))  # type: ignore[no-any-return,unused-ignore]
 
 
-class Detector(nn.Module):
+class Detector(nn.Module):  # type: ignore[misc,unused-ignore]
     """The network.
 
     `forward` takes float (n, 3, H, W) in 0..1, blue green red, and returns boxes (n, 4, a) as
@@ -92,10 +92,12 @@ class Detector(nn.Module):
         self.boxes = nn.ModuleList(nn.Conv2d(neck[i], 4, 1) for i in range(4))
         self.classes = nn.ModuleList(nn.Conv2d(neck[i], CLASS_COUNT, 1) for i in range(4))
         for layer in self.classes:
-            assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+            assert isinstance(layer, nn.Conv2d)
+            assert layer.bias is not None
             nn.init.constant_(layer.bias, -5.0)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Boxes and logits of a batch; see the class."""
         features = []
         x = self.stem(x)
         for stage in self.stages:

@@ -66,7 +66,7 @@ class TrainingState:
     def __init__(self, variant: Variant) -> None:
         torch.manual_seed(0)
         self.network = Detector(variant)
-        self.average = copy.deepcopy(self.network).eval()
+        self.average: Detector = copy.deepcopy(self.network).eval()
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         plain = [p for p in self.network.parameters() if p.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
@@ -76,6 +76,7 @@ class TrainingState:
         self.step, self.elapsed_s = 0, 0.0
 
     def save(self, path: Path) -> None:
+        """Write a checkpoint; the former one stays until the new one is complete."""
         part = path.with_suffix(".part")
         torch.save(
             {
@@ -90,6 +91,7 @@ class TrainingState:
         part.replace(path)
 
     def load(self, path: Path) -> None:
+        """Take over a checkpoint."""
         held: dict[str, Any] = torch.load(path, weights_only=True)
         self.network.load_state_dict(held["network"])
         self.average.load_state_dict(held["average"])
@@ -198,7 +200,7 @@ def _step(
         boxes, logits = state.network(images)
     loss, parts = detection_loss(boxes, logits, targets, size)
     state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
     nn.utils.clip_grad_norm_(state.network.parameters(), 10.0)
     state.optimizer.step()
     state.step += 1

@@ -187,7 +187,7 @@ class Traffic:
                     1.5 if moving else 0.0,
                     eased * (b - a) * 3.6 if moving else 0.0,
                     look,
-                )  # fmt: skip
+                )
             )
 
     def _bicycles(self, time_s: float, out: list[Actor]) -> None:

@@ -70,10 +70,13 @@ def _sky(layout: Layout, rng: np.random.Generator) -> Image:
     sky = np.broadcast_to(
         high + (low - high) * np.minimum(rows * 3, 1), (view.height, view.width, 3)
     )
-    clouds = rng.random((12, 16)).astype(np.float32)
-    clouds = cv2.resize(clouds, (view.width, view.height), interpolation=cv2.INTER_CUBIC)
+    coarse = rng.random((12, 16)).astype(np.float32)
+    clouds = cv2.resize(coarse, (view.width, view.height), interpolation=cv2.INTER_CUBIC)
     cover = np.clip((clouds - rng.uniform(0.35, 0.75)) * 2, 0, 1)[:, :, None] * 0.7
-    return np.clip(sky * (1 - cover) + np.array([238, 236, 234]) * cover, 0, 255).astype(np.uint8)
+    image: Image = np.clip(sky * (1 - cover) + np.array([238, 236, 234]) * cover, 0, 255).astype(
+        np.uint8
+    )
+    return image
 
 
 def _skyline(image: Image, layout: Layout, rng: np.random.Generator) -> None:
@@ -186,10 +189,9 @@ def _texture(image: Image, layout: Layout, rng: np.random.Generator) -> None:
     """Grain on everything, and darker patches on the asphalt."""
     view = layout.view
     grain = rng.normal(0, 3.2, image.shape[:2]).astype(np.float32)
-    patch = cv2.resize(
-        rng.normal(0, 5, (24, 40)).astype(np.float32), (view.width, view.height),
-        interpolation=cv2.INTER_CUBIC,
-    )  # fmt: skip
+    patch = np.empty(image.shape[:2], np.float32)
+    blotches = rng.normal(0, 5, (24, 40)).astype(np.float32)
+    cv2.resize(blotches, (view.width, view.height), dst=patch, interpolation=cv2.INTER_CUBIC)
     patch[: int(view.horizon)] *= 0.4
     grain = grain + patch
     for x in (layout.left_road, layout.right_road):

@@ -100,11 +100,12 @@ class StreetCamera:
         _cast_shadows(image, stage.layout, actors, now)
         owner = np.zeros(image.shape[:2], np.uint8)
         outlines = self._paint(image, owner, actors)
-        image = self._light(image, owner, actors, now)
+        self._light(image, owner, actors, now)
         dx, dy = now.shake
         crop = np.s_[MARGIN + dy : MARGIN + dy + config.height,
                      MARGIN + dx : MARGIN + dx + config.width]  # fmt: skip
-        image = apply_rain(np.ascontiguousarray(image[crop]), now.rain, rng)
+        image = image[crop].copy()
+        apply_rain(image, now.rain, rng)
         image = apply_sensor(image, now, rng)
         offset = (MARGIN + dx, MARGIN + dy)
         truth, ignore = _truth(actors, outlines, owner[crop], offset)
@@ -149,22 +150,23 @@ class StreetCamera:
         scenery_before(0.0)
         return outlines
 
-    def _light(self, image: Image, owner: Image, actors: list[Actor], now: Conditions) -> Image:
+    def _light(self, image: Image, owner: Image, actors: list[Actor], now: Conditions) -> None:
         stage = self._stage
         if now.daylight > 0.6:
-            return apply_light(image, now, stage.backdrop.lamplight, None)
+            apply_light(image, now, stage.backdrop.lamplight, None)
+            return
         gloom = 1 - now.daylight
         glow = np.zeros_like(image)
         cv2.copyTo(stage.backdrop.windows, (owner == 0).view(np.uint8), glow)
         if gloom < 1:
-            glow = cv2.convertScaleAbs(glow, alpha=gloom)
+            cv2.convertScaleAbs(glow, dst=glow, alpha=gloom)
         small = np.zeros((image.shape[0] // 4, image.shape[1] // 4, 3), np.uint8)
         for actor in actors:
             if actor.vehicle is not None and not actor.parked:
                 _headlights(glow, small, stage.layout, actor)
-        small = cv2.GaussianBlur(small, (0, 0), 2.2)
-        glow = cv2.add(glow, cv2.resize(small, (image.shape[1], image.shape[0])))
-        return apply_light(image, now, stage.backdrop.lamplight, glow)
+        cv2.GaussianBlur(small, (0, 0), 2.2, dst=small)
+        cv2.add(glow, cv2.resize(small, (image.shape[1], image.shape[0])), dst=glow)
+        apply_light(image, now, stage.backdrop.lamplight, glow)
 
 
 def _distance(actor: Actor) -> float:

@@ -89,6 +89,10 @@ class Layout:
     junction: Junction | None
     grass: bool
 
+    def clear_of_junction(self, z: float) -> bool:
+        """Whether a thing at depth z stands clear of the crossing street."""
+        return self.junction is None or abs(z - self.junction.z) > self.junction.half_width + 3
+
 
 def make_layout(config: StreetConfig) -> Layout:
     """The street of `config.seed`, for the frame size of `config`."""

@@ -111,7 +111,8 @@ def draw_person(
     base = view.project(np.array([[x, 0.0, z]]))[0]
 
     def place(points: Points) -> Points:
-        return points * (s, -s) + base
+        placed: Points = points * np.array([s, -s]) + base
+        return placed
 
     dim = tuple(c * 0.8 for c in look.trousers)
     sleeve = tuple(c * 0.85 for c in look.top)

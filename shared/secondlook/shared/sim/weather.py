@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from secondlook.shared.sim.brush import Image
 from secondlook.shared.sim.config import StreetConfig
 
+_Whole = TypeVar("_Whole", np.uint8, np.int16)
 _BANK = 96  # spare pixels of a pre-drawn pattern, from which each frame takes another part
 
 
@@ -74,8 +76,8 @@ def conditions_at(config: StreetConfig, time_s: float) -> Conditions:
 
 def apply_light(
     image: Image, now: Conditions, lamplight: NDArray[np.float32], glow: Image | None
-) -> Image:
-    """Darken and tint by the hour, brighten under lamps, add what glows (same shape)."""
+) -> None:
+    """Darken and tint by the hour, brighten under lamps, add what glows (same shape); in place."""
     gloom = 1 - now.daylight
     dull = 1 - 0.14 * now.rain
     tint = np.array([1 - 0.16 * now.warmth, 1 - 0.03 * now.warmth, 1 + 0.06 * now.warmth])
@@ -83,50 +85,52 @@ def apply_light(
     level = (night + (1 - night) * now.daylight) * tint * dull
     if gloom > 0.05:
         lit = np.array([0.3, 0.42, 0.5]) * gloom
-        steps = cv2.merge([cv2.convertScaleAbs(lamplight, alpha=255 * c) for c in lit.tolist()])
-        steps = cv2.add(steps, (*(255 * level).tolist(), 0.0))
-        image = cv2.multiply(image, steps, scale=1 / 255)
+        steps = [
+            cv2.convertScaleAbs(lamplight, alpha=255 * lamp, beta=255 * sky)
+            for lamp, sky in zip(lit.tolist(), level.tolist(), strict=True)
+        ]
+        cv2.multiply(image, cv2.merge(steps), dst=image, scale=1 / 255)
     else:
         table = np.clip(np.arange(256)[:, None] * level, 0, 255).astype(np.uint8)
-        image = cv2.LUT(image, table.reshape(1, 256, 3))
+        cv2.LUT(image, table.reshape(1, 256, 3), dst=image)
     if glow is not None:
-        image = cv2.add(image, glow)
-    return image
+        cv2.add(image, glow, dst=image)
 
 
-def apply_rain(image: Image, rain: float, rng: np.random.Generator) -> Image:
-    """Haze and streaks."""
+def apply_rain(image: Image, rain: float, rng: np.random.Generator) -> None:
+    """Haze and streaks, in place."""
     if rain < 0.02:
-        return image
+        return
     mean = cv2.mean(image)
     haze = 0.22 * rain
     table = np.stack([
         np.clip(np.arange(256) * (1 - haze) + haze * (0.6 * m + 50), 0, 255) for m in mean[:3]
     ], axis=1).astype(np.uint8)  # fmt: skip
-    image = cv2.LUT(image, table.reshape(1, 256, 3))
+    cv2.LUT(image, table.reshape(1, 256, 3), dst=image)
     streaks = _streaks(image.shape[1], image.shape[0], int(rng.integers(4)), round(rain * 5))
-    return cv2.add(image, _part(streaks, image.shape, rng))
+    cv2.add(image, _part(streaks, image.shape, rng), dst=image)
 
 
 def apply_sensor(image: Image, now: Conditions, rng: np.random.Generator) -> Image:
-    """Defocus, noise and compression, in the order of a camera."""
+    """Defocus, noise and compression, in the order of a camera; the picture may be overwritten."""
     if now.blur > 0.3:
-        image = cv2.GaussianBlur(image, (5, 5) if now.blur < 1.2 else (0, 0), now.blur)
+        kernel = (5, 5) if now.blur < 1.2 else (0, 0)
+        cv2.GaussianBlur(image, kernel, now.blur, dst=image)
     level = round(now.noise * 2)
     if level > 0:
         bank = _noise(image.shape[1], image.shape[0], level)
-        image = cv2.add(image, _part(bank, image.shape, rng), dtype=cv2.CV_8U)
+        cv2.add(image, _part(bank, image.shape, rng), dst=image, dtype=cv2.CV_8U)
     if now.quality < 100:
         ok, data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, now.quality))
         if not ok:
             raise RuntimeError("OpenCV was built without a JPEG encoder")
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
     return image
 
 
 def _part(
-    bank: NDArray[np.generic], shape: tuple[int, ...], rng: np.random.Generator
-) -> NDArray[np.generic]:
+    bank: NDArray[_Whole], shape: tuple[int, ...], rng: np.random.Generator
+) -> NDArray[_Whole]:
     x, y = (int(v) for v in rng.integers(0, _BANK, 2))
     return bank[y : y + shape[0], x : x + shape[1]]
 
