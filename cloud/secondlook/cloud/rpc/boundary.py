@@ -8,7 +8,6 @@ bookkeeping.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar, cast
@@ -24,9 +23,6 @@ from secondlook.shared.errors import Unavailable, VersionConflict
 from secondlook.shared.telemetry import bind, extract, get_logger, tracer
 from secondlook.shared.wire.memory import CONFLICT_TRAILER, conflict_to_proto
 from secondlook.shared.wire.status import Status, status_of
-
-if sys.version_info < (3, 11):
-    from exceptiongroup import ExceptionGroup
 
 R = TypeVar("R")
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -108,7 +104,7 @@ class Boundary:
                 self._metrics.answered(method, "CANCELLED")
                 raise
             except Exception as error:  # noqa: BLE001 - every error of a call becomes its status
-                await self.abort(method, context, _single(error))
+                await self.abort(method, context, error)
             self._metrics.answered(method, "OK")
             return result
 
@@ -136,13 +132,6 @@ class Boundary:
                 )
             )
         return status
-
-
-def _single(error: Exception) -> Exception:
-    """The error inside a group of one: a task group wraps what went wrong in it."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
 
 
 def _pairs(context: Context) -> Iterable[tuple[str, str | bytes]]:

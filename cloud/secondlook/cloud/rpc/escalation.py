@@ -56,7 +56,7 @@ class EscalationServicer(pb_grpc.EscalationServicer):
                 places.release()
 
         async def read() -> None:
-            draining = None
+            ended: Unavailable | InvalidInput | None = None
             async with anyio.create_task_group() as answers:
                 try:
                     with self._boundary.until_drain():
@@ -64,11 +64,11 @@ class EscalationServicer(pb_grpc.EscalationServicer):
                             # No place, no reading: gRPC's flow control holds the sender back.
                             await places.acquire()
                             answers.start_soon(answer, request)
-                except Unavailable as error:
-                    draining = error
-            if draining is not None:
-                # What was read has been answered.
-                raise draining
+                except (Unavailable, InvalidInput) as error:
+                    # Draining, or bytes that are no message: answer what was read, then say so.
+                    ended = error
+            if ended is not None:
+                raise ended
 
         await self._boundary.call("Session", context, read)
 
