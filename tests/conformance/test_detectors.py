@@ -16,7 +16,8 @@ from support.networks import blank, paint, write_bright_spot_model
 
 from secondlook.shared import geometry
 from secondlook.shared.detect import Detector, load_detector
-from secondlook.shared.errors import InvalidInput, Unavailable
+from secondlook.shared.errors import InvalidInput, NotFound, Unavailable
+from secondlook.shared.sim import StreetCamera, StreetConfig
 from secondlook.shared.values import Detections
 from secondlook.shared.values.frame import MAX_SIDE_PX
 
@@ -32,6 +33,8 @@ class Subject:
     min_iou: float = 0.9
     empty_score: float = 0.05
     """Nothing in an empty picture may score more."""
+    complete: bool = True
+    """The scenes list everything that is there: whatever else is found is a false alarm."""
 
 
 Maker = Callable[[Path, Path], Subject]
@@ -99,6 +102,36 @@ def _real(name: str) -> Maker:
     return make
 
 
+def _shipped(name: str) -> Maker:
+    def make(folder: Path, material: Path) -> Subject:
+        zoo = pytest.importorskip("secondlook.shared.zoo")
+        if not hasattr(zoo, "model_path"):
+            pytest.skip("the demo models are not trained yet")
+        try:
+            path = zoo.model_path(name)
+        except NotFound as error:
+            pytest.skip(str(error))
+        detector = load_detector(path, max_batch=3)
+        scenes = [_street(640, 384), _street(480, 288), _street(640, 384, seed=92)]
+        return Subject(detector, scenes, min_iou=0.6, empty_score=0.5, complete=False)
+
+    return make
+
+
+def _street(width: int, height: int, seed: int = 91) -> tuple[np.ndarray, list[Object]]:
+    """A dry noon, and the largest car of it: no detector of streets may miss that one."""
+    config = StreetConfig(seed=seed, width=width, height=height, hour=12.0, rain=0.0, noise=0.2)
+    camera = StreetCamera(config)
+    best: tuple[float, np.ndarray, list[Object]] = (0.0, blank(width, height), [])
+    for index in range(0, 200, 20):
+        drawn = camera.draw(index)
+        cars = drawn.truth.select(~drawn.ignore).of_classes(["car"])
+        if len(cars) and cars.areas().max() > best[0]:
+            box = tuple(cars.boxes[cars.areas().argmax()].tolist())
+            best = (float(cars.areas().max()), drawn.image, [("car", box)])
+    return best[1], best[2]
+
+
 KINDS: dict[str, Maker] = {
     "yolox-nchw-bgr": _tiny(head="yolox", input_layout="nchw_bgr_255"),
     "yolov5-nchw-rgb": _tiny(head="yolov5", input_layout="nchw_rgb_unit"),
@@ -117,9 +150,10 @@ KINDS: dict[str, Maker] = {
     "detr-triple": _tiny(head="detr_triple", input_layout="nchw_rgb_unit"),
     "detr-triple-centred": _tiny(head="detr_triple", letterbox="centred"),
 }
+SHIPPED = {name: _shipped(name) for name in ("street_light", "street_heavy")}
 REAL = {name: _real(name) for name in ("yolox_nano", "yolov8s_640")}
 
-PARAMETERS = [pytest.param(make, id=name) for name, make in KINDS.items()] + [
+PARAMETERS = [pytest.param(make, id=name) for name, make in (KINDS | SHIPPED).items()] + [
     pytest.param(make, id=name, marks=pytest.mark.real_material) for name, make in REAL.items()
 ]
 
@@ -161,7 +195,7 @@ def test_is_a_detector_and_tells_what_it_is(subject: Subject) -> None:
     assert info.provider == "CPU"
     assert info.max_batch >= 1
     assert min(info.width, info.height) >= 32
-    assert {"person", "car", "bottle"} <= set(info.names)
+    assert {name for _, objects in subject.scenes for name, _ in objects} <= set(info.names)
 
 
 def test_finds_what_is_there(subject: Subject) -> None:
@@ -173,16 +207,16 @@ def test_finds_what_is_there(subject: Subject) -> None:
             ours = found.of_classes([name])
             overlap = geometry.iou(np.array([box], np.float32), ours.boxes)
             assert overlap.max(initial=0) >= subject.min_iou, f"{name} at {box}: {ours.boxes}"
-        wanted = {name for name, _ in objects}
-        strong = found.select(found.scores > 0.7)
-        assert set(strong.class_names()) <= wanted
-        assert len(strong) <= len(objects)
+        if subject.complete:
+            strong = found.select(found.scores > 0.7)
+            assert set(strong.class_names()) <= {name for name, _ in objects}
+            assert len(strong) <= len(objects)
 
 
 def test_promises_hold_at_every_min_score(subject: Subject) -> None:
     image = subject.scenes[0][0]
     counts = []
-    for min_score in (0.0, 0.01, 0.05, 0.5, 0.95, 1.0):
+    for min_score in (0.0, 0.05, 0.5, 1.0):
         (found,) = subject.detector.detect([image], min_score=min_score)
         check_promises(found, image, min_score)
         counts.append(len(found))
@@ -192,12 +226,10 @@ def test_promises_hold_at_every_min_score(subject: Subject) -> None:
 def test_an_image_gets_the_same_boxes_whatever_is_in_its_batch(subject: Subject) -> None:
     images = [image for image, _ in subject.scenes]
     alone = [subject.detector.detect([image], min_score=0.3)[0] for image in images]
-    together = subject.detector.detect(images, min_score=0.3)
-    backwards = subject.detector.detect(images[::-1], min_score=0.3)[::-1]
-    assert len(together) == len(images)
-    for a, b, c in zip(alone, together, backwards, strict=True):
+    together = subject.detector.detect([*images, images[0]], min_score=0.3)
+    assert len(together) == len(images) + 1
+    for a, b in zip([*alone, alone[0]], together, strict=True):
         assert_same(a, b)
-        assert_same(a, c)
 
 
 def test_takes_more_images_than_the_network_does_at_once(subject: Subject) -> None:
@@ -240,37 +272,37 @@ def test_read_only_images_and_views_are_images(subject: Subject) -> None:
         assert_same(whole, subject.detector.detect([other], min_score=0.3)[0])
 
 
-@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 700), (900, 2), (31, 33)])
-def test_any_size_is_answered(subject: Subject, width: int, height: int) -> None:
-    image = blank(width, height)
-    (found,) = subject.detector.detect([image], min_score=subject.empty_score)
-    check_promises(found, image, 0.0)
-    assert len(found) == 0
+def test_any_size_is_answered(subject: Subject) -> None:
+    images = [blank(*size) for size in ((1, 1), (1, 700), (900, 2), (31, 33))]
+    for image, found in zip(images, subject.detector.detect(images, 0.0), strict=True):
+        check_promises(found, image, 0.0)
+        assert found.scores.max(initial=0) <= subject.empty_score
 
 
-@pytest.mark.parametrize(
-    "image",
-    [
-        pytest.param(np.zeros((10, 10), np.uint8), id="grey"),
-        pytest.param(np.zeros((10, 10, 4), np.uint8), id="four channels"),
-        pytest.param(np.zeros((10, 10, 3), np.float32), id="floats"),
-        pytest.param(np.zeros((0, 10, 3), np.uint8), id="empty"),
-        pytest.param(np.zeros((1, MAX_SIDE_PX + 1, 3), np.uint8), id="too wide"),
-        pytest.param([[1, 2, 3]], id="a list"),
-        pytest.param(None, id="None"),
-    ],
-)
-def test_what_is_no_image_is_refused_before_anything_runs(subject: Subject, image: object) -> None:
+NO_IMAGES = {
+    "grey": np.zeros((10, 10), np.uint8),
+    "four channels": np.zeros((10, 10, 4), np.uint8),
+    "floats": np.zeros((10, 10, 3), np.float32),
+    "empty": np.zeros((0, 10, 3), np.uint8),
+    "too wide": np.zeros((1, MAX_SIDE_PX + 1, 3), np.uint8),
+    "a list": [[1, 2, 3]],
+    "nothing": None,
+}
+
+
+def test_what_is_no_image_is_refused_before_anything_runs(subject: Subject) -> None:
     good = subject.scenes[0][0]
-    with pytest.raises(InvalidInput):
-        subject.detector.detect([good, image])  # type: ignore[list-item]
-    assert len(subject.detector.detect([good], min_score=0.4)[0]) > 0
+    (before,) = subject.detector.detect([good], min_score=0.3)
+    for image in NO_IMAGES.values():
+        with pytest.raises(InvalidInput):
+            subject.detector.detect([good, image])  # type: ignore[list-item]
+    assert_same(before, subject.detector.detect([good], min_score=0.3)[0])
 
 
-@pytest.mark.parametrize("min_score", [-0.1, 1.1, float("nan")])
-def test_an_impossible_min_score_is_refused(subject: Subject, min_score: float) -> None:
-    with pytest.raises(InvalidInput, match="min_score"):
-        subject.detector.detect([subject.scenes[0][0]], min_score=min_score)
+def test_an_impossible_min_score_is_refused(subject: Subject) -> None:
+    for min_score in (-0.1, 1.1, float("nan")):
+        with pytest.raises(InvalidInput, match="min_score"):
+            subject.detector.detect([subject.scenes[0][0]], min_score=min_score)
 
 
 @dataclass
