@@ -38,7 +38,9 @@ IMAGE_SUFFIXES = frozenset(
 )
 
 _NETWORK_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https"})
-_USERINFO = re.compile(r"(?<=://)[^/?#\s\"']*@")
+# Up to the last @, also over slashes: a password that should have been percent-encoded is hidden
+# all the same, at the price of hiding too much of a path that holds an @.
+_USERINFO = re.compile(r"(?<=://)[^\s\"']*@")
 _SECRET_PARAMETER = re.compile(
     r"(?i)\b((?:[\w-]*(?:pass(?:word|wd)?|pwd|token|secret|api_?key|signature|auth)|user-pw)=)"
     r"([^&\s\"']+)"
@@ -130,8 +132,12 @@ def _checked_network(url: str) -> str:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError as error:
-        raise InvalidInput(f"{redact(url)}: {redact(str(error))}") from None
+    except ValueError:
+        # What urllib says may quote a part of the password.
+        raise InvalidInput(
+            f"{redact(url)}: host or port is malformed",
+            remedy="percent-encode user and password; the port is 0 to 65535",
+        ) from None
     if not parts.hostname:
         raise InvalidInput(f"{redact(url)}: no host", remedy="rtsp://user:password@host:554/path")
     return url

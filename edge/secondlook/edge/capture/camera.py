@@ -15,7 +15,14 @@ from typing_extensions import Self
 
 from secondlook.edge.capture.address import SourceAddress
 from secondlook.edge.capture.captured import CapturedFrame, CaptureStats
-from secondlook.edge.capture.events import Arrived, CaptureProcessDied, Event, Looped, Opened
+from secondlook.edge.capture.events import (
+    Arrived,
+    CaptureProcessDied,
+    Event,
+    Looped,
+    Opened,
+    Stalled,
+)
 from secondlook.edge.capture.mailbox import Mailbox
 from secondlook.edge.capture.messages import Order
 from secondlook.edge.capture.position import Position
@@ -87,6 +94,7 @@ class CameraCapture:
         self._log = _log.bind(camera=camera, source=self.address.shown)
         self._tasks: anyio.abc.TaskGroup | None = None
         self._state = CaptureState.CONNECTING
+        self._state_changed = anyio.Event()
         self._tally = Tally(camera, registry)
         self._position = Position()
         self._mailbox = Mailbox(self._ask)
@@ -122,9 +130,10 @@ class CameraCapture:
         assert self._tasks is not None
         self._mailbox.clear()
         self._tasks.cancel_scope.cancel()
-        if isinstance(error, Exception):
-            # The body's own error: the group would wrap it.
-            kind = error = trace = None
+        if error is not None and not isinstance(error, anyio.get_cancelled_exc_class()):
+            # The body's own error goes on as it is: the group would wrap it, or swallow it.
+            await self._tasks.__aexit__(None, None, None)
+            return None
         return await self._tasks.__aexit__(kind, error, trace)
 
     async def frames(self) -> AsyncIterator[CapturedFrame]:
@@ -139,6 +148,11 @@ class CameraCapture:
             if arrived is None:
                 return
             yield self._captured(arrived)
+
+    async def wait_state(self, *states: CaptureState) -> None:
+        """Wait until the capture is in one of ``states``."""
+        while self._state not in states:
+            await self._state_changed.wait()
 
     def _captured(self, arrived: Arrived) -> CapturedFrame:
         self._tally.handed_out()
@@ -225,8 +239,6 @@ class CameraCapture:
             outcome = await self._session.run()
         finally:
             self._session = None
-        if outcome.silent_s:
-            self._enter(CaptureState.STALLED, silent_s=round(outcome.silent_s, 2))
         if outcome.failure is None and self.info is not None and self.info.live:
             return Outcome(SourceError(f"{self.address.shown}: the stream ended"))
         if isinstance(outcome.failure, CaptureProcessDied):
@@ -249,6 +261,8 @@ class CameraCapture:
             self._mailbox.lossless = event.overflow == Overflow.BLOCK.value
         elif isinstance(event, Looped):
             self._position.looped(event)
+        elif isinstance(event, Stalled):
+            self._enter(CaptureState.STALLED, silent_s=round(event.seconds, 2))
 
     def _order(self) -> Order:
         settings = self._settings
@@ -279,7 +293,7 @@ class CameraCapture:
         self._tally.crashed()
         if process.stderr:
             self._log.warning("capture process said", lines=list(process.stderr))
-        how = outcome.failure.message if outcome.silent_s else _status(process.returncode)
+        how = outcome.failure.message if outcome.stalled else _status(process.returncode)
         return CaptureProcessDied(
             f"{self.address.shown}: the capture process died at frame "
             f"{self._position.sequence}: {how}"
@@ -288,6 +302,8 @@ class CameraCapture:
     def _enter(self, state: CaptureState, **why: object) -> None:
         self._state = state
         self._tally.state(state)
+        self._state_changed.set()
+        self._state_changed = anyio.Event()
         bad = state in (CaptureState.STALLED, CaptureState.BACKING_OFF, CaptureState.FAILED)
         log = self._log.warning if bad else self._log.info
         log("capture", state=state.value, **why)

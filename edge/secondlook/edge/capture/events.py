@@ -38,6 +38,13 @@ class Quiet:
 
 
 @dataclass(frozen=True, slots=True)
+class Stalled:
+    """Nothing was heard for ``seconds``; the process is about to be killed."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Looped:
     """A recording starts again with frame ``sequence``, at ``media_s``."""
 
@@ -69,4 +76,4 @@ class Arrived:
     copied: int
 
 
-Event = Ready | Opened | Quiet | Looped | Ended | Arrived
+Event = Ready | Opened | Quiet | Stalled | Looped | Ended | Arrived

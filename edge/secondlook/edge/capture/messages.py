@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from secondlook.edge.capture.protocol import SourceInfo, SourceOptions, UnusableSource
+from secondlook.edge.capture.timeline import plausible_fps
 from secondlook.shared.errors import (
     InvalidInput,
     MissingDependency,
@@ -248,10 +249,18 @@ def parse_opened(message: memoryview) -> tuple[SourceInfo, str]:
     """What the source is, and the overflow policy."""
     fields = _json(message)
     try:
-        overflow = str(fields.pop("overflow"))
-        return replace(SourceInfo(**fields), backend=str(fields["backend"])[:100]), overflow
-    except (KeyError, TypeError) as error:
-        raise SourceError(f"malformed message of the capture process: {error}") from None
+        frames = fields["frames"]
+        info = SourceInfo(
+            width=int(fields["width"]),
+            height=int(fields["height"]),
+            fps=plausible_fps(float(fields["fps"])),
+            frames=None if frames is None else int(frames),
+            live=bool(fields["live"]),
+            backend=str(fields["backend"])[:100],
+        )
+        return info, str(fields["overflow"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise SourceError(f"malformed message of the capture process: {error!r}") from None
 
 
 def names(class_names: tuple[str, ...]) -> bytes:
@@ -261,7 +270,10 @@ def names(class_names: tuple[str, ...]) -> bytes:
 
 def parse_names(message: memoryview) -> tuple[str, ...]:
     """Class names."""
-    return tuple(str(name) for name in _json(message).get("names", ()))
+    listed = _json(message).get("names")
+    if not isinstance(listed, list):
+        raise SourceError("malformed message of the capture process: names are not a list")
+    return tuple(str(name) for name in listed)
 
 
 _ERRORS: dict[str, type[InvalidInput | SourceError]] = {

@@ -16,6 +16,7 @@ from secondlook.edge.capture.events import (
     Opened,
     Quiet,
     Ready,
+    Stalled,
 )
 from secondlook.edge.capture.mailbox import Mailbox
 from secondlook.edge.capture.process import CaptureProcess
@@ -31,11 +32,11 @@ class Outcome:
 
     Attributes:
         failure: what went wrong; ``None``: the stream is over.
-        silent_s: seconds without a word after which it was given up; 0.0 where it was not.
+        stalled: whether it was given up for its silence.
     """
 
     failure: SecondlookError | None
-    silent_s: float = 0.0
+    stalled: bool = False
 
 
 class Session:
@@ -82,16 +83,14 @@ class Session:
         """Listen until the stream ends, or the process fails or falls silent."""
         async with anyio.create_task_group() as group:
             group.start_soon(self.process.drain_stderr)
-            silent_s = 0.0
             try:
                 self._heard_s = anyio.current_time()
                 self.ask()
                 outcome = await self._listen()
-                silent_s = outcome.silent_s
+                if outcome.stalled:
+                    await self.process.kill()
             finally:
                 self._watch = None
-                if silent_s:
-                    await self.process.kill()
                 await self.process.end()
         await self.process.close()
         return outcome
@@ -107,7 +106,9 @@ class Session:
             now_s = anyio.current_time()
             if self._watch.cancelled_caught:
                 silent_s = now_s - self._heard_s
-                return Outcome(CaptureProcessDied(f"nothing came for {silent_s:.1f} s"), silent_s)
+                self._heed(Stalled(silent_s))
+                failure = CaptureProcessDied(f"nothing came for {silent_s:.1f} s")
+                return Outcome(failure, stalled=True)
             self._heard_s = now_s
             if isinstance(event, Ended):
                 return Outcome(None)

@@ -34,26 +34,24 @@ class Timeline:
         self._period_s = 1.0 / (fps or DEFAULT_FPS)
         self._trust = trust
         self._media_s: float | None = None
-        self._offset_s = 0.0
+        self._offset_s: float | None = None
 
     def next(self, stamp_s: float | None) -> float:
         """Media time of the next frame, whose timestamp in the stream is ``stamp_s``."""
-        last = self._media_s
         if not self._trust or (stamp_s is not None and not math.isfinite(stamp_s)):
             stamp_s = None
-        if last is None:
-            self._offset_s = stamp_s or 0.0
-            self._media_s = 0.0
-            return 0.0
-        if stamp_s is None:
-            media_s = last + self._period_s
-            self._offset_s -= self._period_s
-        else:
+        last = self._media_s
+        following = 0.0 if last is None else last + self._period_s
+        media_s = following
+        if stamp_s is not None and self._offset_s is None:
+            # The first timestamp there is: RTP streams may begin without.
+            self._offset_s = stamp_s - following
+        elif stamp_s is not None and self._offset_s is not None:
             media_s = stamp_s - self._offset_s
-            if media_s < last - _RESET_S or media_s > last + _GAP_S:
-                media_s = last + self._period_s
-                self._offset_s = stamp_s - media_s
-        self._media_s = max(media_s, last)
+            if media_s < following - _RESET_S or media_s > following + _GAP_S:
+                media_s = following
+                self._offset_s = stamp_s - following
+        self._media_s = media_s if last is None else max(media_s, last)
         return self._media_s
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -173,6 +174,8 @@ def main(descriptor: int) -> None:
     """Serve the agent at the other end of the socket ``descriptor``."""
     # Ctrl-C is for the agent, which then hangs up.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A camera whose decoder crashes again and again must not fill the disk with core files.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     connection = socket.socket(fileno=descriptor)
     message = connection.recv(messages.MAX_MESSAGE)

@@ -126,7 +126,8 @@ class VideoSource:
         elif scheme in ("rtsp", "rtsps"):
             options["rtsp_transport"] = self._options.rtsp_transport
             options["allowed_media_types"] = "video"
-            options["fflags"] = "nobuffer"
+            # Measuring the frame rate would cost a second of frames before the first is shown.
+            options["fpsprobesize"] = "0"
         try:
             return av.open(
                 self._address.target,
