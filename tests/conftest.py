@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc.aio
 import pytest
 import structlog
 from blockbuster import BlockBuster, blockbuster_ctx
@@ -51,3 +52,15 @@ def _fresh_logging() -> Iterator[None]:
     """Logging set up by one test must not write to the streams of another."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _grpc_poller() -> Iterator[None]:
+    """Keep gRPC's poller thread for the whole run.
+
+    gRPC joins it when its last server or channel is collected, on the event loop and in the
+    middle of some test, which the guard above would take for a blocking call of ours.
+    """
+    grpc.aio.init_grpc_aio()
+    yield
+    grpc.aio.shutdown_grpc_aio()

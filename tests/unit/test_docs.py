@@ -12,11 +12,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from prometheus_client import CollectorRegistry
 from support.commands import check_arguments, command_lines
 from support.documents import Block, anchors, blocks, code_words, links
 from support.repository import ROOT, tracked_files
 
 from secondlook.cli.config.command import settings_class
+from secondlook.edge.sinks.outlet import Outlets
 from secondlook.shared.settings import load
 
 DOCUMENTS = sorted(ROOT / path for path in tracked_files() if path.suffix == ".md")
@@ -179,3 +181,26 @@ def test_units_stop_later_than_the_drain() -> None:
         assert stop_s is not None
         assert int(stop_s[1]) > 10.0
         assert "RestartPreventExitStatus=2 3" in text
+
+
+def test_metrics_that_are_named_exist() -> None:
+    registry = CollectorRegistry()
+    for module, owner in (
+        ("secondlook.edge.capture.tally", "CaptureMetrics"),
+        ("secondlook.edge.daemon.meter", "CameraMeter"),
+        ("secondlook.edge.uplink.meter", "UplinkMeter"),
+        ("secondlook.cloud.metrics", "JudgeMetrics"),
+        ("secondlook.cloud.metrics", "RpcMetrics"),
+        ("secondlook.cloud.engine.metrics", "EngineMetrics"),
+    ):
+        getattr(importlib.import_module(module), owner)(registry)
+    Outlets([], 1, registry)
+    known = {metric.name for metric in registry.collect()}
+    named = {
+        word
+        for file in DOCUMENTS
+        for word in code_words(file)
+        if re.fullmatch(r"secondlook_(edge|cloud)_[a-z_]+", word)
+    }
+    assert named, "the architecture names metrics"
+    assert {word.removesuffix("_total") for word in named} <= known
