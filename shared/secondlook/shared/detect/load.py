@@ -6,33 +6,23 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from secondlook.shared.detect.binding import NetworkOutput
 from secondlook.shared.detect.class_names import check_names, parse_names
 from secondlook.shared.detect.declaration import Declaration, from_metadata, from_sidecar
-from secondlook.shared.detect.identify import OutputShape, identify
+from secondlook.shared.detect.identify import identify
 from secondlook.shared.detect.input_format import InputFormat
-from secondlook.shared.detect.onnx_detector import SIZE_INPUT, OnnxDetector
+from secondlook.shared.detect.network import (
+    ImageInput,
+    image_input,
+    input_size,
+    network_outputs,
+)
+from secondlook.shared.detect.onnx_detector import OnnxDetector
 from secondlook.shared.detect.protocol import ModelInfo
-from secondlook.shared.detect.session import FOREIGN, open_session, read_digest, reason_of
+from secondlook.shared.detect.session import open_session, read_digest
 from secondlook.shared.errors import InvalidConfig, InvalidModel
 from secondlook.shared.letterbox import PAD, Fit
 from secondlook.shared.telemetry import get_logger
-from secondlook.shared.values.frame import check_size
-
-DTYPES: dict[str, npt.DTypeLike] = {
-    "tensor(uint8)": np.uint8,
-    "tensor(float16)": np.float16,
-    "tensor(float)": np.float32,
-    "tensor(double)": np.float64,
-    "tensor(int32)": np.int32,
-    "tensor(int64)": np.int64,
-}
-IMAGE_DTYPES = ("tensor(uint8)", "tensor(float16)", "tensor(float)")
 
 _log = get_logger(__name__)
 
@@ -82,20 +72,18 @@ def load_detector(
     sidecar = from_sidecar(file)
     opened = open_session(file, providers=providers, threads=threads, spin=spin)
     session = opened.session
-    metadata = dict(session.get_modelmeta().custom_metadata_map)
-    declared = from_metadata(metadata, file.name)
-    if sidecar is not None:
-        declared = sidecar.over(declared)
-    declared = _argued(names, head, version).over(declared)
-
-    image, batch = _image_input(file, session)
-    width, height = _input_size(file, image, declared)
-    outputs = _outputs(file, session, image.name, width, height, batch or 1, image)
-    shapes = [
-        OutputShape(o.name, shape, np.dtype(o.dtype or np.float32).kind in "iu")
-        for o, shape in outputs
-    ]
-    identified = identify(str(file), shapes, width, height, declared)
+    said = _argued(names, head, version)
+    try:
+        declared = from_metadata(dict(session.get_modelmeta().custom_metadata_map), file.name)
+        declared = said.over(sidecar.over(declared) if sidecar else declared)
+        image = image_input(file, session)
+        width, height = input_size(file, image, declared)
+        outputs = network_outputs(file, session, image, width, height)
+    except UnicodeDecodeError as error:
+        raise InvalidModel(
+            f"{file} names its parts in no known text encoding", remedy="export it again"
+        ) from error
+    identified = identify(str(file), [known for _, known in outputs], width, height, declared)
     if identified.assumed_coco:
         _log.warning("no class names in the model; 80 classes are taken for COCO", model=file.name)
     info = ModelInfo(
@@ -106,16 +94,15 @@ def load_detector(
         height=height,
         head=identified.head.name,
         provider=opened.provider,
-        max_batch=batch or max_batch,
+        max_batch=image.batch or max_batch,
     )
-    form = _format(image, declared, identified.head.name, width, height)
     return OnnxDetector(
         session,
         info,
         identified.head,
-        form,
+        _format(image, declared, identified.head.name, width, height),
         [output for output, _ in outputs],
-        fixed_batch=batch,
+        fixed_batch=image.batch,
         nms_iou=nms_iou,
     )
 
@@ -134,92 +121,8 @@ def _argued(
         raise InvalidModel(f"head {head!r} or version {version!r} is not known") from error
 
 
-class _Image:
-    """The image input of a network."""
-
-    def __init__(self, value: Any) -> None:
-        self.name: str = value.name
-        self.kind: str = value.type
-        self.shape: list[int | None] = [n if isinstance(n, int) else None for n in value.shape]
-        self.channels_last = len(self.shape) == 4 and self.shape[3] == 3 and self.shape[1] != 3
-
-    @property
-    def height(self) -> int | None:
-        return self.shape[1] if self.channels_last else self.shape[2]
-
-    @property
-    def width(self) -> int | None:
-        return self.shape[2] if self.channels_last else self.shape[3]
-
-
-def _image_input(file: Path, session: Any) -> tuple[_Image, int | None]:
-    """The image input, and its batch size where that is fixed."""
-    values = session.get_inputs()
-    shown = ", ".join(f"{v.name} {v.type} {v.shape}" for v in values) or "(none)"
-    images = [v for v in values if v.name != SIZE_INPUT]
-    if len(images) != 1 or len(images[0].shape) != 4 or images[0].type not in IMAGE_DTYPES:
-        raise InvalidModel(
-            f"{file}: its inputs are {shown}; one image of 4 axes, uint8 or float, is expected",
-            remedy="export a detector without further inputs",
-        )
-    image = _Image(images[0])
-    channels = image.shape[3] if image.channels_last else image.shape[1]
-    if channels != 3:
-        raise InvalidModel(
-            f"{file}: its input {shown} takes {channels or 'any number of'} channels; "
-            "3 (colour) are needed, as (batch, 3, h, w) or (batch, h, w, 3)",
-            remedy="export it for colour images",
-        )
-    return image, image.shape[0]
-
-
-def _input_size(file: Path, image: _Image, declared: Declaration) -> tuple[int, int]:
-    width, height = image.width, image.height
-    if width is None or height is None:
-        if declared.size is None:
-            raise InvalidModel(
-                f"{file}: its input {image.name} is of open size",
-                remedy=f"state size = [width, height] in a sidecar {file.with_suffix('.toml')}",
-            )
-        width, height = width or declared.size[0], height or declared.size[1]
-    try:
-        check_size(width, height, "network input")
-    except ValueError as error:
-        raise InvalidModel(f"{file}: {error}") from error
-    return width, height
-
-
-def _outputs(
-    file: Path, session: Any, input_name: str, width: int, height: int, batch: int, image: _Image
-) -> list[tuple[NetworkOutput, tuple[int | None, ...]]]:
-    """Each output, with its shape per image as far as it can be known."""
-    values = session.get_outputs()
-    declared = [[n if isinstance(n, int) else None for n in v.shape[1:]] for v in values]
-    actual: list[tuple[int | None, ...]] = [tuple(shape) for shape in declared]
-    unsaid = [None in shape or not v.shape for shape, v in zip(declared, values, strict=True)]
-    if any(unsaid) or image.width is None or image.height is None:
-        # The file does not say: one run on an empty picture does.
-        form = InputFormat(width, height, DTYPES[image.kind], image.channels_last)
-        feed: dict[str, npt.NDArray[Any]] = {input_name: np.zeros(form.shape(batch), form.dtype)}
-        if any(v.name == SIZE_INPUT for v in session.get_inputs()):
-            feed[SIZE_INPUT] = np.full((batch, 2), (width, height), np.int64)
-        try:
-            actual = [np.asarray(array).shape[1:] for array in session.run(None, feed)]
-        except FOREIGN as error:
-            raise InvalidModel(
-                f"{file}: cannot run on an empty picture of {width}x{height}: {reason_of(error)}"
-            ) from error
-    outputs = []
-    for value, shape, known in zip(values, declared, actual, strict=True):
-        fixed = tuple(n for n in shape if n is not None)
-        whole = len(fixed) == len(shape) and bool(value.shape) and value.type in DTYPES
-        described = NetworkOutput(value.name, fixed if whole else None, DTYPES.get(value.type))
-        outputs.append((described, known))
-    return outputs
-
-
 def _format(
-    image: _Image, declared: Declaration, head: str, width: int, height: int
+    image: ImageInput, declared: Declaration, head: str, width: int, height: int
 ) -> InputFormat:
     """What the input wants: as declared, else as networks of this head are usually trained."""
     like_yolox = head == "yolox"
@@ -229,7 +132,7 @@ def _format(
     form = InputFormat(
         width=width,
         height=height,
-        dtype=DTYPES[image.kind],
+        dtype=image.dtype,
         channels_last=image.channels_last,
         rgb=not like_yolox,
         unit_range=not like_yolox,
@@ -243,8 +146,7 @@ def _format(
         of_bytes = declared.input_layout.endswith("_uint8")
         if declared.layout != axes or of_bytes != (image.kind == "tensor(uint8)"):
             raise InvalidModel(
-                f"input_layout {declared.input_layout!r} is declared, but the input is "
-                f"{image.name} {image.kind} {image.shape}"
+                f"input_layout {declared.input_layout!r} is declared, but the input is {image}"
             )
         form = replace(form, rgb=declared.colour == "rgb", unit_range=bool(declared.unit_range))
     return form

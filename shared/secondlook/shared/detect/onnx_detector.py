@@ -16,6 +16,7 @@ from secondlook.shared.detect.binding import BoundBuffers, NetworkOutput, output
 from secondlook.shared.detect.heads import Head
 from secondlook.shared.detect.heads.base import Floats, Output
 from secondlook.shared.detect.input_format import InputBuffer, InputFormat
+from secondlook.shared.detect.network import SIZE_INPUT
 from secondlook.shared.detect.protocol import Image, ModelInfo
 from secondlook.shared.detect.session import FOREIGN, reason_of
 from secondlook.shared.errors import InvalidInput, ModelFailure, Unavailable
@@ -31,9 +32,6 @@ SCORE_SLACK = 1e-3
 
 FAR = np.float32(1e6)
 """Input pixels; a corner beyond it is cut to it before anything is computed from it."""
-
-SIZE_INPUT = "orig_target_sizes"
-"""The second input of a ``detr_triple`` network: int64 (batch, 2), width and height."""
 
 
 @dataclass(frozen=True, slots=True)

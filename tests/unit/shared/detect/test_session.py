@@ -13,11 +13,11 @@ import onnxruntime as ort
 import pytest
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from structlog.testing import capture_logs
-from support.networks import write_bright_spot_model
+from support.networks import blank, paint, write_bright_spot_model
 
 from secondlook.shared.detect import load_detector
 from secondlook.shared.detect.session import open_session, usable_cores
-from secondlook.shared.errors import InvalidConfig, InvalidModel
+from secondlook.shared.errors import InvalidConfig, InvalidModel, ModelFailure
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,35 @@ def test_garbage_of_every_kind_is_refused(tmp_path: Path) -> None:
         path.write_bytes(np.random.default_rng(seed).bytes(4000))
         with pytest.raises(InvalidModel):
             load_detector(path)
+
+
+def test_a_file_with_changed_bytes_is_refused_fails_clearly_or_works(
+    good: Path, tmp_path: Path
+) -> None:
+    path, data = tmp_path / "flipped.onnx", good.read_bytes()
+    image = blank(128, 96)
+    paint(image, (16, 16, 60, 60))
+    outcomes = set()
+    for seed in range(60):
+        rng, changed = np.random.default_rng(seed), bytearray(data)
+        for _ in range(rng.integers(1, 6)):
+            changed[rng.integers(len(data))] = rng.integers(256)
+        path.write_bytes(bytes(changed))
+        try:
+            load_detector(path, threads=1).detect([image, image])
+            outcomes.add("works")
+        except (InvalidModel, ModelFailure) as error:
+            outcomes.add(type(error).__name__)
+    assert outcomes >= {"works", "InvalidModel"}
+
+
+@pytest.mark.parametrize("text", [b"nhwc_bgr_uint8", b"images", b"output0"])
+def test_names_and_metadata_that_are_no_text(good: Path, tmp_path: Path, text: bytes) -> None:
+    path, data = tmp_path / "x.onnx", good.read_bytes()
+    assert text in data
+    path.write_bytes(data.replace(text, (b"\xff\xfe" * 7)[: len(text)]))
+    with pytest.raises(InvalidModel, match=r"x\.onnx"):
+        load_detector(path)
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
