@@ -149,6 +149,8 @@ class Judge:
 
     @staticmethod
     def _to_native(found: Detections, scene: Scene, asked: Escalation) -> Detections:
+        if scene.scale_x == scene.scale_y == 1.0:
+            return found
         scale = np.array([scene.scale_x, scene.scale_y, scene.scale_x, scene.scale_y], np.float32)
         return found.with_boxes(clip(found.boxes * scale, asked.frame_width, asked.frame_height))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from secondlook.cloud.engine.local import ACCELERATOR_BATCH, Loaded
 from secondlook.cloud.settings import ModelSettings
 from secondlook.shared.detect import load_detector
+from secondlook.shared.errors import InvalidConfig, NotFound
 from secondlook.shared.telemetry import get_logger
 
 ZOO = "zoo:"
@@ -18,6 +19,7 @@ def load_models(settings: Sequence[ModelSettings]) -> list[Loaded]:
     """Load and warm up each model. Blocking.
 
     Raises:
+        InvalidConfig: no model of that name is shipped, or a provider is unknown or absent.
         InvalidModel: a file is missing, corrupt, or has a head that is not understood.
     """
     loaded: list[Loaded] = []
@@ -35,7 +37,10 @@ def _path(path: str) -> Path:
     # The zoo's files are looked up only when one is asked for.
     from secondlook.shared.zoo import model_path
 
-    return model_path(path.removeprefix(ZOO))
+    try:
+        return model_path(path.removeprefix(ZOO))
+    except NotFound as error:
+        raise InvalidConfig(f"models.path {path!r}: {error.message}") from None
 
 
 def _load(model: ModelSettings) -> Loaded:
