@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from secondlook.shared.errors import InvalidInput
+from secondlook.shared.redaction import redact
 
 
 class SourceKind(str, Enum):
@@ -38,23 +38,6 @@ IMAGE_SUFFIXES = frozenset(
 )
 
 _NETWORK_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https"})
-# Up to the last @, also over slashes: a password that should have been percent-encoded is hidden
-# all the same, at the price of hiding too much of a path that holds an @.
-_USERINFO = re.compile(r"(?<=://)[^\s\"']*@")
-_SECRET_PARAMETER = re.compile(
-    r"(?i)\b((?:[\w-]*(?:pass(?:word|wd)?|pwd|token|secret|api_?key|signature|auth)|user-pw)=)"
-    r"([^&\s\"']+)"
-)
-
-
-def redact(text: str) -> str:
-    """``text`` with the passwords and tokens of URLs and pipelines in it replaced by ``***``."""
-
-    def hide(match: re.Match[str]) -> str:
-        user, colon, _ = match.group()[:-1].partition(":")
-        return f"{user}:***@" if colon else "***@"
-
-    return _SECRET_PARAMETER.sub(r"\1***", _USERINFO.sub(hide, text))
 
 
 @dataclass(frozen=True, slots=True)

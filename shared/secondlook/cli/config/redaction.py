@@ -1,20 +1,15 @@
-"""Secrets out of what people read: passwords in URLs, and fields named after secrets."""
+"""Secrets out of settings that are shown: fields named after secrets, and passwords in URLs."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-MASK = "***"
+from secondlook.shared.redaction import MASK
+from secondlook.shared.redaction import redact as redact_text
 
-# The password may hold an "@" that nobody escaped, so it reaches to the last "@" before the path.
-_USER_INFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<info>[^/?#\s]*)@")
-_QUERY = re.compile(
-    r"(?P<key>[?&;](?:[a-z_-]*(?:password|passwd|pwd|token|secret|api_?key|auth)[a-z_-]*))="
-    r"(?P<value>[^&;#\s]*)",
-    re.IGNORECASE,
-)
 _SECRET_NAME = re.compile(r"(?:^|_)(?:password|passwd|secret|token|api_?key)(?:$|_)", re.IGNORECASE)
+_NAMES_A_PLACE = ("_file", "_path", "_env")
 
 
 def redact(name: str, value: Any) -> Any:
@@ -29,21 +24,7 @@ def redact(name: str, value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [redact(name, item) for item in value]
     if isinstance(value, str) and value:
-        # `token_file`, `password_path` name a place, not the secret itself.
-        if _SECRET_NAME.search(name) and not name.lower().endswith(("_file", "_path", "_env")):
+        if _SECRET_NAME.search(name) and not name.lower().endswith(_NAMES_A_PLACE):
             return MASK
         return redact_text(value)
     return value
-
-
-def redact_text(text: str) -> str:
-    """``text`` with the passwords of all URLs in it masked; user names stay."""
-    text = _USER_INFO.sub(_mask_user_info, text)
-    return _QUERY.sub(lambda match: f"{match['key']}={MASK}", text)
-
-
-def _mask_user_info(match: re.Match[str]) -> str:
-    user, separator, password = match["info"].partition(":")
-    if not separator:
-        return match[0]
-    return f"{match['scheme']}{user}:{MASK if password else ''}@"

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secondlook.cli.config.redaction import MASK, redact, redact_text
+from secondlook.cli.config.redaction import redact
+from secondlook.shared.redaction import MASK
+from secondlook.shared.redaction import redact as redact_text
 
 
 @pytest.mark.parametrize(
@@ -15,8 +17,8 @@ from secondlook.cli.config.redaction import MASK, redact, redact_text
         ("rtsp://viewer:pa55@10.0.0.7:554/1", "rtsp://viewer:***@10.0.0.7:554/1"),
         ("rtsp://viewer:p@ss@cam/1", "rtsp://viewer:***@cam/1"),
         ("redis://:secret@host:6379/0", "redis://:***@host:6379/0"),
-        ("rtsp://viewer@cam/1", "rtsp://viewer@cam/1"),
-        ("rtsp://viewer:@cam/1", "rtsp://viewer:@cam/1"),
+        ("rtsp://viewer@cam/1", "rtsp://***@cam/1"),
+        ("rtsp://viewer:@cam/1", "rtsp://viewer:***@cam/1"),
         ("http://cam/v?user=a&password=b&fps=3", "http://cam/v?user=a&password=***&fps=3"),
         ("https://hook/x?access_token=abc", "https://hook/x?access_token=***"),
         ("sim://street?seed=4", "sim://street?seed=4"),
@@ -49,9 +51,7 @@ def test_fields(name: str, value: object, shown: object) -> None:
     assert redact(name, value) == shown
 
 
-@given(
-    st.text(st.characters(exclude_characters="/?#\\", exclude_categories=["Z", "C"]), min_size=4)
-)
+@given(st.text(st.characters(exclude_categories=["Z", "C"]), min_size=4))
 def test_no_password_survives(password: str) -> None:
     shown = redact_text(f"rtsp://viewer:{password}@example/live")
     assert shown == "rtsp://viewer:***@example/live"

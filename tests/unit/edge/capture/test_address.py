@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from secondlook.edge.capture.address import SourceAddress, SourceKind, redact
+from secondlook.edge.capture.address import SourceAddress, SourceKind
 from secondlook.shared.errors import InvalidInput
+from secondlook.shared.redaction import redact
 
 
 @pytest.mark.parametrize(
