@@ -18,13 +18,8 @@ from grpc_health.v1 import health_pb2
 from secondlook.cli.doctor.address import Address
 from secondlook.cli.doctor.chain import Check, Report, run_chain
 from secondlook.cli.doctor.result import CheckResult, fail, failed, ok, skip, warn
-from secondlook.cli.doctor.transport import (
-    Tls,
-    check_http2,
-    check_name,
-    check_tcp,
-    check_tls,
-)
+from secondlook.cli.doctor.tls import Tls, check_tls
+from secondlook.cli.doctor.transport import check_http2, check_name, check_tcp
 from secondlook.cli.main import EXIT_UNEXPECTED, EXIT_USAGE
 from secondlook.cloud.rpc.health import TIME_KEY, VERSION_KEY
 from secondlook.rpc.v1 import escalation_pb2_grpc

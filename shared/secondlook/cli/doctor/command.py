@@ -18,7 +18,7 @@ from secondlook.cli.doctor.machine import check_clock
 from secondlook.cli.doctor.report import Results, as_json
 from secondlook.cli.doctor.result import exit_code, failed, ok, skip
 from secondlook.cli.doctor.software import software_checks
-from secondlook.cli.doctor.transport import Tls
+from secondlook.cli.doctor.tls import Tls
 from secondlook.shared.clock import SystemClock
 from secondlook.shared.errors import InvalidConfig, InvalidInput
 from secondlook.shared.settings import Section, load

@@ -12,7 +12,7 @@ from secondlook.cli.doctor.chain import Check, Report, run_chain
 from secondlook.cli.doctor.machine import check_writable
 from secondlook.cli.doctor.model import ModelVisit
 from secondlook.cli.doctor.redis_server import RedisVisit
-from secondlook.cli.doctor.transport import Tls
+from secondlook.cli.doctor.tls import Tls
 from secondlook.shared.detect import Detector, load_detector
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def test_any_tree_reads_back(tree: dict[str, Any]) -> None:
 def test_real_settings_read_back_to_equal_settings(tmp_path: Path) -> None:
     # Without the secrets, which are masked on purpose.
     path = tmp_path / "a.toml"
-    path.write_text(SAMPLE.replace("hunter2", ""))
+    path.write_text(re.sub(r"[a-z]*:?hunter2@?", "", SAMPLE))
     settings = load(SampleSettings, "edge", path, {})
     sources = {e.field: e.source for e in entries(settings, read_layers("edge", path, {}))}
     path.write_text(write_toml(nested(settings), sources))

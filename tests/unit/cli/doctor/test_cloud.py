@@ -26,7 +26,7 @@ from support.doctor import (
 from secondlook.cli.doctor.address import Address
 from secondlook.cli.doctor.cloud import CloudVisit, grey_escalation
 from secondlook.cli.doctor.result import Status, exit_code
-from secondlook.cli.doctor.transport import Tls
+from secondlook.cli.doctor.tls import Tls
 from secondlook.rpc.v1 import escalation_pb2 as pb
 from secondlook.shared.clock import ManualClock
 

@@ -13,7 +13,7 @@ from support.networks import write_bright_spot_model
 from secondlook.cli.doctor.address import Address
 from secondlook.cli.doctor.cloud import CloudVisit
 from secondlook.cli.doctor.result import exit_code
-from secondlook.cli.doctor.transport import Tls
+from secondlook.cli.doctor.tls import Tls
 from secondlook.cloud.service import RunningCloud, running_cloud
 from secondlook.cloud.settings import CloudSettings
 
