@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
+
+from secondlook.shared.detect.runtime import ort
 
 Buffer = npt.NDArray[Any]
 

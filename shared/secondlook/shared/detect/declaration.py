@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -85,8 +85,11 @@ class Declaration(BaseModel):
 
     def over(self, other: Declaration) -> Declaration:
         """This declaration, completed by ``other`` where it says nothing."""
-        said = {name: value for name, value in self if value is not None}
-        return other.model_copy(update=said)
+        return other.model_copy(update={name: getattr(self, name) for name in self.fields()})
+
+    def fields(self) -> set[str]:
+        """Names of the fields about which something is said."""
+        return {name for name, value in self if value is not None}
 
     @property
     def layout(self) -> Layout | None:
@@ -109,8 +112,16 @@ def _part(text: str, index: int, *allowed: Any) -> Any:
     return next(word for word in allowed if word == part)
 
 
-def from_metadata(metadata: Mapping[str, str], where: str) -> Declaration:
+def from_metadata(
+    metadata: Mapping[str, str], where: str, settled: Collection[str] = ()
+) -> Declaration:
     """What the metadata inside a model file says; keys of other tools are passed over.
+
+    Args:
+        metadata: as ONNX Runtime gives it.
+        where: the file, for error messages.
+        settled: fields that a sidecar or the caller has stated: whatever is written here about
+            them does not matter, not even when it is nonsense.
 
     Raises:
         InvalidModel: a known key with a value that cannot be; a task other than detection.
@@ -121,27 +132,20 @@ def from_metadata(metadata: Mapping[str, str], where: str) -> Declaration:
             f"{where} is a model for {task[:40]!r}; only detectors are understood",
             remedy="export a detection model",
         )
-    said: dict[str, Any] = {
-        key: metadata[key]
-        for key in ("head", "input_layout", "letterbox", "pad", "version")
-        if metadata.get(key)
-    }
-    if metadata.get("names"):
-        said["names"] = parse_names(metadata["names"], f"metadata 'names' of {where}")
-    if metadata.get("strides"):
-        said["strides"] = _whole_numbers(metadata["strides"])
+    keys = {"head", "input_layout", "letterbox", "pad", "version", "names", "strides"}
+    if "ultralytics" in metadata.get("author", "").lower():
+        # There, version is that of the library and head the name of a class of its code.
+        keys -= {"head", "version"}
+    said: dict[str, Any] = {key: metadata[key] for key in keys - set(settled) if metadata.get(key)}
+    if "names" in said:
+        said["names"] = parse_names(said["names"], f"metadata 'names' of {where}")
+    if "strides" in said:
+        said["strides"] = _whole_numbers(said["strides"])
     # ultralytics calls it imgsz, height first.
     size = _whole_numbers(metadata.get("imgsz", ""))
     if len(size) == 2:
         said["size"] = (size[1], size[0])
-    if _is_foreign_version(metadata):
-        said.pop("version", None)
     return _validated(said, f"metadata of {where}")
-
-
-def _is_foreign_version(metadata: Mapping[str, str]) -> bool:
-    # ultralytics writes the version of its own library there, the same for every model.
-    return "ultralytics" in metadata.get("author", "").lower()
 
 
 def _whole_numbers(text: str) -> tuple[int, ...]:

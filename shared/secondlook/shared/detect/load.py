@@ -69,13 +69,12 @@ def load_detector(
         raise InvalidConfig(f"nms_iou is {nms_iou}; above 0, at most 1 expected")
     file = Path(path)
     digest = read_digest(file)
-    sidecar = from_sidecar(file)
+    said = _argued(names, head, version).over(from_sidecar(file) or Declaration())
     opened = open_session(file, providers=providers, threads=threads, spin=spin)
     session = opened.session
-    said = _argued(names, head, version)
     try:
-        declared = from_metadata(dict(session.get_modelmeta().custom_metadata_map), file.name)
-        declared = said.over(sidecar.over(declared) if sidecar else declared)
+        metadata = dict(session.get_modelmeta().custom_metadata_map)
+        declared = said.over(from_metadata(metadata, file.name, said.fields()))
         image = image_input(file, session)
         width, height = input_size(file, image, declared)
         outputs = network_outputs(file, session, image, width, height)

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
-
 from secondlook.shared.detect.providers import CPU, Provider, provider_options, rungs
+from secondlook.shared.detect.runtime import ort, ort_errors
 from secondlook.shared.errors import InvalidConfig, InvalidModel
 from secondlook.shared.telemetry import get_logger
 

@@ -22,7 +22,11 @@ def test_what_ultralytics_writes() -> None:
     said = from_metadata(
         {
             "author": "Ultralytics",
-            "version": "8.3.1",
+            "version": "8.4.190",
+            "head": "Detect",
+            "end2end": "False",
+            "channels": "3",
+            "args": "{'data': None, 'batch': 1, 'nms': False}",
             "task": "detect",
             "imgsz": "[384, 640]",
             "names": "{0: 'person'}",
@@ -82,6 +86,11 @@ def test_other_tasks_are_told_apart(task: str) -> None:
 def test_a_known_key_with_a_bad_value_is_named(key: str, value: str) -> None:
     with pytest.raises(InvalidModel, match=rf"x\.onnx.*{key}|{key}.*x\.onnx"):
         from_metadata({key: value}, "x.onnx")
+
+
+def test_nonsense_about_what_is_settled_does_not_matter() -> None:
+    nonsense = {"head": "Detect3000", "names": "?", "pad": "grey", "letterbox": "diagonal"}
+    assert from_metadata(nonsense, "x", settled=set(nonsense)) == Declaration()
 
 
 @pytest.mark.parametrize(

@@ -186,3 +186,14 @@ def test_the_real_heavy_model_brings_its_names(material: Path) -> None:
         info = load_detector(material / "models" / "yolov8s_640.onnx").info
     assert (info.head, info.names, info.width) == ("yolov8", COCO, 640)
     assert logs == []
+
+
+def test_a_sidecar_mends_metadata_of_another_tool(tmp_path: Path) -> None:
+    path = write_bright_spot_model(tmp_path / "x.onnx")
+    model = onnx.load(path)
+    helper.set_model_props(model, {"names": "{0: person}", "head": "TheirHead"})
+    onnx.save(model, str(path))
+    with pytest.raises(InvalidModel, match="names"):
+        load_detector(path)
+    (tmp_path / "x.toml").write_text('names = ["a", "b", "c"]\nhead = "yolov8"')
+    assert load_detector(path).info.names == ("a", "b", "c")

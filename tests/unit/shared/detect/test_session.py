@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from structlog.testing import capture_logs
 from support.networks import blank, paint, write_bright_spot_model
 
 from secondlook.shared.detect import load_detector
+from secondlook.shared.detect.runtime import ort, ort_errors
 from secondlook.shared.detect.session import open_session, usable_cores
 from secondlook.shared.errors import InvalidConfig, InvalidModel, ModelFailure
 

@@ -1,0 +1,26 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[4]
+SILENT = "import secondlook.shared.detect.runtime as runtime; print(runtime.ort.__version__)"
+
+
+def test_running_a_model_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    environ = {key: value for key, value in os.environ.items() if key != "CI"}
+    environ |= {"HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", SILENT], env=environ, check=True, timeout=60)
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_nobody_else_imports_the_runtime() -> None:
+    importing = re.compile(r"^\s*(?:import onnxruntime|from onnxruntime\b)", re.MULTILINE)
+    found = [
+        path.relative_to(ROOT)
+        for tier in ("edge", "cloud", "shared")
+        for path in (ROOT / tier).rglob("*.py")
+        if importing.search(path.read_text())
+    ]
+    assert found == [Path("shared/secondlook/shared/detect/runtime.py")]
