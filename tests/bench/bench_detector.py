@@ -18,10 +18,10 @@ from typing import Any
 import click
 import cv2
 import numpy as np
-import onnxruntime as ort
 from support.networks import write_bright_spot_model
 
 from secondlook.shared.detect import OnnxDetector, load_detector
+from secondlook.shared.detect.runtime import ort
 from secondlook.shared.detect.session import usable_cores
 
 MATERIAL = Path(__file__).resolve().parents[3] / "shared"

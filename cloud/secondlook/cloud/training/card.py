@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from secondlook.cloud.training.data import TEST_SEEDS, FrameSet
 from secondlook.cloud.training.evaluate import MATCH_IOU, Scores, answers_of, score
 from secondlook.cloud.training.network import VARIANTS, Detector, gflops, parameter_count
+from secondlook.shared.detect.runtime import ort
 from secondlook.shared.sim.camera import MIN_HEIGHT_PX, MIN_VISIBLE
 
 
@@ -68,10 +68,10 @@ def latency_ms(path: Path, threads: int, runs: int = 30) -> float:
     return float(np.median(times[3:])) * 1e3
 
 
-def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
+def _session(path: Path, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+    return ort.InferenceSession(str(path), options, ["CPUExecutionProvider"])
 
 
 def write_card(path: Path, variant: str, facts: Facts, validation: Scores, test: Scores) -> None:

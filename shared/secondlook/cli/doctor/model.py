@@ -105,7 +105,7 @@ def _best(wanted: tuple[str, ...]) -> str:
     first = wanted[0] if wanted else AUTO
     if first.lower() != AUTO:
         return first
-    import onnxruntime
+    from secondlook.shared.detect.runtime import ort
 
-    offered = onnxruntime.get_available_providers()
+    offered = ort.get_available_providers()
     return next((rung.name for rung in LADDER if rung.engine in offered), "")

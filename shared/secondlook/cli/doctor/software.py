@@ -150,5 +150,5 @@ def _version(distribution: str) -> str:
 
 
 def _providers() -> list[str]:
-    runtime = importlib.import_module("onnxruntime")
+    runtime = importlib.import_module("secondlook.shared.detect.runtime").ort
     return [name.removesuffix("ExecutionProvider") for name in runtime.get_available_providers()]
