@@ -150,7 +150,7 @@ async def test_the_password_is_not_on_the_command_line(monkeypatch: pytest.Monke
     assert b"hunter2" not in command
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_malformed_avi_never_harms_the_reader(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
     damaged = bytearray(write_clip(tmp_path / "a.avi", numbered(30), codec="mpeg4").read_bytes())

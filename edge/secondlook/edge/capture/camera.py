@@ -21,6 +21,7 @@ from secondlook.edge.capture.events import (
     Event,
     Looped,
     Opened,
+    Quiet,
     Stalled,
 )
 from secondlook.edge.capture.mailbox import Mailbox
@@ -253,12 +254,14 @@ class CameraCapture:
                 size = f"{header.width}x{header.height}"
                 self._enter(CaptureState.RUNNING, size=size, backend=backend)
             self._position.arrived(header, time.monotonic())
-            self._tally.arrived(event)
+            self._tally.counted(header.counts, event.copied)
             if self._mailbox.put(event):
                 self._tally.replaced()
         elif isinstance(event, Opened):
             self.info = event.info
             self._mailbox.lossless = event.overflow == Overflow.BLOCK.value
+        elif isinstance(event, Quiet):
+            self._tally.counted(event.counts)
         elif isinstance(event, Looped):
             self._position.looped(event)
         elif isinstance(event, Stalled):

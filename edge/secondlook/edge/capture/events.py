@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from secondlook.edge.capture.messages import FrameHeader
+from secondlook.edge.capture.messages import Counts, FrameHeader
 from secondlook.edge.capture.protocol import SourceInfo
 from secondlook.shared.errors import SourceError
 from secondlook.shared.values import Detections
@@ -35,6 +35,7 @@ class Quiet:
     """The source lives, though no frame may come for ``seconds``."""
 
     seconds: float
+    counts: Counts
 
 
 @dataclass(frozen=True, slots=True)

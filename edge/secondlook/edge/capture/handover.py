@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from secondlook.edge.capture import messages
-from secondlook.edge.capture.messages import FrameHeader, Truth
+from secondlook.edge.capture.messages import Counts, FrameHeader, Truth
 from secondlook.edge.capture.ring import Image, RingWriter, slot_size
 
 
@@ -43,6 +43,11 @@ class HandOver:
         self._waiting: tuple[FrameHeader, Truth | None] | None = None
         self._names: tuple[str, ...] | None = None
         self._stopping = False
+
+    @property
+    def counts(self) -> Counts:
+        """What was counted so far."""
+        return Counts(self._dropped, self.skipped, self.copied)
 
     @property
     def stopping(self) -> bool:
@@ -102,6 +107,12 @@ class HandOver:
         with self._changed:
             self._wait_for(lambda: self._waiting is None)
 
+    def abandon(self) -> None:
+        """Drop the frame that waits, for the stream that it came from is gone."""
+        with self._changed:
+            if self._waiting is not None:
+                self._drop_waiting()
+
     def pause(self, seconds: float) -> None:
         """Sleep, unless told to stop.
 
@@ -147,7 +158,7 @@ class HandOver:
             raise Stopped
 
     def _give(self, header: FrameHeader, truth: Truth | None) -> None:
-        self.send(messages.frame(replace(header, dropped=self._dropped), truth))
+        self.send(messages.frame(replace(header, counts=self.counts), truth))
 
     def _drop_waiting(self) -> None:
         assert self._waiting is not None

@@ -37,7 +37,7 @@ READY, OPENED, RING, NAMES, FRAME, QUIET, LOOPED, ENDED, FAILED = (bytes([c]) fo
 _RELEASE = struct.Struct("<cIH")
 _RING = struct.Struct("<cIHQ")
 _FRAME = struct.Struct("<cIHIIQddfQQQ?H")
-_QUIET = struct.Struct("<cd")
+_QUIET = struct.Struct("<cdQQQ")
 _LOOPED = struct.Struct("<cQd")
 
 
@@ -83,6 +83,21 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """What a capture process has counted since it started.
+
+    Attributes:
+        dropped: frames dropped by overflow.
+        skipped: frames passed over by the analysis rate.
+        copied: bytes of pixels copied.
+    """
+
+    dropped: int = 0
+    skipped: int = 0
+    copied: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class FrameHeader:
     """What is known about a frame in a slot.
 
@@ -93,9 +108,7 @@ class FrameHeader:
         media_s: its time in the stream, seconds.
         taken_s: when it was decoded, seconds of the machine's monotonic clock.
         decode_s: seconds spent on decoding since the frame before, waiting for a camera included.
-        dropped: frames dropped by overflow so far, in this process.
-        skipped: frames passed over by the analysis rate so far, in this process.
-        copied: bytes of pixels copied so far, in this process.
+        counts: what its process has counted so far.
     """
 
     generation: int
@@ -106,9 +119,7 @@ class FrameHeader:
     media_s: float
     taken_s: float
     decode_s: float
-    dropped: int
-    skipped: int
-    copied: int
+    counts: Counts = Counts()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,15 +172,16 @@ def parse_ring(message: memoryview) -> tuple[int, int, int]:
     return generation, slots, slot_bytes
 
 
-def quiet(seconds: float) -> bytes:
-    """The source lives, though no frame may come for so long."""
-    return _QUIET.pack(QUIET, seconds)
+def quiet(seconds: float, counts: Counts) -> bytes:
+    """The source lives, though no frame may come for so long; what was counted so far."""
+    return _QUIET.pack(QUIET, seconds, counts.dropped, counts.skipped, counts.copied)
 
 
-def parse_quiet(message: memoryview) -> float:
-    """Seconds, 0 to 3600."""
-    seconds = float(_unpack(_QUIET, message)[1])
-    return min(max(seconds, 0.0), 3600.0) if seconds == seconds else 0.0
+def parse_quiet(message: memoryview) -> tuple[float, Counts]:
+    """Seconds, 0 to 3600, and counts."""
+    _, seconds, *counts = _unpack(_QUIET, message)
+    bounded = min(max(seconds, 0.0), 3600.0) if seconds == seconds else 0.0
+    return bounded, Counts(*counts)
 
 
 def looped(sequence: int, media_s: float) -> bytes:
@@ -195,9 +207,9 @@ def frame(header: FrameHeader, truth: Truth | None) -> bytes:
         header.media_s,
         header.taken_s,
         header.decode_s,
-        header.dropped,
-        header.skipped,
-        header.copied,
+        header.counts.dropped,
+        header.counts.skipped,
+        header.counts.copied,
         truth is not None,
         len(truth.scores) if truth else 0,
     )
@@ -214,7 +226,8 @@ def parse_frame(message: memoryview) -> tuple[FrameHeader, Truth | None]:
         SourceError: the message is malformed.
     """
     _, *numbers, has_truth, n = _unpack(_FRAME, message[: _FRAME.size])
-    header = FrameHeader(*numbers)
+    *facts, dropped, skipped, copied = numbers
+    header = FrameHeader(*facts, counts=Counts(dropped, skipped, copied))
     try:
         check_size(header.width, header.height, "frame")
     except InvalidInput as error:

@@ -180,7 +180,7 @@ class CaptureProcess:
         if kind == messages.OPENED:
             return Opened(*messages.parse_opened(message))
         if kind == messages.QUIET:
-            return Quiet(messages.parse_quiet(message))
+            return Quiet(*messages.parse_quiet(message))
         if kind == messages.LOOPED:
             return Looped(*messages.parse_looped(message))
         if kind == messages.ENDED:

@@ -9,7 +9,7 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Counter
 
 from secondlook.edge.capture.captured import CaptureStats
-from secondlook.edge.capture.events import Arrived
+from secondlook.edge.capture.messages import Counts
 
 
 class CaptureState(str, Enum):
@@ -79,7 +79,7 @@ class Tally:
         self._copied = metrics.copied_bytes.labels(camera)
         self._state = metrics.state.labels(camera)
         self._stats = [0] * 6
-        self._process = (0, 0, 0)
+        self._process = Counts()
         self.state(CaptureState.CONNECTING)
 
     @property
@@ -102,20 +102,18 @@ class Tally:
     def restarted(self) -> None:
         """A capture process is started after another; its counts begin at 0."""
         self._add(3, self._restarts, 1)
-        self._process = (0, 0, 0)
+        self._process = Counts()
 
     def crashed(self) -> None:
         """A capture process died, or had to be killed."""
         self._add(4, self._crashes, 1)
 
-    def arrived(self, arrived: Arrived) -> None:
-        """A frame came, with what its process has counted so far."""
-        header = arrived.header
-        dropped, skipped, copied = self._process
-        self._process = (header.dropped, header.skipped, header.copied)
-        self._add(1, self._dropped, header.dropped - dropped)
-        self._add(2, self._skipped, header.skipped - skipped)
-        self._add(5, self._copied, header.copied - copied + arrived.copied)
+    def counted(self, counts: Counts, copied_here: int = 0) -> None:
+        """The capture process has counted so far; the agent itself copied some bytes."""
+        before, self._process = self._process, counts
+        self._add(1, self._dropped, counts.dropped - before.dropped)
+        self._add(2, self._skipped, counts.skipped - before.skipped)
+        self._add(5, self._copied, counts.copied - before.copied + copied_here)
 
     def _add(self, index: int, counter: Counter, amount: int) -> None:
         if amount > 0:

@@ -6,6 +6,7 @@ dies; when the agent dies, its end of the socket closes and this process ends by
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
@@ -19,6 +20,7 @@ import time
 import numpy as np
 
 from secondlook.edge.capture import messages
+from secondlook.edge.capture.address import redact
 from secondlook.edge.capture.handover import HandOver, Stopped
 from secondlook.edge.capture.messages import FrameHeader, Order, Truth
 from secondlook.edge.capture.protocol import FrameSource, SourceFactory, SourceInfo
@@ -45,6 +47,7 @@ class Player:
         self._anchor_s: float | None = None
         self._spoke_s = time.monotonic()
         self._decode_s = 0.0
+        self._live = False
 
     def play(self) -> None:
         """Play until the stream ends.
@@ -59,8 +62,8 @@ class Player:
                 frames, info = self._play_once(source)
             finally:
                 source.close()
-            self._out.flush()
             if not self._order.loop or info.live:
+                self.settle()
                 self._out.send(messages.ENDED)
                 return
             if not frames:
@@ -68,10 +71,25 @@ class Player:
             self._offset_s = self._media_s + 1.0 / (info.fps or DEFAULT_FPS)
             self._out.send(messages.looped(self._sequence, self._offset_s))
 
+    def settle(self) -> None:
+        """Before the last word: let the agent have the last frame, and all counts.
+
+        The last frame of a live stream is dropped instead: who does not take it now must not
+        keep the agent from learning that the stream is gone.
+
+        Raises:
+            Stopped: the agent wants no more.
+        """
+        if self._live:
+            self._out.abandon()
+        else:
+            self._out.flush()
+        self._out.send(messages.quiet(0.0, self._out.counts))
+
     def _play_once(self, source: FrameSource) -> tuple[int, SourceInfo]:
         info = source.open()
         order, out = self._order, self._out
-        live = info.live
+        self._live = live = info.live
         out.block = (order.overflow or _fitting(order, live)) == "block"
         out.send(messages.opened(info, "block" if out.block else "drop_oldest"))
         first = self._sequence
@@ -118,9 +136,6 @@ class Player:
             media_s=self._media_s,
             taken_s=taken_s,
             decode_s=self._decode_s,
-            dropped=0,
-            skipped=out.skipped,
-            copied=out.copied,
         )
         self._decode_s = 0.0
         out.publish(header, truth, names)
@@ -134,7 +149,7 @@ class Player:
         early_s = self._anchor_s + self._media_s - now_s
         if early_s > 0:
             if early_s > _ALIVE_EVERY_S:
-                self._out.send(messages.quiet(early_s))
+                self._out.send(messages.quiet(early_s, self._out.counts))
             self._out.pause(early_s)
 
     def _still_alive(self) -> None:
@@ -142,7 +157,7 @@ class Player:
         now_s = time.monotonic()
         if now_s - self._spoke_s > _ALIVE_EVERY_S:
             self._spoke_s = now_s
-            self._out.send(messages.quiet(0.0))
+            self._out.send(messages.quiet(0.0, self._out.counts))
 
 
 def _fitting(order: Order, live: bool) -> str:
@@ -184,22 +199,17 @@ def main(descriptor: int) -> None:
     order = Order.decode(message)
     out = HandOver(connection, order.slots)
     threading.Thread(target=_control, args=(connection, out), daemon=True).start()
-    try:
+    player = Player(order, out)
+    with contextlib.suppress(Stopped):
         out.send(messages.READY)
-        Player(order, out).play()
-    except Stopped:
-        return
-    except SecondlookError as error:
-        _report(out, error)
-    except MemoryError:
-        _report(out, InvalidInput("the source needs more memory than there is"))
-
-
-def _report(out: HandOver, error: SecondlookError) -> None:
-    try:
-        out.send(messages.failed(error))
-    except Stopped:
-        return
+        try:
+            player.play()
+        except SecondlookError as error:
+            player.settle()
+            out.send(messages.failed(error))
+        except MemoryError:
+            text = f"{redact(order.url)}: it needs more memory than there is"
+            out.send(messages.failed(InvalidInput(text)))
 
 
 if __name__ == "__main__":

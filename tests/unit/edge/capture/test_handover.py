@@ -49,7 +49,7 @@ class Agent:
         """Let the decoder produce a frame."""
         generation, slot, pixels = self.out.slot(width, height)
         pixels[:] = sequence
-        header = FrameHeader(generation, slot, width, height, sequence, 0.0, 0.0, 0.0, 0, 0, 0)
+        header = FrameHeader(generation, slot, width, height, sequence, 0.0, 0.0, 0.0)
         self.out.publish(header, None, ())
         return header
 
@@ -68,7 +68,7 @@ def test_the_newest_frame_waits_for_a_credit(agent: Agent) -> None:
     assert agent.frames() == []
     agent.out.obey(messages.CREDIT)
     (frame,) = agent.frames()
-    assert (frame.sequence, frame.dropped) == (4, 4)
+    assert (frame.sequence, frame.counts.dropped) == (4, 4)
 
 
 def test_a_credit_in_stock_lets_the_next_frame_go_at_once(agent: Agent) -> None:
@@ -78,7 +78,7 @@ def test_a_credit_in_stock_lets_the_next_frame_go_at_once(agent: Agent) -> None:
     assert [frame.sequence for frame in agent.frames()] == [0]
     agent.out.obey(messages.CREDIT)
     (frame,) = agent.frames()
-    assert (frame.sequence, frame.dropped) == (1, 0)
+    assert (frame.sequence, frame.counts.dropped) == (1, 0)
 
 
 def test_a_lent_slot_is_never_written_again_before_it_is_back(agent: Agent) -> None:
@@ -112,7 +112,7 @@ def test_what_waits_in_an_outgrown_ring_counts_as_dropped(agent: Agent) -> None:
     agent.publish(1, 640, 480)
     agent.out.obey(messages.CREDIT)
     (frame,) = agent.frames()
-    assert (frame.sequence, frame.dropped) == (1, 1)
+    assert (frame.sequence, frame.counts.dropped) == (1, 1)
 
 
 def test_with_block_the_decoder_waits_for_a_credit(agent: Agent) -> None:
@@ -129,6 +129,15 @@ def test_with_block_the_decoder_waits_for_a_credit(agent: Agent) -> None:
     agent.out.obey(messages.CREDIT)
     decoder.join(10)
     assert passed.is_set()
+
+
+def test_what_is_abandoned_counts_as_dropped(agent: Agent) -> None:
+    agent.publish(0)
+    agent.out.abandon()
+    agent.out.abandon()
+    agent.out.obey(messages.CREDIT)
+    assert agent.frames() == []
+    assert agent.out.counts.dropped == 1
 
 
 def test_the_end_waits_until_the_last_frame_is_taken(agent: Agent) -> None:
@@ -180,7 +189,7 @@ def test_class_names_travel_once(agent: Agent) -> None:
     for sequence in range(3):
         agent.out.obey(messages.CREDIT)
         generation, slot, _ = agent.out.slot(8, 8)
-        header = FrameHeader(generation, slot, 8, 8, sequence, 0.0, 0.0, 0.0, 0, 0, 0)
+        header = FrameHeader(generation, slot, 8, 8, sequence, 0.0, 0.0, 0.0)
         truth = Truth.of(detections, np.array([True]))
         agent.out.publish(header, truth, detections.names)
     kinds = [message[:1] for message in agent.heard()]

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 def arrived(sequence: int) -> Arrived:
-    header = FrameHeader(0, 0, 2, 2, sequence, 0.0, 0.0, 0.0, 0, 0, 0)
+    header = FrameHeader(0, 0, 2, 2, sequence, 0.0, 0.0, 0.0)
     return Arrived(header, np.zeros((2, 2, 3), np.uint8), None, None, 0)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secondlook.edge.capture import messages
-from secondlook.edge.capture.messages import FrameHeader, Order, Truth
+from secondlook.edge.capture.messages import Counts, FrameHeader, Order, Truth
 from secondlook.edge.capture.protocol import SourceInfo, SourceOptions, UnusableSource
 from secondlook.shared.errors import (
     InvalidConfig,
@@ -21,7 +21,8 @@ from secondlook.shared.errors import (
 )
 from secondlook.shared.values import Detections
 
-HEADER = FrameHeader(3, 2, 640, 384, 12345678901, 1.25, 99.5, 0.015625, 4, 5, 6_000_000_000)
+COUNTS = Counts(4, 5, 6_000_000_000)
+HEADER = FrameHeader(3, 2, 640, 384, 12345678901, 1.25, 99.5, 0.015625, COUNTS)
 INFO = SourceInfo(640, 384, 29.97, None, live=True, backend="PyAV")
 
 
@@ -94,7 +95,7 @@ def test_too_much_truth_is_cut_and_still_fits() -> None:
 def test_the_small_messages_survive_the_wire() -> None:
     assert messages.parse_release(messages.release(4, 3)) == (4, 3)
     assert messages.parse_ring(view(messages.ring(1, 6, 737280))) == (1, 6, 737280)
-    assert messages.parse_quiet(view(messages.quiet(2.5))) == 2.5
+    assert messages.parse_quiet(view(messages.quiet(2.5, COUNTS))) == (2.5, COUNTS)
     assert messages.parse_looped(view(messages.looped(40, 4.0))) == (40, 4.0)
     assert messages.parse_names(view(messages.names(("a", "b")))) == ("a", "b")
     assert messages.parse_opened(view(messages.opened(INFO, "block"))) == (INFO, "block")
@@ -102,7 +103,7 @@ def test_the_small_messages_survive_the_wire() -> None:
 
 @pytest.mark.parametrize(("said", "heard"), [(math.nan, 0.0), (-5.0, 0.0), (1e12, 3600.0)])
 def test_silence_is_bounded(said: float, heard: float) -> None:
-    assert messages.parse_quiet(view(messages.quiet(said))) == heard
+    assert messages.parse_quiet(view(messages.quiet(said, COUNTS)))[0] == heard
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_an_endless_error_text_is_cut() -> None:
     ("width", "height"), [(0, 10), (10, 0), (60000, 60000), (16385, 1), (2**32 - 1, 2**32 - 1)]
 )
 def test_absurd_sizes_are_refused(width: int, height: int) -> None:
-    header = FrameHeader(0, 0, width, height, 0, 0.0, 0.0, 0.0, 0, 0, 0)
+    header = FrameHeader(0, 0, width, height, 0, 0.0, 0.0, 0.0)
     with pytest.raises(SourceError, match="malformed"):
         messages.parse_frame(view(messages.frame(header, None)))
 
@@ -142,7 +143,7 @@ def test_absurd_sizes_are_refused(width: int, height: int) -> None:
 @pytest.mark.parametrize("field", ["media_s", "taken_s"])
 def test_times_must_be_finite(field: str) -> None:
     values = {"media_s": 0.0, "taken_s": 0.0, field: math.nan}
-    header = FrameHeader(0, 0, 4, 4, 0, values["media_s"], values["taken_s"], 0.0, 0, 0, 0)
+    header = FrameHeader(0, 0, 4, 4, 0, values["media_s"], values["taken_s"], 0.0)
     with pytest.raises(SourceError, match="not finite"):
         messages.parse_frame(view(messages.frame(header, None)))
 
