@@ -227,7 +227,7 @@ def parse_frame(message: memoryview) -> tuple[FrameHeader, Truth | None]:
     """
     _, *numbers, has_truth, n = _unpack(_FRAME, message[: _FRAME.size])
     *facts, dropped, skipped, copied = numbers
-    header = FrameHeader(*facts, counts=Counts(dropped, skipped, copied))
+    header = FrameHeader(*(*facts, Counts(dropped, skipped, copied)))
     try:
         check_size(header.width, header.height, "frame")
     except InvalidInput as error:

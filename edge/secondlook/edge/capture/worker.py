@@ -20,12 +20,12 @@ import time
 import numpy as np
 
 from secondlook.edge.capture import messages
-from secondlook.edge.capture.address import redact
 from secondlook.edge.capture.handover import HandOver, Stopped
 from secondlook.edge.capture.messages import FrameHeader, Order, Truth
 from secondlook.edge.capture.protocol import FrameSource, SourceFactory, SourceInfo
 from secondlook.edge.capture.timeline import DEFAULT_FPS, Sampler
 from secondlook.shared.errors import InvalidInput, SecondlookError, SourceError
+from secondlook.shared.redaction import redact
 
 LEAVE_S = 2.0
 """Seconds that a decoder gets to close its connection once the agent has hung up."""
