@@ -10,6 +10,7 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import cv2
 
 from secondlook.cloud.service import RunningCloud, running_cloud
 from secondlook.cloud.settings import CloudSettings
@@ -24,6 +25,8 @@ async def serve(settings: CloudSettings, ready_file: Path | None = None) -> None
         settings: what to serve, where.
         ready_file: gets ``{"port", "metrics_port", "pid"}`` as JSON once calls are answered.
     """
+    # Pictures are decoded side by side; OpenCV splitting each one too would only fight the network.
+    cv2.setNumThreads(1)
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with anyio.create_task_group() as tasks:
             stop = anyio.Event()

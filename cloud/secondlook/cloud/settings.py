@@ -55,7 +55,7 @@ class ServerSettings(Section):
         64, ge=1, le=4096, description="Most escalations between their arrival and their verdict."
     )
     max_streams: int = Field(
-        256, ge=1, le=65536, description="Most calls of all kinds that are open at once."
+        1024, ge=1, le=65536, description="Most calls of all kinds that are open at once."
     )
     max_image_pixels: int = Field(
         16_000_000, ge=4096, le=64_000_000, description="Largest picture that is decoded."

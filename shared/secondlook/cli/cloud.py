@@ -11,6 +11,8 @@ from pathlib import Path
 import anyio
 import click
 
+from secondlook.shared.errors import MissingDependency
+
 
 @click.group()
 def cloud() -> None:
@@ -64,8 +66,13 @@ def serve(
     # gRPC's own log repeats on standard error what our errors say better.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Imported here, so that `--help` needs neither gRPC nor the cloud extra.
-    from secondlook.cloud.run import serve as run
-    from secondlook.cloud.settings import CloudSettings
+    try:
+        from secondlook.cloud.run import serve as run
+        from secondlook.cloud.settings import CloudSettings
+    except ModuleNotFoundError as error:
+        if error.name not in ("grpc_reflection", "redis", "uvloop"):
+            raise
+        raise MissingDependency(error.name, "cloud") from None
     from secondlook.shared.settings import load
     from secondlook.shared.telemetry import configure_logging
 

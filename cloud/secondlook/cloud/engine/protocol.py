@@ -32,7 +32,7 @@ class Engine(Protocol):
         Args:
             model: name; empty for the default.
             image: uint8 (h, w, 3) BGR; not written to.
-            min_score: boxes below are not returned.
+            min_score: boxes below are not returned; 0 for the model's default.
             deadline: when the answer stops being useful.
 
         Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -125,10 +126,25 @@ def _why_not(host: str, port: int) -> Unavailable | InvalidConfig:
 def _credentials(tls: TlsSettings) -> grpc.ServerCredentials:
     assert tls.cert is not None
     assert tls.key is not None
+    key, cert = _read(tls.key), _read(tls.cert)
+    client_ca = None if tls.client_ca is None else _read(tls.client_ca)
+    # gRPC takes anything for a certificate and fails later without a reason; OpenSSL tells.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(tls.cert, tls.key)
+    except ssl.SSLError as error:
+        raise InvalidConfig(
+            f"server.tls: {tls.cert} and {tls.key} are no certificate and its key: {error.reason}"
+        ) from None
+    if tls.client_ca is not None:
+        try:
+            context.load_verify_locations(tls.client_ca)
+        except ssl.SSLError as error:
+            raise InvalidConfig(
+                f"server.tls: {tls.client_ca} holds no certificate: {error.reason}"
+            ) from None
     return grpc.ssl_server_credentials(
-        [(_read(tls.key), _read(tls.cert))],
-        root_certificates=None if tls.client_ca is None else _read(tls.client_ca),
-        require_client_auth=tls.client_ca is not None,
+        [(key, cert)], root_certificates=client_ca, require_client_auth=client_ca is not None
     )
 
 

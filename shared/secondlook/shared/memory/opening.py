@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secondlook.shared.errors import InvalidConfig
+from secondlook.shared.errors import InvalidConfig, MissingDependency
 from secondlook.shared.memory.protocol import ContextStore
 from secondlook.shared.memory.sqlite import SqliteStore
 
@@ -25,8 +25,12 @@ async def open_store(url: str) -> ContextStore:
         return await SqliteStore.open(url.removeprefix(SQLITE))
     if url.startswith(("redis://", "rediss://", "unix://")):
         # Only the cloud has the redis library; an edge must import this module without it.
-        from secondlook.shared.memory.redis import RedisStore
-
+        try:
+            from secondlook.shared.memory.redis import RedisStore
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] != "redis":
+                raise
+            raise MissingDependency("the redis library", "cloud") from None
         return await RedisStore.open(url)
     raise InvalidConfig(
         f"context memory {url!r} is not a store",
