@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 import click
 
 from secondlook.cli.config.command import Tier, settings_class
@@ -16,11 +15,12 @@ from secondlook.cli.doctor.address import parse_address
 from secondlook.cli.doctor.chain import Check, run_chain
 from secondlook.cli.doctor.machine import check_clock
 from secondlook.cli.doctor.report import Results, as_json
-from secondlook.cli.doctor.result import exit_code, failed, ok, skip
+from secondlook.cli.doctor.result import CheckResult, exit_code, failed, ok, skip
 from secondlook.cli.doctor.software import software_checks
+from secondlook.cli.doctor.threads import in_thread, left_behind
 from secondlook.cli.doctor.tls import Tls
 from secondlook.shared.clock import SystemClock
-from secondlook.shared.errors import InvalidConfig, InvalidInput
+from secondlook.shared.errors import InvalidInput
 from secondlook.shared.settings import Section, load
 from secondlook.shared.telemetry import configure_logging
 
@@ -75,7 +75,12 @@ def doctor(
     results = Results(None if as_document else output_console())
     anyio.run(_examine, results, edge_config, cloud_config, target, ca, model, timeout_s)
     click.echo(as_json(results) if as_document else results.summary())
-    sys.exit(exit_code(results))
+    code = exit_code(results)
+    if left_behind():
+        # What hangs may hang for ever; everything is said.
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 async def _examine(
@@ -101,7 +106,7 @@ async def _examine(
 
 
 async def _examine_edge(results: Results, path: Path, timeout_s: float) -> None:
-    settings = await _settings(results, "edge", path)
+    settings = await _settings(results, "edge", path, timeout_s)
     if settings is None:
         return
     from secondlook.cli.doctor.plan import edge_visits
@@ -113,7 +118,7 @@ async def _examine_edge(results: Results, path: Path, timeout_s: float) -> None:
 
 
 async def _examine_cloud(results: Results, path: Path, timeout_s: float) -> None:
-    settings = await _settings(results, "cloud", path)
+    settings = await _settings(results, "cloud", path, timeout_s)
     if settings is None:
         return
     from secondlook.cli.doctor.plan import cloud_visits
@@ -138,16 +143,17 @@ async def _walk_to(
     await CloudVisit(address, tls, model, timeout_s).walk(results)
 
 
-async def _settings(results: Results, tier: Tier, path: Path) -> Section | None:
+async def _settings(results: Results, tier: Tier, path: Path, timeout_s: float) -> Section | None:
     """The settings of a tier, reported on; ``None`` where they are wrong."""
+    found: list[Section] = []
+
+    async def read(name: str) -> CheckResult:
+        found.append(await in_thread(load, settings_class(tier), tier, path, os.environ))
+        return ok(name, str(path))
+
     name = f"settings: {tier}"
-    try:
-        settings = await anyio.to_thread.run_sync(
-            lambda: load(settings_class(tier), tier, path, os.environ)
-        )
-    except InvalidConfig as error:
-        results(failed(name, error, f"see `secondlook config check {tier} --config {path}`"))
+    remedy = f"see `secondlook config check {tier} --config {path}`"
+    await run_chain([Check(name, read, f"{path} cannot be read", remedy)], timeout_s, results)
+    if not found:
         results(skip(f"{tier}: everything else", f"not tried, because {name} failed"))
-        return None
-    results(ok(name, str(path)))
-    return settings
+    return found[0] if found else None

@@ -10,9 +10,8 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-import anyio.to_thread
-
 from secondlook.cli.doctor.result import CheckResult, fail, ok, warn
+from secondlook.cli.doctor.threads import in_thread
 from secondlook.cli.main import EXIT_USAGE
 from secondlook.shared.clock import Clock
 
@@ -52,9 +51,7 @@ async def check_writable(name: str, path: Path, *, is_folder: bool) -> CheckResu
 
     Nothing of the user's is created or touched: a temporary file is written beside it.
     """
-    return await anyio.to_thread.run_sync(
-        lambda: _check_writable(name, path, is_folder=is_folder), abandon_on_cancel=True
-    )
+    return await in_thread(lambda: _check_writable(name, path, is_folder=is_folder))
 
 
 def _check_writable(name: str, path: Path, *, is_folder: bool) -> CheckResult:

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import anyio.to_thread
 import numpy as np
 
 from secondlook.cli.doctor.chain import Check, Report, run_chain
 from secondlook.cli.doctor.result import CheckResult, ok, warn
+from secondlook.cli.doctor.threads import in_thread
 from secondlook.shared.detect import Detector
 from secondlook.shared.detect.providers import AUTO, LADDER
 
@@ -52,7 +52,7 @@ class ModelVisit:
 
     async def _load(self, name: str) -> CheckResult:
         started = time.monotonic()
-        self._detector = await anyio.to_thread.run_sync(self.load, abandon_on_cancel=True)
+        self._detector = await in_thread(self.load)
         info = self._detector.info
         return ok(
             name,
@@ -78,7 +78,7 @@ class ModelVisit:
         return ok(name, f"{active} is active")
 
     async def _inference(self, name: str) -> CheckResult:
-        seconds = await anyio.to_thread.run_sync(self._time_it, abandon_on_cancel=True)
+        seconds = await in_thread(self._time_it)
         width, height = _FRAME_PX
         return ok(name, f"{seconds * 1e3:.0f} ms for a grey frame of {width}x{height}")
 

@@ -9,10 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-import anyio.to_thread
-
 from secondlook.cli.doctor.chain import Check
 from secondlook.cli.doctor.result import CheckResult, fail, ok, warn
+from secondlook.cli.doctor.threads import in_thread
 from secondlook.cli.main import EXIT_MISSING_DEPENDENCY, EXIT_USAGE
 
 OLDEST_PYTHON = (3, 10)
@@ -92,9 +91,7 @@ async def check_python(name: str) -> CheckResult:
 async def check_library(name: str, library: Library, needed: frozenset[str]) -> CheckResult:
     """Whether a library is here and can be imported."""
     try:
-        await anyio.to_thread.run_sync(
-            importlib.import_module, library.module, abandon_on_cancel=True
-        )
+        await in_thread(importlib.import_module, library.module)
     except ModuleNotFoundError as error:
         if error.name != library.module:
             return _broken(name, library, error)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from secondlook.cli.doctor.address import Address
 from secondlook.cli.doctor.result import CheckResult, fail, ok, warn
-from secondlook.cli.doctor.sockets import connect, in_thread
+from secondlook.cli.doctor.sockets import connect
+from secondlook.cli.doctor.threads import in_thread
 from secondlook.cli.main import EXIT_USAGE
 
 

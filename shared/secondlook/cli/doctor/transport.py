@@ -12,7 +12,8 @@ import time
 
 from secondlook.cli.doctor.address import Address
 from secondlook.cli.doctor.result import CheckResult, fail, ok
-from secondlook.cli.doctor.sockets import connect, in_thread
+from secondlook.cli.doctor.sockets import connect
+from secondlook.cli.doctor.threads import in_thread
 from secondlook.cli.doctor.tls import Tls, tls_context
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
