@@ -70,9 +70,10 @@ def serve(
         from secondlook.cloud.run import serve as run
         from secondlook.cloud.settings import CloudSettings
     except ModuleNotFoundError as error:
-        if error.name not in ("grpc_reflection", "redis", "uvloop"):
+        missing = (error.name or "").partition(".")[0]
+        if missing != "grpc_reflection":
             raise
-        raise MissingDependency(error.name, "cloud") from None
+        raise MissingDependency(missing, "cloud") from None
     from secondlook.shared.settings import load
     from secondlook.shared.telemetry import configure_logging
 
