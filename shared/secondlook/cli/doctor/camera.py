@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 import anyio
@@ -98,7 +98,7 @@ class CameraVisit:
             result = await check_tcp(name, host, limit)
             # What is right for the cloud service is of no help here.
             remedy = result.remedy.replace("start `secondlook cloud serve` there", "switch it on")
-            return CheckResult(name, result.status, result.detail, remedy, result.exit_code)
+            return replace(result, remedy=remedy)
 
         return [
             Check(f"{title}: name", lambda name: check_name(name, host)),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import anyio
 
 from secondlook.cli.config import redact
+from secondlook.cli.doctor.address import Address
 from secondlook.cli.doctor.chain import Check, Report, run_chain
 from secondlook.cli.doctor.result import CheckResult, fail, failed, ok, warn
+from secondlook.cli.doctor.transport import check_name, check_tcp
 from secondlook.cli.main import EXIT_USAGE
 from secondlook.shared.errors import MissingDependency
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 OLDEST_REDIS = (6, 2)
 
+_PORT = 6379
 _REFUSALS = ("authenticat", "noauth", "password", "wrongpass")
 
 
@@ -37,17 +41,41 @@ class RedisVisit:
     async def walk(self, report: Report) -> bool:
         """Check in order; returns whether none failed."""
         checks = [
+            *self._network_checks(),
             Check("redis: connect", self._connect),
             Check("redis: version", self._version),
             Check("redis: durability", self._durability),
             Check("redis: scripting", self._scripting),
         ]
         try:
-            return await run_chain(checks, self._timeout_s, report)
+            # The hops of the network bound themselves, to say more than "late".
+            return await run_chain(checks, self._timeout_s + 1.0, report)
         finally:
             if self._client is not None:
                 with anyio.CancelScope(shield=True):
                     await self._client.aclose()
+
+    def _network_checks(self) -> list[Check]:
+        """The hops to a Redis on the network; none where the URL itself is wrong, or a path."""
+        try:
+            parts = urlsplit(self._url)
+            host, port = parts.hostname or "", parts.port or _PORT
+        except ValueError:
+            return []
+        if parts.scheme not in ("redis", "rediss") or not host:
+            return []
+        address = Address(host, port)
+
+        async def tcp(name: str) -> CheckResult:
+            result = await check_tcp(name, address, self._timeout_s)
+            # What is right for the cloud service is of no help here.
+            remedy = result.remedy.replace("start `secondlook cloud serve` there", "start Redis")
+            return replace(result, remedy=remedy)
+
+        return [
+            Check("redis: name", lambda name: check_name(name, address)),
+            Check("redis: TCP", tcp),
+        ]
 
     async def _connect(self, name: str) -> CheckResult:
         try:
@@ -76,14 +104,10 @@ class RedisVisit:
                 )
             if isinstance(error, exceptions.ResponseError):
                 return fail(name, f"{shown}: {_first_line(error)}", "see Redis' log and its ACLs")
-            place = urlsplit(self._url)
-            where = (
-                place.path if place.scheme == "unix" else f"{place.hostname}:{place.port or 6379}"
-            )
             return fail(
                 name,
-                f"{shown} cannot be reached: {_first_line(error)}",
-                f"start Redis on {where}, or correct memory.url",
+                f"{shown} does not answer as Redis does: {_first_line(error)}",
+                "start Redis there, or correct memory.url",
             )
         return ok(name, f"{shown} answers PING")
 

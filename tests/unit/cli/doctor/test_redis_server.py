@@ -18,7 +18,8 @@ STEPS = ["connect", "version", "durability", "scripting"]
 async def visit(url: str, timeout_s: float = 10.0) -> Results:
     results = Results()
     await RedisVisit(url, timeout_s).walk(results)
-    assert list(results.shape()) == STEPS
+    hops = ["name", "TCP"] if "127.0.0.1" in url else []
+    assert list(results.shape()) == hops + STEPS
     return results
 
 
@@ -80,9 +81,15 @@ async def test_a_user_that_may_not_ask_info(forgetful: str) -> None:
 
 async def test_no_redis_there() -> None:
     results = await visit(f"redis://127.0.0.1:{closed_port()}/0")
-    assert results.shape() == dict.fromkeys(STEPS, "skip") | {"connect": "fail"}
+    assert results.shape() == {"name": "ok", "TCP": "fail"} | dict.fromkeys(STEPS, "skip")
     assert exit_code(results) == 4
-    assert "start Redis on 127.0.0.1" in results.first_failure.remedy
+    assert "start Redis" in results.first_failure.remedy
+
+
+async def test_a_missing_socket() -> None:
+    results = await visit("unix:///nowhere/redis.sock")
+    assert results.shape() == {"connect": "fail"} | dict.fromkeys(STEPS[1:], "skip")
+    assert exit_code(results) == 4
 
 
 async def test_a_web_server_there() -> None:
@@ -99,9 +106,7 @@ async def test_a_port_that_says_nothing() -> None:
     assert exit_code(results) == 4
 
 
-@pytest.mark.parametrize(
-    "url", ["redis://host:port", "http://host", "redis://h/0?socket_timeout=x"]
-)
+@pytest.mark.parametrize("url", ["redis://host:port", "http://host", "unix:///x?socket_timeout=x"])
 async def test_a_url_that_is_none(url: str) -> None:
     results = await visit(url)
     assert results.first_failure.name == "redis: connect"
