@@ -11,6 +11,9 @@ from secondlook.edge.capture import messages
 from secondlook.edge.capture.messages import Counts, FrameHeader, Truth
 from secondlook.edge.capture.ring import Image, RingWriter, slot_size
 
+_MIN_SLOTS = 4
+_MAX_RING_BYTES = 512 << 20  # huge frames get fewer slots rather than all the memory
+
 
 class Stopped(Exception):
     """The agent has hung up or wants this process to end."""
@@ -173,9 +176,11 @@ class HandOver:
         if self._waiting is not None:
             self._drop_waiting()
         self._generation += 1
-        self._ring = RingWriter(self._generation, self._slots, slot_size(width, height))
-        self._free = set(range(self._slots))
-        description = messages.ring(self._generation, self._slots, self._ring.slot_bytes)
+        slot_bytes = slot_size(width, height)
+        slots = max(_MIN_SLOTS, min(self._slots, _MAX_RING_BYTES // slot_bytes))
+        self._ring = RingWriter(self._generation, slots, slot_bytes)
+        self._free = set(range(slots))
+        description = messages.ring(self._generation, slots, slot_bytes)
         try:
             socket.send_fds(self._connection, [description], [self._ring.descriptor])
         except OSError:

@@ -107,6 +107,15 @@ def test_a_smaller_frame_uses_the_same_ring(agent: Agent) -> None:
     assert agent.publish(0, 640, 480).generation == agent.publish(1, 320, 240).generation
 
 
+def test_huge_frames_get_fewer_slots(agent: Agent) -> None:
+    agent.out = HandOver(agent.theirs, 64)
+    agent.out.slot(8000, 8000)
+    (announced,) = agent.heard()
+    _, slots, slot_bytes = messages.parse_ring(memoryview(announced))
+    assert slots == 4
+    assert slot_bytes >= 8000 * 8000 * 3
+
+
 def test_what_waits_in_an_outgrown_ring_counts_as_dropped(agent: Agent) -> None:
     agent.publish(0)
     agent.publish(1, 640, 480)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class VideoSource:
         self._frames: Iterator[Any] | None = None
         self._frame: Any = None
         self._timeline = Timeline(0.0)
+        self._stamp_arrival = False
         self._to_bgr = VideoReformatter()
         self._bgr: Any = None
 
@@ -60,6 +62,8 @@ class VideoSource:
         header_fps = float(stream.average_rate or stream.guessed_rate or 0)
         fps = self._options.fps or plausible_fps(header_fps)
         self._timeline = Timeline(fps, trust=not self._options.fps)
+        # Motion JPEG carries no time: FFmpeg makes one up from a rate that it makes up, too.
+        self._stamp_arrival = container.format.name == "mpjpeg"
         self._frames = self._decode(stream)
         return SourceInfo(
             width=codec.width,
@@ -82,6 +86,8 @@ class VideoSource:
         if self._frame is None:
             return None
         check_size(self._frame.width, self._frame.height, self._address.shown)
+        if self._stamp_arrival:
+            return self._timeline.next(time.monotonic())
         stamp = self._frame.time
         return self._timeline.next(None if stamp is None else float(stamp))
 

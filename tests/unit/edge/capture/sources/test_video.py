@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import http.server
 import shutil
+import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from support.clips import number_in, numbered, numbered_image, write_clip
@@ -139,3 +142,44 @@ def test_a_refused_connection_is_explained_without_the_password() -> None:
     assert "hunter2" not in str(caught.value)
     assert "admin:***@127.0.0.1:9" in str(caught.value)
     source.close()
+
+
+class _MotionJpeg(http.server.BaseHTTPRequestHandler):
+    """What cheap cameras speak: JPEG after JPEG in one endless response."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=cut")
+        self.end_headers()
+        number = 0
+        while True:
+            _, jpeg = cv2.imencode(".jpg", numbered_image(number))
+            part = b"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n"
+            try:
+                self.wfile.write(part % (len(jpeg), jpeg.tobytes()))
+            except OSError:
+                return
+            number += 1
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def test_motion_jpeg_over_http_is_live_and_timed_by_arrival() -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _MotionJpeg) as server:
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        serving.start()
+        source = source_for(f"http://127.0.0.1:{server.server_address[1]}/video")
+        assert source.open().live
+        times, found = [], []
+        for _ in range(30):
+            times.append(source.grab())
+            found.append(number_in(source.retrieve().image))
+        source.close()
+        server.shutdown()
+        serving.join()
+    assert found == list(range(found[0], found[0] + 30))
+    assert times[0] == 0.0
+    assert times == sorted(times)
+    # They came as fast as they could be sent: not 25 a second, as FFmpeg would have it.
+    assert times[-1] != pytest.approx(29 / 25, abs=1e-6)
