@@ -147,6 +147,7 @@ KINDS: dict[str, Maker] = {
     "end2end": _tiny(head="end2end", input_layout="nchw_rgb_unit"),
     "end2end-open-rows": _tiny(head="end2end", fault="shape_on_white"),
     "rtdetr": _tiny(head="rtdetr", input_layout="nchw_rgb_unit"),
+    "rtdetr-topk": _tiny(head="rtdetr_topk", input_layout="nchw_rgb_unit"),
     "detr-triple": _tiny(head="detr_triple", input_layout="nchw_rgb_unit"),
     "detr-triple-centred": _tiny(head="detr_triple", letterbox="centred"),
 }

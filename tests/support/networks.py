@@ -87,7 +87,7 @@ def write_bright_spot_model(
         path: where; returned.
         names: class names; must be those the pictures are painted with.
         size: width and height of the input, multiples of 32.
-        head: yolox, yolov5, yolov8, end2end, rtdetr or detr_triple.
+        head: yolox, yolov5, yolov8, end2end, rtdetr, rtdetr_topk or detr_triple.
         input_layout: ``nchw|nhwc`` _ ``bgr|rgb`` _ ``uint8|255|unit``.
         letterbox: topleft, centred or stretch, declared in the metadata.
         batch: fixed batch size; ``None`` for any.
@@ -293,6 +293,7 @@ class _Graph:
             "yolov8": boxes_and_classes if transposed else boxes_and_classes[::-1],
             "end2end": [queries, 6],
             "rtdetr": [queries, 4 + self.classes],
+            "rtdetr_topk": [queries, 6],
             "detr_triple": [queries, 4] if name == "boxes" else [queries],
         }[head]
 
@@ -369,11 +370,14 @@ class _Graph:
         if head == "end2end":
             rows = self.op("Concat", *corners, "top", kind, axis=1)
             return [("output0", self.op("Transpose", rows, perm=[0, 2, 1]))]
-        if head == "rtdetr":
+        if head.startswith("rtdetr"):
             ids = self.const(np.arange(self.classes).reshape(1, -1, 1))
             one_hot = self.op("Cast", self.op("Equal", kind, ids), to=TensorProto.FLOAT)
             size = self.const(np.reshape([self.width, self.height] * 2, (1, 4, 1)))
             shares = self.op("Div", self.op("Concat", *self._centred(best), axis=1), size)
+            if head == "rtdetr_topk":
+                rows = self.op("Concat", shares, "top", kind, axis=1)
+                return [("output0", self.op("Transpose", rows, perm=[0, 2, 1]))]
             rows = self.op("Concat", shares, self.op("Mul", "top", one_hot), axis=1)
             return [("output0", self.op("Transpose", rows, perm=[0, 2, 1]))]
         sizes = self.op("Cast", "orig_target_sizes", to=TensorProto.FLOAT)

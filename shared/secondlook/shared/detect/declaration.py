@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from secondlook.shared.detect.class_names import check_names, parse_names
+from secondlook.shared.detect.heads import HeadName
 from secondlook.shared.errors import InvalidModel
 from secondlook.shared.letterbox import Fit
 
@@ -27,10 +28,8 @@ else:
 
 MAX_SIDECAR_BYTES = 1_000_000
 
-HeadName = Literal["yolox", "yolov5", "yolov8", "end2end", "rtdetr", "detr_triple"]
 Layout = Literal["nchw", "nhwc"]
 Colour = Literal["bgr", "rgb"]
-Scale = Literal["255", "unit", "uint8"]
 
 _HEAD_ALIASES = {
     "yolov7": "yolov5",
@@ -137,6 +136,8 @@ def from_metadata(
         # There, version is that of the library and head the name of a class of its code.
         keys -= {"head", "version"}
     said: dict[str, Any] = {key: metadata[key] for key in keys - set(settled) if metadata.get(key)}
+    if metadata.get("head") == "RTDETRDecoder" and "head" not in settled:
+        said["head"] = "rtdetr_topk"
     if "names" in said:
         said["names"] = parse_names(said["names"], f"metadata 'names' of {where}")
     if "strides" in said:

@@ -13,6 +13,7 @@ from secondlook.shared.detect.heads import (
     EndToEndHead,
     Head,
     RtdetrHead,
+    RtdetrTopkHead,
     Yolov8Head,
     YoloxHead,
     cells,
@@ -155,7 +156,7 @@ def _strides(outputs: Sequence[OutputShape], width: int, height: int) -> tuple[i
 def _count(head: str, outputs: Sequence[OutputShape], names: tuple[str, ...] | None) -> int | None:
     """How many classes the outputs have under this head; ``None`` where they do not tell."""
     shape = outputs[0].shape if outputs else ()
-    if head in ("end2end", "detr_triple") or len(shape) != 2:
+    if head in ("end2end", "rtdetr_topk", "detr_triple") or len(shape) != 2:
         return None
     extra = {"yolox": 5, "yolov5": 5, "yolov8": 4, "rtdetr": 4}[head]
     rows = shape[0] if head == "yolov8" and not _anchors_first(shape, names) else shape[1]
@@ -182,7 +183,11 @@ def _build(
 ) -> Head:
     classes = len(names)
     triple = _triple(outputs)
-    if (len(outputs) != 1 or len(outputs[0].shape) != 2) != (name == "detr_triple"):
+    single = len(outputs) == 1 and len(outputs[0].shape) == 2
+    rows_of_six = single and outputs[0].shape[1] in (6, None)
+    if single == (name == "detr_triple") or (
+        name in ("end2end", "rtdetr_topk") and not rows_of_six
+    ):
         raise InvalidModel(
             f"{where}: head {name!r} does not fit the outputs {_shown(outputs)}",
             remedy=_remedy(where, "another head"),
@@ -205,6 +210,8 @@ def _build(
         return EndToEndHead(classes)
     if name == "rtdetr":
         return RtdetrHead(classes, width, height)
+    if name == "rtdetr_topk":
+        return RtdetrTopkHead(classes, width, height)
     if triple is None:
         raise InvalidModel(
             f"{where}: head 'detr_triple' needs labels, boxes and scores, the network gives "
@@ -222,6 +229,7 @@ def _remedy(where: str, what: str) -> str:
     stem = where.rsplit(".", 1)[0]
     return (
         f"state {what} in a sidecar {stem}.toml: "
-        'head = "yolox" | "yolov5" | "yolov8" | "end2end" | "rtdetr" | "detr_triple", '
+        'head = "yolox" | "yolov5" | "yolov8" | "end2end" | "rtdetr" | "rtdetr_topk" | '
+        '"detr_triple", '
         'names = ["first", "second"] or "coco"'
     )

@@ -126,7 +126,7 @@ def _format(
     """What the input wants: as declared, else as networks of this head are usually trained."""
     like_yolox = head == "yolox"
     fit = Fit.TOP_LEFT if like_yolox else Fit.CENTRED
-    if head in ("rtdetr", "detr_triple"):
+    if head in ("rtdetr", "rtdetr_topk", "detr_triple"):
         fit = Fit.STRETCH
     form = InputFormat(
         width=width,

@@ -39,6 +39,12 @@ def test_what_ultralytics_writes() -> None:
     assert said == Declaration(names=("person",), size=(640, 384))
 
 
+def test_ultralytics_tells_its_rtdetr_apart_by_the_head() -> None:
+    said = {"author": "Ultralytics", "head": "RTDETRDecoder", "end2end": "False"}
+    assert from_metadata(said, "x.onnx").head == "rtdetr_topk"
+    assert from_metadata(said, "x.onnx", settled={"head"}).head is None
+
+
 def test_what_our_demo_models_write() -> None:
     said = from_metadata(
         {

@@ -11,6 +11,7 @@ from secondlook.shared.detect.heads import (
     DetrTripleHead,
     EndToEndHead,
     RtdetrHead,
+    RtdetrTopkHead,
     Yolov8Head,
     YoloxHead,
     cells,
@@ -92,6 +93,13 @@ def test_rtdetr_boxes_are_shares_of_the_input() -> None:
     assert found.classes.tolist() == [1]
 
 
+def test_the_newer_rtdetr_gives_score_and_class_beside_shares() -> None:
+    raw = np.array([[0.5, 0.5, 0.25, 0.5, 0.6, 1], [0, 0, 0, 0, 0, 0]], np.float32)
+    found = RtdetrTopkHead(2, 200, 100).candidates([raw], 0.0)
+    np.testing.assert_allclose(found.boxes, [[75, 25, 125, 75]])
+    assert (found.scores.tolist(), found.classes.tolist()) == ([pytest.approx(0.6)], [1])
+
+
 def test_a_triple_may_come_in_any_order() -> None:
     labels, boxes = np.array([1, 0], np.int64), np.array([[1, 2, 3, 4], [0, 0, 9, 9]], np.float32)
     scores = np.array([0.9, 0.1], np.float32)
@@ -116,6 +124,7 @@ HEADS = {
     "yolov8": (Yolov8Head(2), [(6, 42)]),
     "end2end": (EndToEndHead(2), [(300, 6)]),
     "rtdetr": (RtdetrHead(2, 64, 32), [(300, 6)]),
+    "rtdetr_topk": (RtdetrTopkHead(2, 64, 32), [(300, 6)]),
     "detr_triple": (DetrTripleHead(2), [(300,), (300, 4), (300,)]),
 }
 
@@ -126,7 +135,10 @@ def test_a_wrong_shape_is_nonsense_and_names_head_and_shapes(name: str) -> None:
     assert head.name == name
     for changed in range(len(shapes)):
         for wrong in ((*shapes[changed], 1), tuple(n + 1 for n in shapes[changed]), (0,)):
-            if name in ("yolov5", "end2end", "rtdetr") and wrong[-1] == shapes[0][-1]:
+            if (
+                name in ("yolov5", "end2end", "rtdetr", "rtdetr_topk")
+                and wrong[-1] == shapes[0][-1]
+            ):
                 continue
             outputs = [np.zeros(shape, np.float32) for shape in shapes]
             outputs[changed] = np.zeros(wrong, np.float32)

@@ -80,6 +80,7 @@ def test_two_classes_fit_two_heads_and_a_declared_head_settles_it() -> None:
     assert "sidecar" in caught.value.remedy
     assert run(300, 6, names=("a", "b"), head="rtdetr").head.name == "rtdetr"
     assert run(300, 6, names=("a", "b"), head="end2end").head.name == "end2end"
+    assert run(300, 6, names=("a", "b"), head="rtdetr_topk").head.name == "rtdetr_topk"
 
 
 @pytest.mark.parametrize("shape", [(8400, 7), (300, 6), (7, 8400)])
@@ -118,6 +119,8 @@ def test_an_unknown_head_shows_shapes_and_remedy(outputs: list[OutputShape]) -> 
         ("detr_triple", [OutputShape("out", (8400, 8))]),
         ("yolov8", [OutputShape("out", (7,))]),
         ("yolov8", []),
+        ("end2end", [OutputShape("out", (300, 7))]),
+        ("rtdetr_topk", [OutputShape("out", (300, 84))]),
         ("detr_triple", TRIPLE[:2] + TRIPLE[:1]),
     ],
 )

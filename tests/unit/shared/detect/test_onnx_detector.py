@@ -9,10 +9,9 @@ import pytest
 from support.networks import blank, paint, write_bright_spot_model
 
 from secondlook.shared.detect import load_detector
+from secondlook.shared.detect.heads import HEAD_NAMES
 from secondlook.shared.detect.onnx_detector import MAX_DETECTIONS, StageTimings
 from secondlook.shared.errors import ModelFailure
-
-HEADS = ("yolox", "yolov5", "yolov8", "end2end", "rtdetr", "detr_triple")
 
 
 def scene() -> np.ndarray:
@@ -27,7 +26,7 @@ def with_white() -> np.ndarray:
     return image
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", HEAD_NAMES)
 def test_a_network_of_nan_fails_and_is_named(tmp_path: Path, head: str) -> None:
     detector = load_detector(
         write_bright_spot_model(tmp_path / "mad.onnx", head=head, fault="nan", version="9")
@@ -67,14 +66,14 @@ def test_one_bad_picture_fails_the_whole_call_and_only_that_call(tmp_path: Path)
     assert [len(found) for found in detector.detect([scene()] * 3, 0.3)] == [1, 1, 1]
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", HEAD_NAMES)
 def test_scores_above_one_tell_of_a_missing_sigmoid(tmp_path: Path, head: str) -> None:
     detector = load_detector(write_bright_spot_model(tmp_path / "x.onnx", head=head, fault="score"))
     with pytest.raises(ModelFailure, match=r"between 0 and 1|class"):
         detector.detect([scene()])
 
 
-@pytest.mark.parametrize("head", ["end2end", "detr_triple"])
+@pytest.mark.parametrize("head", ["end2end", "rtdetr_topk", "detr_triple"])
 def test_classes_outside_the_list_are_nonsense(tmp_path: Path, head: str) -> None:
     detector = load_detector(write_bright_spot_model(tmp_path / "x.onnx", head=head, fault="class"))
     with pytest.raises(ModelFailure, match="3 classes"):

@@ -100,14 +100,15 @@ def check_shape(head: str, output: Output, expected: tuple[int | None, ...]) -> 
         )
 
 
-def check_classes(head: str, classes: npt.NDArray[np.int32], count: int) -> None:
-    """Refuse class indices outside the class list.
+def class_indices(head: str, given: Output, count: int) -> npt.NDArray[np.int32]:
+    """The network's own class indices, int32 (n,).
 
     Raises:
-        ModelFailure: with the index and the length of the list.
+        ModelFailure: one lies outside the class list; with both numbers.
     """
-    wrong = classes[(classes < 0) | (classes >= count)]
+    wrong = given[(given < 0) | (given >= count)]
     if len(wrong):
         raise ModelFailure(
-            f"the network (head {head!r}) gave class {int(wrong[0])}, its list has {count} classes"
+            f"the network (head {head!r}) gave class {wrong[0]:.6g}, its list has {count} classes"
         )
+    return given.astype(np.int32)

@@ -10,8 +10,8 @@ import numpy as np
 from secondlook.shared.detect.heads.base import (
     Candidates,
     Output,
-    check_classes,
     check_shape,
+    class_indices,
     corners,
     strongest,
 )
@@ -33,15 +33,15 @@ class EndToEndHead:
         raw = outputs[0]
         check_shape(self.name, raw, (None, 6))
         kept = raw[strongest(raw[:, 4], max(min_score, NOTHING))]
-        # Clipped before the cast: a float beyond int32 has no defined integer.
-        classes = np.clip(kept[:, 5], -1, self.classes).astype(np.int32)
-        check_classes(self.name, classes, self.classes)
+        classes = class_indices(self.name, kept[:, 5], self.classes)
         return Candidates(kept[:, :4].astype(np.float32), kept[:, 4], classes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RtdetrHead:
-    """Output (n, 4 + classes): cx, cy, w, h as shares of the input, class scores (ultralytics).
+    """Output (n, 4 + classes): cx, cy, w, h as shares of the input, class scores.
+
+    RT-DETR as ultralytics exported it until 2026.
 
     Attributes:
         classes: length of the class list.
@@ -64,6 +64,34 @@ class RtdetrHead:
         size = np.array([self.width, self.height], np.float32)
         boxes = corners(raw[kept, 0:2] * size, raw[kept, 2:4] * size)
         return Candidates(boxes, best[kept], classes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RtdetrTopkHead:
+    """Output (n, 6): cx, cy, w, h as shares of the input, score, class.
+
+    RT-DETR as ultralytics exports it now: the shape of ``end2end`` with another meaning, so that
+    only a declaration can tell the two apart; ultralytics writes one.
+
+    Attributes:
+        classes: length of the class list.
+        width, height: size of the network's input, pixels.
+    """
+
+    classes: int
+    width: int
+    height: int
+    name: str = "rtdetr_topk"
+    suppressed: bool = True
+
+    def candidates(self, outputs: Sequence[Output], min_score: float) -> Candidates:
+        """See `Head.candidates`."""
+        raw = outputs[0]
+        check_shape(self.name, raw, (None, 6))
+        kept = raw[strongest(raw[:, 4], max(min_score, NOTHING))]
+        size = np.array([self.width, self.height], np.float32)
+        boxes = corners(kept[:, 0:2] * size, kept[:, 2:4] * size)
+        return Candidates(boxes, kept[:, 4], class_indices(self.name, kept[:, 5], self.classes))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +121,5 @@ class DetrTripleHead:
         check_shape(self.name, labels, (len(scores),))
         check_shape(self.name, boxes, (len(scores), 4))
         kept = strongest(scores, max(min_score, NOTHING))
-        classes = np.clip(labels[kept], -1, self.classes).astype(np.int32)
-        check_classes(self.name, classes, self.classes)
+        classes = class_indices(self.name, labels[kept], self.classes)
         return Candidates(boxes[kept].astype(np.float32), scores[kept], classes)
