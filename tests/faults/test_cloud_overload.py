@@ -5,23 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import anyio.lowlevel
 import anyio.to_thread
 import grpc
 import grpc.aio
 import pytest
 from support.cloud import (
     FakeDetector,
-    channel_to,
     escalation_stub,
     eventually,
     fake_cloud,
     picture,
-    settings,
     whole_frame,
 )
 
-from secondlook.cloud.engine.local import Loaded
-from secondlook.cloud.service import running_cloud
 from secondlook.shared.wire.escalation import request_to_proto
 
 pytestmark = pytest.mark.anyio
@@ -75,42 +72,31 @@ async def test_a_full_queue_of_the_model_refuses_too() -> None:
 
 async def test_clients_that_leave_make_room() -> None:
     detector = FakeDetector()
-    async with fake_cloud(detector, server={"max_concurrent": 4}) as (_, channel):
+    async with fake_cloud(detector, server={"max_concurrent": 4}) as (cloud, channel):
         stub = escalation_stub(channel)
         detector.hold()
         leaving = [ask(stub, f"r{n}") for n in range(4)]
-        await anyio.to_thread.run_sync(detector.wait_entered)
-        await eventually(lambda: len(detector.seen) == 1)
+        await eventually(lambda: cloud.judge.in_flight == 4)
         assert await outcome(ask(stub, "refused")) is grpc.StatusCode.RESOURCE_EXHAUSTED
         for call in leaving:
             call.cancel()
-        staying: list[grpc.StatusCode] = []
-        while not staying or staying[-1] is grpc.StatusCode.RESOURCE_EXHAUSTED:
-            call = asyncio.ensure_future(outcome(ask(stub, "staying")))
-            detector.release()
-            staying.append(await call)
-    assert staying[-1] is grpc.StatusCode.OK
+        await eventually(lambda: cloud.judge.in_flight == 0)
+        staying = asyncio.ensure_future(outcome(ask(stub, "staying")))
+        await eventually(lambda: cloud.judge.in_flight == 1)
+        detector.release()
+        assert await staying is grpc.StatusCode.OK
 
 
 async def test_draining_finishes_the_accepted_and_refuses_the_rest() -> None:
     detector = FakeDetector()
-    async with running_cloud(settings(), load=lambda _: [Loaded(detector)]) as cloud:
-        leave = asyncio.Event()
-        async with channel_to(cloud.port) as channel:
-            stub = escalation_stub(channel)
-            detector.hold()
-            accepted = asyncio.ensure_future(outcome(ask(stub, "accepted")))
-            await anyio.to_thread.run_sync(detector.wait_entered)
-
-            async def drained() -> None:
-                await leave.wait()
-                await cloud.engine.drain()
-
-            draining = asyncio.ensure_future(drained())
-            leave.set()
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            assert await outcome(ask(stub, "late")) is grpc.StatusCode.UNAVAILABLE
-            detector.release()
-            assert await accepted is grpc.StatusCode.OK
-            await draining
+    async with fake_cloud(detector) as (cloud, channel):
+        stub = escalation_stub(channel)
+        detector.hold()
+        accepted = asyncio.ensure_future(outcome(ask(stub, "accepted")))
+        await anyio.to_thread.run_sync(detector.wait_entered)
+        draining = asyncio.ensure_future(cloud.engine.drain())
+        await anyio.lowlevel.checkpoint()
+        assert await outcome(ask(stub, "late")) is grpc.StatusCode.UNAVAILABLE
+        detector.release()
+        assert await accepted is grpc.StatusCode.OK
+        await draining

@@ -50,6 +50,7 @@ class RunningCloud:
         port: the gRPC port, also where 0 was asked.
         metrics_port: the HTTP port of the metrics; ``None`` where they are off.
         engine: what runs the models.
+        judge: what answers escalations.
         store: the context memory.
         health: readiness; ``set_serving(False)`` begins a drain.
     """
@@ -57,6 +58,7 @@ class RunningCloud:
     port: int
     metrics_port: int | None
     engine: LocalEngine
+    judge: Judge
     store: ContextStore
     health: HealthServicer
 
@@ -143,7 +145,7 @@ async def running_cloud(
             tls=settings.server.tls.enabled,
             models=[info.name for info in engine.models()],
         )
-        yield RunningCloud(port, metrics_port, engine, store, health)
+        yield RunningCloud(port, metrics_port, engine, judge, store, health)
         log.info("draining", timeout_s=settings.server.drain_timeout_s)
 
 
