@@ -128,7 +128,9 @@ def _span(
     grid = settings.grid_px
     low = max(0, math.floor((start - border) / grid) * grid)
     high = min(limit, math.ceil((end + border) / grid) * grid)
-    low = min(low, max(0, limit - 1))
+    # What the frame's border takes away is added at the other end.
+    high = min(limit, max(high, low + settings.min_side_px))
+    low = max(0, min(low, math.floor((high - settings.min_side_px) / grid) * grid, limit - 1))
     return low, max(high, low + 1)
 
 

@@ -83,11 +83,14 @@ class Tracker:
             The boxes that survive the suppression of double boxes, best first, with track ids.
         """
         kept = _deduplicated(detections, self._settings.suppress_iou)
-        step_s = 0.0 if self._now_s is None else max(0.0, time_s - self._now_s)
-        self._now_s = time_s if self._now_s is None else max(self._now_s, time_s)
-        self._motion.predict(step_s)
+        before_s = time_s if self._now_s is None else self._now_s
+        now_s = self._now_s = max(before_s, time_s)
+        # However rarely frames come, a track of the previous one is not too old.
+        oldest_s = min(before_s, now_s - self._settings.coast_s)
+        self._keep(lambda track: track.last_s >= oldest_s)
+        self._motion.predict(now_s - before_s)
         ids = self._associate(kept)
-        self._forget()
+        self._keep(lambda track: track.confirmed or track.last_s >= now_s)
         return kept.with_track_ids(ids)
 
     def reserve_id(self) -> int:
@@ -173,20 +176,12 @@ class Tracker:
         self._tracks.extend(Track(i, time_s, time_s, 1, confirmed) for i in ids)
         return np.array(ids, np.int64)
 
-    def _forget(self) -> None:
-        """Drop unconfirmed tracks unseen in this frame, and confirmed ones unseen for too long."""
-        now_s = self._now_s or 0.0
-        alive = np.array(
-            [
-                track.last_s >= now_s
-                or (track.confirmed and now_s - track.last_s <= self._settings.coast_s)
-                for track in self._tracks
-            ],
-            bool,
-        )
-        if not alive.all():
-            self._motion.keep(alive)
-            self._tracks = [t for t, kept in zip(self._tracks, alive, strict=True) if kept]
+    def _keep(self, lives: Callable[[Track], bool]) -> None:
+        """Drop all tracks but those that live."""
+        kept = np.array([lives(track) for track in self._tracks], bool)
+        if not kept.all():
+            self._motion.keep(kept)
+            self._tracks = [track for track in self._tracks if lives(track)]
 
 
 def _deduplicated(detections: Detections, suppress_iou: float) -> Detections:

@@ -67,18 +67,26 @@ class Uplink:
         self._tasks: anyio.abc.TaskGroup | None = None
         self._in_flight: dict[str, Waiting] = {}
         self._idle = anyio.Condition()
+        self._working = anyio.CancelScope()
+        self._channel: grpc.aio.Channel | None = None
         self.meter = UplinkMeter(registry)
-        self._enter(UplinkState.CONNECTING if settings.enabled else UplinkState.OFF)
+        self._state = UplinkState.CONNECTING if settings.enabled else UplinkState.OFF
+        self.meter.state(self._state)
 
     @property
     def state(self) -> UplinkState:
-        """Whether the cloud can be reached."""
+        """Whether the cloud can be reached, as of now; asking keeps the connection trying.
+
+        gRPC can tell changes too, but neither cancel such a watch nor end it with the channel.
+        """
+        if self._channel is not None:
+            self._enter(next_state(self._state, self._channel.get_state(try_to_connect=True)))
         return self._state
 
     @property
     def accepting(self) -> bool:
         """Whether a question has a chance now; a picture need not be encoded where it has none."""
-        return self._state in (UplinkState.READY, UplinkState.CONNECTING)
+        return self.state in (UplinkState.READY, UplinkState.CONNECTING)
 
     @property
     def pending(self) -> int:
@@ -91,9 +99,7 @@ class Uplink:
         if self._settings.enabled:
             self._channel = open_channel(self._settings)
             self._stub = cast("EscalationAsyncStub", EscalationStub(self._channel))
-            self._tasks.start_soon(self._watch)
-            for _ in range(self._settings.max_in_flight):
-                self._tasks.start_soon(self._send)
+            self._tasks.start_soon(self._work)
         return self
 
     async def __aexit__(
@@ -103,7 +109,12 @@ class Uplink:
         trace: TracebackType | None,
     ) -> bool | None:
         assert self._tasks is not None
-        self._tasks.cancel_scope.cancel()
+        self._working.cancel()
+        channel = self._channel
+        self._channel = None
+        if channel is not None:
+            with anyio.CancelScope(shield=True):
+                await channel.close()
         if isinstance(error, Exception):
             # The body's own error goes on as it is: the group would wrap it, or swallow it.
             await self._tasks.__aexit__(None, None, None)
@@ -113,9 +124,6 @@ class Uplink:
         for item in [*self._in_flight.values(), *self._line.clear()]:
             item.reply.failed(item.escalation, Unavailable("the edge is stopping"))
         self._in_flight.clear()
-        if self._settings.enabled:
-            with anyio.CancelScope(shield=True):
-                await self._channel.close()
         return swallowed
 
     async def submit(self, escalation: Escalation, reply: Reply, *, block: bool = False) -> None:
@@ -145,18 +153,17 @@ class Uplink:
             while self.pending:
                 await self._idle.wait()
 
-    async def _watch(self) -> None:
-        """Follow the channel's state, and keep it trying to connect."""
-        while True:
-            state = self._channel.get_state(try_to_connect=True)
-            self._enter(next_state(self._state, state))
-            await self._channel.wait_for_state_change(state)
+    async def _work(self) -> None:
+        """Run the workers until the uplink is closed."""
+        with self._working:
+            async with anyio.create_task_group() as workers:
+                for _ in range(self._settings.max_in_flight):
+                    workers.start_soon(self._send)
 
     def _enter(self, state: UplinkState) -> None:
-        before = getattr(self, "_state", None)
-        self._state = state
+        before, self._state = self._state, state
         self.meter.state(state)
-        if before is not None and before is not state:
+        if before is not state:
             log = _log.warning if state is UplinkState.DOWN else _log.info
             log("uplink", state=state.value, address=self._settings.address)
 
@@ -222,6 +229,9 @@ class Uplink:
             try:
                 response = await self._stub.Escalate(request, timeout=timeout_s, metadata=inject())
             except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.UNAVAILABLE:
+                    # Until the connection is seen ready again, no picture is worth encoding.
+                    self._enter(UplinkState.DOWN)
                 raise error_from_status(error.code(), error.details() or "") from None
         self.meter.received(response.ByteSize(), self._clock.monotonic() - started_s)
         return verdict_from_proto(response, escalation)

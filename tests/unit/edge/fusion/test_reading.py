@@ -1,0 +1,73 @@
+"""A verdict read against the edge's boxes."""
+
+from __future__ import annotations
+
+from support.edge import Seen, seen
+
+from secondlook.edge.fusion import Reading, read
+from secondlook.edge.pipeline_settings import FusionSettings
+from secondlook.shared.values import Detections, FrameRef, Region
+
+FRAME = FrameRef("gate", 1, 0.0, 0.0, 320, 240)
+CAR: Seen = ((100, 100, 140, 140), 0.4, "car")
+
+
+def _read(edge: Detections, cloud: Detections, *regions: Region) -> Reading:
+    return read(edge, cloud, regions or (Region(0, 0, 320, 240),), FRAME, FusionSettings())
+
+
+def test_the_same_object_is_matched_whatever_its_class() -> None:
+    reading = _read(seen(CAR), seen(((102, 100, 142, 140), 0.9, "person")))
+    assert reading.seen == ((0, 0),)
+    assert reading.refuted == ()
+    assert reading.new == ()
+
+
+def test_nothing_there_refutes_and_something_elsewhere_is_new() -> None:
+    reading = _read(seen(CAR), seen(((200, 50, 240, 90), 0.9, "car")))
+    assert reading.seen == ()
+    assert reading.refuted == (0,)
+    assert reading.new == (0,)
+
+
+def test_boxes_of_the_cloud_below_the_score_do_not_count() -> None:
+    reading = _read(seen(CAR), seen(((100, 100, 140, 140), 0.2, "car")))
+    assert reading.refuted == (0,)
+    assert len(reading.verdict) == 0
+
+
+def test_a_verdict_speaks_for_its_regions_only() -> None:
+    region = Region(80, 80, 80, 80)
+    outside: Seen = ((200, 50, 240, 90), 0.3, "car")
+    half: Seen = ((140, 100, 190, 130), 0.3, "car")
+    reading = _read(seen(CAR, outside, half), seen(((205, 55, 245, 95), 0.9, "car")), region)
+    assert reading.refuted == (0,)
+    assert reading.new == ()
+
+
+def test_what_a_region_cuts_off_is_not_a_new_object() -> None:
+    region = Region(80, 80, 80, 80)
+    cut: Seen = ((120, 90, 160, 130), 0.8, "car")
+    assert _read(seen(), seen(cut), region).new == ()
+    at_the_frames_border: Seen = ((290, 90, 320, 130), 0.8, "car")
+    assert _read(seen(), seen(at_the_frames_border), Region(240, 80, 80, 80)).new == (0,)
+
+
+def test_a_second_box_on_a_found_object_is_not_refuted() -> None:
+    double: Seen = ((100, 100, 140, 132), 0.3, "person")
+    reading = _read(seen(CAR, double), seen(((100, 100, 140, 140), 0.9, "car")))
+    assert reading.seen == ((0, 0),)
+    assert reading.refuted == ()
+
+
+def test_class_breaks_ties_between_boxes_at_one_place() -> None:
+    reading = _read(
+        seen(CAR),
+        seen(((100, 100, 140, 140), 0.9, "person"), ((100, 100, 140, 140), 0.8, "car")),
+    )
+    assert reading.seen == ((0, 1),)
+
+
+def test_empty_meets_empty() -> None:
+    reading = _read(seen(), seen())
+    assert (reading.seen, reading.refuted, reading.new) == ((), (), ())

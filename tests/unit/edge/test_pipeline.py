@@ -1,0 +1,336 @@
+"""One camera from boxes to answers, and from verdicts to revisions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.edge import NAMES, Seen, frame, picture, seen, textured, verdict
+
+from secondlook.edge.pipeline import CameraPipeline
+from secondlook.edge.pipeline_settings import PipelineSettings
+from secondlook.shared.clock import ManualClock
+from secondlook.shared.values import Detections, Escalation, Observation, Purpose
+
+CAR: Seen = ((100, 100, 140, 140), 0.45, "car")
+SURE: Seen = ((20, 20, 80, 90), 0.95, "person")
+ROOM = textured()
+
+
+class Street:
+    """A pipeline, and the frames it is shown; the first frame's background is settled."""
+
+    def __init__(self, *, background: bool = True, **sections: dict[str, object]) -> None:
+        gate = {"audit_rate": 0.0, **sections.pop("gate", {})}
+        settings = PipelineSettings.model_validate({"gate": gate, **sections})
+        self.pipeline = CameraPipeline("gate", settings, NAMES, ManualClock(), session="s")
+        self.sequence = -1
+        if background:
+            answer, asked = self.show()
+            assert asked is not None
+            assert self.pipeline.apply(verdict(asked)) == []
+            assert answer.revision == 0
+
+    def show(
+        self, *boxes: Seen, image: np.ndarray = ROOM, seconds: float | None = None
+    ) -> tuple[Observation, Escalation | None]:
+        """The next frame, a tenth of a second later, and what it makes the edge ask."""
+        self.sequence += 1
+        shown = frame(self.sequence, image)
+        answer = self.pipeline.answer(shown, seen(*boxes), 0.0, media_s=seconds)
+        return answer, self.pipeline.escalation(shown, answer)
+
+
+def _said(detections: Detections) -> list[tuple[str, float]]:
+    return [
+        (name, round(float(score), 2))
+        for name, score in zip(detections.class_names(), detections.scores, strict=True)
+    ]
+
+
+def test_the_first_frame_is_sent_whole() -> None:
+    answer, asked = Street(background=False).show(SURE)
+    assert asked is not None
+    assert asked.whole_frame
+    assert asked.purpose is Purpose.UNSURE
+    assert answer.decision is not None
+    assert "no whole frame" in answer.decision.reasons[0]
+    assert _said(answer.detections) == [("person", 0.95)]
+
+
+def test_the_whole_frame_is_sent_again_where_it_did_not_arrive() -> None:
+    street = Street(background=False)
+    _, asked = street.show()
+    _, waiting = street.show()
+    assert asked is not None
+    assert waiting is None
+    street.pipeline.asked_failed(asked.request_id)
+    _, again = street.show()
+    assert again is not None
+    assert again.whole_frame
+
+
+def test_an_unsure_box_is_asked_once_while_the_question_waits() -> None:
+    street = Street()
+    answer, asked = street.show(CAR, SURE)
+    assert asked is not None
+    assert len(asked.placements) == 1
+    x1, y1, x2, y2 = asked.placements[0].region.xyxy
+    assert x1 <= 100
+    assert y1 <= 100
+    assert x2 >= 140
+    assert y2 >= 140
+    assert answer.revision == 0
+    assert street.pipeline.waiting == 1
+    assert street.show(CAR, SURE)[1] is None
+    street.pipeline.asked_failed(asked.request_id)
+    assert street.pipeline.waiting == 0
+    assert street.show(CAR, SURE)[1] is not None
+
+
+def test_request_ids_differ_and_name_the_frame() -> None:
+    street = Street()
+    asked = street.show(CAR)[1]
+    assert asked is not None
+    assert asked.request_id == "s-1"
+
+
+def test_a_verdict_lands_on_its_frame_and_is_carried_to_now() -> None:
+    street = Street()
+    first, asked = street.show(CAR)
+    street.show(((103, 100, 143, 140), 0.45, "car"))
+    street.show(((106, 100, 146, 140), 0.45, "car"))
+    assert asked is not None
+    heavy: Seen = ((98, 99, 141, 142), 0.9, "bottle")
+    revised = street.pipeline.apply(verdict(asked, heavy), 5.0)
+    assert [one.frame.sequence for one in revised] == [1, 2, 3]
+    assert all(_said(one.detections) == [("bottle", 0.9)] for one in revised)
+    assert all(one.revision == 1 and one.cause == asked.request_id for one in revised)
+    assert revised[0].published_s == 5.0
+    np.testing.assert_allclose(revised[0].detections.boxes[0], heavy[0])
+    np.testing.assert_allclose(revised[2].detections.boxes[0], (106, 100, 146, 140))
+    track = first.detections.track_ids[0]
+    assert all(one.detections.track_ids.tolist() == [track] for one in revised)
+    later, again = street.show(((109, 100, 149, 140), 0.3, "car"))
+    assert _said(later.detections) == [("bottle", 0.9)]
+    assert later.detections.track_ids.tolist() == [track]
+    assert again is None
+
+
+def test_a_weak_box_that_the_cloud_confirms_is_published() -> None:
+    street = Street()
+    weak: Seen = ((100, 100, 140, 140), 0.22, "car")
+    answer, asked = street.show(weak)
+    assert len(answer.detections) == 0
+    assert len(answer.candidates) == 1
+    assert asked is not None
+    (revised,) = street.pipeline.apply(verdict(asked, ((100, 100, 140, 140), 0.7, "car")))
+    assert _said(revised.detections) == [("car", 0.7)]
+
+
+def test_a_refuted_box_stays_away_while_its_place_looks_the_same() -> None:
+    street = Street()
+    answer, asked = street.show(CAR)
+    assert len(answer.detections) == 1
+    assert asked is not None
+    (revised,) = street.pipeline.apply(verdict(asked))
+    assert len(revised.detections) == 0
+    later, again = street.show(CAR)
+    assert len(later.detections) == 0
+    assert again is None
+    somebody_came = ROOM.copy()
+    somebody_came[90:150, 90:150] = textured(seed=9)[90:150, 90:150]
+    changed, asked_again = street.show(CAR, image=somebody_came)
+    assert len(changed.detections) == 1
+    assert asked_again is not None
+
+
+def test_a_refuted_place_is_remembered_after_its_track_has_died() -> None:
+    street = Street(tracker={"coast_s": 0.0, "confirm_hits": 1})
+    _, asked = street.show(CAR)
+    assert asked is not None
+    street.pipeline.apply(verdict(asked))
+    for _ in range(3):
+        street.show()
+    back, again = street.show(CAR)
+    assert len(back.detections) == 0
+    assert again is None
+
+
+def test_an_object_that_only_the_cloud_sees_is_published_while_nothing_changes() -> None:
+    street = Street(background=False)
+    _, asked = street.show()
+    assert asked is not None
+    found: Seen = ((200, 100, 240, 160), 0.8, "person")
+    (revised,) = street.pipeline.apply(verdict(asked, found))
+    assert _said(revised.detections) == [("person", 0.8)]
+    later, _ = street.show()
+    assert _said(later.detections) == [("person", 0.8)]
+    assert later.detections.track_ids.tolist() == revised.detections.track_ids.tolist()
+    left = ROOM.copy()
+    left[90:170, 190:250] = textured(seed=5)[90:170, 190:250]
+    gone, _ = street.show(image=left)
+    assert len(gone.detections) == 0
+
+
+def test_a_late_verdict_about_a_new_object_reaches_now() -> None:
+    street = Street(background=False)
+    _, asked = street.show()
+    for _ in range(3):
+        street.show()
+    assert asked is not None
+    revised = street.pipeline.apply(verdict(asked, ((200, 100, 240, 160), 0.8, "person")))
+    assert [one.frame.sequence for one in revised] == [0, 1, 2, 3]
+    ids = {int(one.detections.track_ids[0]) for one in revised}
+    assert len(ids) == 1
+    seen_at_last, _ = street.show(((200, 101, 240, 161), 0.5, "person"))
+    assert seen_at_last.detections.track_ids.tolist() == list(ids)
+
+
+def test_a_new_object_that_the_edge_found_meanwhile_keeps_the_edges_track() -> None:
+    street = Street(background=False)
+    _, asked = street.show()
+    box = (200, 100, 240, 160)
+    edge, _ = street.show((box, 0.5, "car"))
+    assert asked is not None
+    revised = street.pipeline.apply(verdict(asked, (box, 0.8, "person")))
+    assert [_said(one.detections)[0][0] for one in revised] == ["person", "person"]
+    assert revised[0].detections.track_ids.tolist() == edge.detections.track_ids.tolist()
+
+
+def test_verdicts_out_of_order_do_not_undo_newer_ones() -> None:
+    street = Street(gate={"ttl_s": 0.05, "ttl_growth": 1.0})
+    _, first = street.show(CAR)
+    assert first is not None
+    street.pipeline.asked_failed("nobody")
+    clear: Seen = ((200, 20, 250, 60), 0.4, "car")
+    _, second = street.show(CAR, clear)
+    assert second is not None
+    later = verdict(second, (CAR[0], 0.9, "bottle"), (clear[0], 0.9, "car"))
+    street.pipeline.apply(later)
+    street.pipeline.apply(verdict(first, (CAR[0], 0.9, "person")))
+    now, _ = street.show(CAR, clear)
+    assert ("car", 0.9) in _said(now.detections)
+    assert len(now.detections) == 2
+
+
+def test_a_verdict_that_ages_is_refreshed() -> None:
+    street = Street(gate={"ttl_s": 1.0, "ttl_growth": 2.0})
+    _, asked = street.show(CAR, seconds=1.0)
+    assert asked is not None
+    street.pipeline.apply(verdict(asked, (CAR[0], 0.9, "car")))
+    assert street.show(CAR, seconds=1.9)[1] is None
+    _, again = street.show(CAR, seconds=2.1)
+    assert again is not None
+    assert again.purpose is Purpose.REFRESH
+    street.pipeline.apply(verdict(again, (CAR[0], 0.9, "car")))
+    assert street.show(CAR, seconds=4.0)[1] is None, "confirmed, it holds twice as long"
+    assert street.show(CAR, seconds=4.2)[1] is not None
+
+
+def test_verdicts_about_unknown_frames_change_nothing() -> None:
+    street = Street(fusion={"history_frames": 3})
+    _, asked = street.show(CAR)
+    assert asked is not None
+    for _ in range(5):
+        street.show(SURE)
+    assert street.pipeline.apply(verdict(asked, (CAR[0], 0.9, "car"))) == []
+    assert street.pipeline.apply(verdict(asked, (CAR[0], 0.9, "car"))) == []
+    assert street.pipeline.counts.late_verdicts == 2
+
+
+def test_a_verdict_of_another_camera_is_not_taken_in() -> None:
+    street = Street()
+    _, asked = street.show(CAR)
+    assert asked is not None
+    stray = verdict(asked, (CAR[0], 0.9, "bottle"))
+    object.__setattr__(stray, "camera", "other")
+    assert street.pipeline.apply(stray) == []
+
+
+def test_a_verdict_that_says_the_same_revises_nothing_twice() -> None:
+    street = Street(gate={"ttl_s": 0.01, "ttl_growth": 1.0})
+    _, asked = street.show(SURE, CAR)
+    assert asked is not None
+    said = (CAR[0], 0.9, "car")
+    assert len(street.pipeline.apply(verdict(asked, said))) == 1
+    _, again = street.show(SURE, CAR)
+    assert again is not None
+    assert street.pipeline.apply(verdict(again, said)) == []
+
+
+def test_classes_that_only_the_cloud_knows_are_published_by_name() -> None:
+    street = Street()
+    answer, asked = street.show(CAR)
+    assert asked is not None
+    (revised,) = street.pipeline.apply(
+        verdict(asked, (CAR[0], 0.9, "tram"), names=("tram", "ship"))
+    )
+    assert _said(revised.detections) == [("tram", 0.9)]
+    assert street.pipeline.names == (*NAMES, "tram")
+    assert answer.detections.names == NAMES
+
+
+def test_a_change_of_frame_size_starts_the_scene_again() -> None:
+    street = Street()
+    before, _ = street.show(CAR)
+    after, asked = street.show(CAR, image=picture(640, 360))
+    assert asked is not None
+    assert asked.whole_frame
+    assert (asked.frame_width, asked.frame_height) == (640, 360)
+    assert not set(after.detections.track_ids) & set(before.detections.track_ids)
+
+
+def test_a_stream_that_starts_over_does_not_go_back_in_time() -> None:
+    street = Street()
+    first, asked = street.show(SURE, seconds=50.0)
+    again, _ = street.show(SURE, seconds=0.0)
+    assert asked is None
+    assert again.detections.track_ids.tolist() == first.detections.track_ids.tolist()
+
+
+def test_an_audit_is_a_whole_frame_whatever_is_seen() -> None:
+    street = Street(gate={"audit_rate": 1.0})
+    answer, asked = street.show()
+    assert asked is not None
+    assert asked.purpose is Purpose.AUDIT
+    assert asked.whole_frame
+    assert answer.decision is not None
+    assert "audit: coin" in answer.decision.reasons[0]
+
+
+def test_a_picture_beyond_its_limit_is_not_sent() -> None:
+    street = Street(background=False, gate={"max_bytes": 2000})
+    noise = np.random.default_rng(1).integers(0, 256, (240, 320, 3), np.uint8)
+    answer, asked = street.show(CAR, image=noise)
+    assert asked is None
+    assert answer.decision is not None
+    assert answer.decision.escalate
+    assert len(answer.detections) == 1
+    assert street.pipeline.counts.unencodable == 1
+    assert street.pipeline.waiting == 0
+
+
+def test_two_runs_over_the_same_frames_are_equal() -> None:
+    def run() -> list[tuple[list[tuple[str, float]], bytes | None]]:
+        street, out = Street(), []
+        for step in range(12):
+            moved: Seen = ((100.0 + 3 * step, 100, 140.0 + 3 * step, 140), 0.45, "car")
+            answer, asked = street.show(moved, SURE)
+            if asked is not None and step % 2:
+                street.pipeline.apply(verdict(asked, (moved[0], 0.8, "bottle")))
+            out.append((_said(answer.detections), None if asked is None else asked.image))
+        return out
+
+    assert run() == run()
+
+
+@pytest.mark.parametrize("count", [0, 300])
+def test_empty_and_crowded_frames_are_answered(count: int) -> None:
+    street = Street()
+    boxes: list[Seen] = [
+        ((x := (i % 20) * 16.0, y := (i // 20) * 16.0, x + 12, y + 12), 0.5, "car")
+        for i in range(count)
+    ]
+    answer, asked = street.show(*boxes)
+    assert len(answer.detections) == min(count, 300)
+    assert (asked is not None) is (count > 0)
