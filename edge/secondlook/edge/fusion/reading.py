@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from secondlook.edge.pipeline_settings import FusionSettings
 from secondlook.edge.track.association import assign
-from secondlook.shared.geometry import Boxes, coverage, iou
+from secondlook.shared.geometry import Boxes, clip, coverage, iou
 from secondlook.shared.values import Detections, FrameRef, Region
 
 _INSIDE = 0.9
@@ -45,6 +45,9 @@ def read(
     settings: FusionSettings,
 ) -> Reading:
     """Match the cloud's boxes with the edge's; a verdict speaks for its regions only."""
+    # The cloud is trusted with judgement, not with arithmetic.
+    inside = verdict.with_boxes(clip(verdict.boxes, frame.width, frame.height))
+    verdict = inside.select(inside.areas() >= 1)
     places = np.array([region.xyxy for region in regions], np.float32).reshape(-1, 4)
     counted = verdict.select(
         (verdict.scores >= settings.verdict_score) & _centred_in(verdict.boxes, places)

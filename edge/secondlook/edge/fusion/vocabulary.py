@@ -23,8 +23,9 @@ class Vocabulary:
         """The same boxes over this vocabulary; names beyond `MAX_NAMES` are dropped."""
         if detections.names == self._names:
             return detections
-        for name in dict.fromkeys(detections.class_names()):
-            if name not in self._index and len(self._names) < MAX_NAMES:
-                self._index[name] = len(self._names)
-                self._names += (name,)
+        occurring = dict.fromkeys(detections.class_names())
+        new = [name for name in occurring if name not in self._index]
+        new = new[: max(0, MAX_NAMES - len(self._names))]
+        self._index.update((name, len(self._names) + i) for i, name in enumerate(new))
+        self._names += tuple(new)
         return detections.renamed(self._names)
