@@ -72,13 +72,11 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
             if status != told:
                 await context.write(_Status(status=status))
                 told = status
+                # It may have changed again while this was written.
+                continue
             if self._closed:
                 return
             await changed.wait()
-
-    def _told(self) -> tuple[tuple[str, str], ...]:
-        now_ms = str(int(self._clock.wall() * 1000))
-        return ((VERSION_KEY, self._version), (TIME_KEY, now_ms))
 
     def _status(self, service: str) -> int:
         if service not in self._services:

@@ -72,13 +72,15 @@ async def test_the_same_request_id_gets_an_equal_verdict() -> None:
 
 async def test_the_deadline_of_the_call_is_the_deadline_of_the_work() -> None:
     detector = FakeDetector()
-    async with fake_cloud(detector) as (_, channel):
+    async with fake_cloud(detector) as (cloud, channel):
         stub = escalation_stub(channel)
         detector.hold()
         running = stub.Escalate(asked("running"), timeout=30)
         await anyio.to_thread.run_sync(detector.wait_entered)
         code, _ = await status_of(stub.Escalate(asked("late"), timeout=0.05))
         assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+        # The service counts from the arrival, so it may notice a moment after the client.
+        await eventually(lambda: cloud.judge.in_flight == 1)
         detector.release()
         await running
         await stub.Escalate(asked("next"), timeout=10)
