@@ -78,6 +78,10 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
                 return
             await changed.wait()
 
+    def _told(self) -> tuple[tuple[str, str], ...]:
+        now_ms = str(int(self._clock.wall() * 1000))
+        return ((VERSION_KEY, self._version), (TIME_KEY, now_ms))
+
     def _status(self, service: str) -> int:
         if service not in self._services:
             return _Status.SERVICE_UNKNOWN
