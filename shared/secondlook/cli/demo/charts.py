@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 16.0, 16.0, 40.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 16.0, 26.0, 40.0
 _WIDTH, _HEIGHT = 560.0, 320.0
+_LETTER = 7.6  # width of a letter of a label, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +59,21 @@ def price_chart(points: Sequence[Point]) -> str:
     ticks = [t for t in (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0) if t <= most * 1.6]
     parts = [_horizontal(lowest, y), *(_vertical(f"{t:g}", x(_log(t))) for t in ticks)]
     parts.append(_caption("uplink, KB a frame"))
-    for point, below in zip(points, _below(points, lowest), strict=True):
-        at, top, start = x(_log(point.kb)), y(point.final), y(point.first)
+    dots = [(x(_log(point.kb)), y(point.final)) for point in points]
+    for point, (at, top) in zip(points, dots, strict=True):
+        start = y(point.first)
         if abs(top - start) > 8:
+            end = top + (7 if start > top else -7)
             parts.append(
                 f'<line class="arrow {point.key}" x1="{at:.1f}" y1="{start:.1f}" x2="{at:.1f}" '
-                f'y2="{top + (7 if start > top else -7):.1f}"/>'
+                f'y2="{end:.1f}"/>'
                 f'<circle class="hollow {point.key}" cx="{at:.1f}" cy="{start:.1f}" r="5"/>'
             )
         parts.append(f'<circle class="dot {point.key}" cx="{at:.1f}" cy="{top:.1f}" r="6"/>')
-        end = at > _WIDTH * 0.7
+    texts = [f"{point.title} {point.final:.3f}" for point in points]
+    for point, text, (left, base) in zip(points, texts, _labels(dots, texts), strict=True):
         parts.append(
-            f'<text class="name {point.key}" x="{at + (-11 if end else 11):.1f}" '
-            f'y="{top + (18 if below else -8):.1f}" text-anchor="{"end" if end else "start"}">'
-            f"{escape(point.title)} {point.final:.3f}</text>"
+            f'<text class="name {point.key}" x="{left:.1f}" y="{base:.1f}">{escape(text)}</text>'
         )
     return _svg("F1 against uplink bytes", parts)
 
@@ -138,23 +140,36 @@ def _caption(text: str) -> str:
     return (
         f'<text class="axis" x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 6}" '
         f'text-anchor="middle">{escape(text)}</text>'
-        f'<text class="axis" x="12" y="{_TOP - 4}" text-anchor="start">F1</text>'
+        f'<text class="axis" x="12" y="{_TOP - 6}" text-anchor="start">F1</text>'
     )
 
 
-def _below(points: Sequence[Point], lowest: float) -> list[bool]:
-    """Whether each label goes under its dot: where another dot would lie under the label."""
-    near = 0.08 * (1.0 - lowest)
-    return [
-        any(
-            other is not point
-            and abs(_log(other.kb) - _log(point.kb)) < 0.6
-            and 0 <= other.final - point.final < near
-            for other in points
-        )
-        or point.final > 1.0 - 0.05 * (1.0 - lowest)
-        for point in points
-    ]
+def _labels(dots: Sequence[tuple[float, float]], texts: Sequence[str]) -> list[tuple[float, float]]:
+    """Where each label begins, left and base line: beside its dot, where nothing is yet."""
+    taken = [(x - 8, y - 8, x + 8, y + 8) for x, y in dots]
+    places = []
+    for (x, y), text in zip(dots, texts, strict=True):
+        width = _LETTER * len(text)
+        choices = [
+            (left, base)
+            for base in (y - 9, y + 19, y - 24, y + 34)
+            for left in (x + 9, x - 9 - width, x - width / 2)
+            if left > _LEFT and left + width < _WIDTH and _TOP < base < _HEIGHT - _BOTTOM
+        ] or [(x + 9, y - 9)]
+        free = [
+            (left, base)
+            for left, base in choices
+            if not any(_meet((left, base - 12, left + width, base + 3), box) for box in taken)
+        ]
+        left, base = (free or choices)[0]
+        taken.append((left, base - 12, left + width, base + 3))
+        places.append((left, base))
+    return places
+
+
+def _meet(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    """Whether two rectangles, x1 y1 x2 y2, overlap."""
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _log(kb: float) -> float:

@@ -37,7 +37,6 @@ class Page:
         standard: what they were held against.
         metric: on the classes of interest.
         samples: frames to show.
-        notes: how it was measured.
         files: names of the files beside the report.
     """
 
@@ -48,15 +47,14 @@ class Page:
     standard: Standard
     metric: Metric
     samples: Sequence[Sample]
-    notes: Sequence[str]
     files: Sequence[str]
 
 
 def render(page: Page) -> str:
     """The HTML text. Everything that is not ours is escaped."""
-    style = files("secondlook.cli.demo").joinpath("report.css").read_text(encoding="utf-8")
+    style, told = _text("report.css"), _text("notes.txt").split("\n\n")
     facts = "".join(f'<p class="soft">{escape(fact)}</p>' for fact in page.facts)
-    notes = "".join(f"<p>{escape(note)}</p>" for note in page.notes)
+    notes = "".join(f"<p>{escape(note)}</p>" for note in told)
     links = ", ".join(f'<a href="{escape(name)}">{escape(name)}</a>' for name in page.files)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -76,6 +74,10 @@ def render(page: Page) -> str:
         + f"<h2>How it was measured</h2>{notes}<footer>Beside this page: {links}.</footer>"
         "</body></html>\n"
     )
+
+
+def _text(name: str) -> str:
+    return files("secondlook.cli.demo").joinpath(name).read_text(encoding="utf-8")
 
 
 def _numbers(outcomes: Sequence[Outcome]) -> str:

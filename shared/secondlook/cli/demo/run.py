@@ -115,8 +115,8 @@ async def run_demo(plan: DemoPlan, watcher: Watcher) -> Result:
     comparison = await price(
         Plan(
             street.url,
-            street.analysis_fps,
-            street.frames,
+            analysis_fps=street.analysis_fps,
+            max_frames=street.frames,
             pipeline=PipelineSettings(gate=GateSettings(seed=street.audit_seed)),
         ),
         await anyio.to_thread.run_sync(load_model, plan.edge_model, "--edge-model"),
@@ -199,7 +199,6 @@ def _page(plan: DemoPlan, result: Result) -> Page:
         standard=standard,
         metric=metric,
         samples=_samples(result),
-        notes=NOTES,
         files=FILES[1:],
     )
 
@@ -217,29 +216,3 @@ def _samples(result: Result) -> list[Sample]:
         image = camera.draw(sequence).image
         samples.append(sample_of(index, image, ledger, standard, metric, regions.get(sequence, [])))
     return samples
-
-
-NOTES = (
-    (
-        "Secondlook ran as two real processes, the edge daemon and the cloud service, over gRPC on "
-        "loopback; a proxy between them counted every byte of TCP payload in both directions: "
-        "messages, HTTP/2 framing, audits and retries. The street was played as fast as both tiers "
-        "could, so times are of this machine under full load."
-    ),
-    (
-        "The baselines ran on the same frames afterwards, one at a time: the edge's pipeline without a "
-        "cloud; every frame as a JPEG of quality 85 through the same call; every frame in an H.264 "
-        "stream (x264 veryfast, zerolatency, crf 23) over a gRPC stream. The cloud model always looked "
-        "at what was really decoded."
-    ),
-    (
-        "A box counts as right from an overlap (IoU) of 0.5 on, with the right class, best score "
-        "first; sums are over all frames (micro-average). Double labels of one object are suppressed "
-        "at IoU 0.7. Objects that are tiny or hidden count neither as missed nor as false. The cloud "
-        "model's own answer is what it sees in the untouched frame from score 0.25 on."
-    ),
-    (
-        "The street is drawn, and both models were trained on streets like it (other seeds). Numbers "
-        "on your own footage, with your own models: secondlook price CLIP."
-    ),
-)

@@ -18,7 +18,7 @@ ENDLESS_FRAMES = 300
 
 @asynccontextmanager
 async def open_clip(
-    url: str, analysis_fps: float, max_frames: int | None
+    url: str, analysis_fps: float, max_frames: int | None, *, clip_fps: float = 0.0
 ) -> AsyncIterator[AsyncIterator[CapturedFrame]]:
     """The frames of ``url``, as fast as they are taken, none lost.
 
@@ -26,6 +26,7 @@ async def open_clip(
         url: any source the edge can open.
         analysis_fps: frames a second of media time; 0.0 gives every frame.
         max_frames: stop after so many; ``None``: the whole clip.
+        clip_fps: frames a second of a clip whose header lies; 0.0 trusts it.
 
     Raises:
         InvalidInput: the URL can never work, or ``max_frames`` is below 1.
@@ -34,7 +35,7 @@ async def open_clip(
     if max_frames is not None and max_frames < 1:
         raise InvalidInput(f"max_frames is {max_frames}; at least 1 is expected")
     settings = CaptureSettings(
-        analysis_fps=analysis_fps, pacing=Pacing.ASAP, overflow=Overflow.BLOCK
+        analysis_fps=analysis_fps, pacing=Pacing.ASAP, overflow=Overflow.BLOCK, fps=clip_fps
     )
     async with CameraCapture("clip", url, settings, SystemClock(), CollectorRegistry()) as capture:
         yield _frames(capture, max_frames)

@@ -44,6 +44,12 @@ EDGE_MODEL, CLOUD_MODEL = "zoo:street_light", "zoo:street_heavy"
     help="Analysed frames a second of the clip's own time.",
 )
 @click.option(
+    "--clip-fps",
+    type=click.FloatRange(0, 240),
+    default=0.0,
+    help="Frames a second of a clip whose header lies; default: as its header says.",
+)
+@click.option(
     "--max-frames",
     type=click.IntRange(min=1),
     help="Stop after so many analysed frames; the whole clip where not given.",
@@ -76,6 +82,7 @@ def price(
     edge_model: str,
     cloud_model: str,
     analysis_fps: float,
+    clip_fps: float,
     max_frames: int | None,
     classes: str | None,
     json_file: str | None,
@@ -108,6 +115,7 @@ def price(
     plan = Plan(
         clip=clip,
         analysis_fps=analysis_fps,
+        clip_fps=clip_fps,
         max_frames=max_frames,
         classes=None if classes is None else tuple(classes.split(",")),
         jpeg_quality=jpeg_quality,

@@ -30,6 +30,7 @@ class Plan:
     Attributes:
         clip: URL or path of the frames.
         analysis_fps: analysed frames a second of media time.
+        clip_fps: frames a second of a clip whose header lies; 0.0 trusts it.
         max_frames: most analysed frames; ``None``: the whole clip.
         classes: class names that count; ``None``: the street set.
         jpeg_quality: of the JPEG baseline, 1 to 100.
@@ -39,6 +40,7 @@ class Plan:
 
     clip: str
     analysis_fps: float = 5.0
+    clip_fps: float = 0.0
     max_frames: int | None = None
     classes: tuple[str, ...] | None = None
     jpeg_quality: int = 85
@@ -122,7 +124,9 @@ async def price(
     try:
         classes = classes_of_interest(plan.classes, light.info.names, heavy.info.names)
         async with (
-            open_clip(plan.clip, plan.analysis_fps, plan.max_frames) as clip,
+            open_clip(
+                plan.clip, plan.analysis_fps, plan.max_frames, clip_fps=plan.clip_fps
+            ) as clip,
             comparison_cloud(heavy) as cloud,
             _baselines(plan, light.info, cloud) as baselines,
         ):

@@ -30,7 +30,7 @@ async def run(clip: str | Path, light: Path, heavy: Path, **plan: object) -> Com
 async def test_the_systems_do_what_their_names_say(clip: Path, light: Path, heavy: Path) -> None:
     seen: list[int] = []
     comparison = await price(
-        Plan(str(clip), 10.0, pipeline=NO_AUDITS),
+        Plan(str(clip), analysis_fps=10.0, pipeline=NO_AUDITS),
         load_model(str(light), "--edge-model"),
         load_model(str(heavy), "--cloud-model"),
         on_frame=lambda done, _: seen.append(done),
