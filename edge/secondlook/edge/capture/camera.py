@@ -95,7 +95,7 @@ class CameraCapture:
         self._log = _log.bind(camera=camera, source=self.address.shown)
         self._tasks: anyio.abc.TaskGroup | None = None
         self._state = CaptureState.CONNECTING
-        self._state_changed = anyio.Event()
+        self._state_changed: anyio.Event | None = None
         self._tally = Tally(camera, registry)
         self._position = Position()
         self._mailbox = Mailbox(self._ask)
@@ -151,8 +151,10 @@ class CameraCapture:
             yield self._captured(arrived)
 
     async def wait_state(self, *states: CaptureState) -> None:
-        """Wait until the capture is in one of ``states``."""
+        """Wait until the capture is in one of ``states``; may miss one that lasts an instant."""
         while self._state not in states:
+            if self._state_changed is None:
+                self._state_changed = anyio.Event()
             await self._state_changed.wait()
 
     def _captured(self, arrived: Arrived) -> CapturedFrame:
@@ -305,8 +307,9 @@ class CameraCapture:
     def _enter(self, state: CaptureState, **why: object) -> None:
         self._state = state
         self._tally.state(state)
-        self._state_changed.set()
-        self._state_changed = anyio.Event()
+        if self._state_changed is not None:
+            self._state_changed.set()
+            self._state_changed = None
         bad = state in (CaptureState.STALLED, CaptureState.BACKING_OFF, CaptureState.FAILED)
         log = self._log.warning if bad else self._log.info
         log("capture", state=state.value, **why)

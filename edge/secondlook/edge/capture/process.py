@@ -82,6 +82,10 @@ class CaptureProcess:
             except BlockingIOError:
                 await anyio.wait_readable(self._connection)
                 continue
+            except ConnectionResetError:
+                # It ended without reading all that we said. The error comes once, and before
+                # what it said last, which is what matters.
+                continue
             except OSError:
                 raise CaptureProcessDied("the capture process hung up") from None
             if event is not None:

@@ -173,14 +173,10 @@ def _factory(path: str) -> SourceFactory:
 
 def _control(connection: socket.socket, out: HandOver) -> None:
     """Obey the agent until it hangs up; then see to it that this process ends."""
-    while True:
-        try:
-            message = connection.recv(64)
-        except OSError:
-            message = b""
-        out.obey(message)
-        if not message or message == messages.STOP:
-            break
+    with contextlib.suppress(OSError, Stopped):
+        while not out.stopping:
+            out.obey(connection.recv(64))
+    out.obey(b"")
     time.sleep(LEAVE_S)
     os._exit(0)
 
