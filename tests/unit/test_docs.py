@@ -17,7 +17,7 @@ from support.commands import check_arguments, command_lines
 from support.documents import Block, anchors, blocks, code_words, links
 from support.repository import ROOT, tracked_files
 
-from secondlook.cli.config.command import settings_class
+from secondlook.cli.config.command import TIERS, Tier, settings_class
 from secondlook.edge.sinks.outlet import Outlets
 from secondlook.shared.settings import load
 
@@ -107,10 +107,21 @@ def test_settings_snippets_are_valid(block: Block, tmp_path: Path) -> None:
     load(settings_class(tier), tier, path, {})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("tier", ["edge", "cloud"])
-def test_the_example_settings_are_valid(tier: str) -> None:
+@pytest.mark.parametrize("tier", TIERS)
+def test_the_example_settings_show_the_defaults(tier: Tier) -> None:
     path = ROOT / "deploy" / "examples" / f"{tier}.toml"
-    load(settings_class(tier), tier, path, {})  # type: ignore[arg-type]
+    shown = load(settings_class(tier), tier, path, {}).model_dump()
+    least = {"CAMERAS": '[{id = "a", url = "b"}]'} if tier == "edge" else {}
+    variables = {f"SECONDLOOK_{tier.upper()}__{key}": value for key, value in least.items()}
+    default = load(settings_class(tier), tier, None, variables).model_dump()
+    # Lists of tables are examples by nature.
+    assert [
+        f"{table}.{field} is {value}, the default is {default[table][field]}"
+        for table, fields in shown.items()
+        if isinstance(fields, dict)
+        for field, value in fields.items()
+        if value != default[table][field] and not isinstance(value, tuple)
+    ] == []
 
 
 def test_the_configuration_page_is_fresh() -> None:
