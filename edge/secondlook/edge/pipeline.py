@@ -8,6 +8,7 @@ real time gives the answers that it would give live, and a replay gives them aga
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,6 +55,21 @@ class PipelineCounts:
     copied_bytes: int = 0
 
 
+@dataclass(slots=True)
+class PipelineTimings:
+    """Where the last frame's time went, seconds.
+
+    Attributes:
+        track_s: thumbnail, tracker, and what is known about places.
+        gate_s: answer, evidence, decision and regions.
+        encode_s: packing and encoding; 0 where nothing was asked.
+    """
+
+    track_s: float = 0.0
+    gate_s: float = 0.0
+    encode_s: float = 0.0
+
+
 class CameraPipeline:
     """Tracker, gate, regions and fusion of one camera. Not safe for concurrent use.
 
@@ -80,6 +96,7 @@ class CameraPipeline:
     ) -> None:
         self.camera = camera
         self.counts = PipelineCounts()
+        self.timings = PipelineTimings()
         self._settings = settings
         self._clock = clock
         self._session = session or secrets.token_hex(6)
@@ -120,12 +137,14 @@ class CameraPipeline:
             now_s: monotonic time of publication, seconds; the clock's where not given.
             media_s: time of the frame in its stream, seconds; its capture time where not given.
         """
+        started_s = time.perf_counter()
         self._fit(frame.ref)
         scene = self._scene
         time_s = scene.stream_time(frame.ref.captured_s if media_s is None else media_s)
         look = thumbnail(frame.image, self._settings.motion.width_px)
         translated = self._vocabulary.translate(detections)
         tracked, unseen = scene.see(translated, look, frame.ref, time_s)
+        tracked_s = time.perf_counter()
         present = {*tracked.track_ids.tolist(), *(item.track_id for item in unseen)}
         beliefs = {key: scene.beliefs[key] for key in present if key in scene.beliefs}
         draft = Observation(frame.ref, Detections.empty(self.names))
@@ -139,6 +158,7 @@ class CameraPipeline:
             published_s=self._clock.monotonic() if now_s is None else now_s,
         )
         scene.history.add(entry)
+        self.timings = PipelineTimings(tracked_s - started_s, time.perf_counter() - tracked_s)
         return entry.observation
 
     def escalation(self, frame: Frame, observation: Observation) -> Escalation | None:
@@ -149,6 +169,7 @@ class CameraPipeline:
         decision = observation.decision
         if decision is None or not decision.regions:
             return None
+        started_s = time.perf_counter()
         canonical = self._canonical(frame.ref)
         try:
             mosaic = self._encoder.encode(
@@ -172,6 +193,7 @@ class CameraPipeline:
             purpose=decision.purpose,
             min_score=self._settings.fusion.verdict_score,
         )
+        self.timings.encode_s = time.perf_counter() - started_s
         entry = self._scene.history.find(frame.ref.sequence)
         if entry is not None:
             self._scene.questions.add(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import cv2
 from prometheus_client import CollectorRegistry
 
 from secondlook.edge.capture.camera import CameraCapture
@@ -45,6 +46,8 @@ async def run_edge(
     Raises:
         SecondlookError: the model cannot be loaded, or a camera failed for good.
     """
+    # Cameras have threads of their own; OpenCV's pool would make them wait for each other.
+    cv2.setNumThreads(1)
     detector = await anyio.to_thread.run_sync(load_light_model, settings.detector)
     registry = CollectorRegistry()
     clock = SystemClock()

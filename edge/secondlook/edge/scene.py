@@ -5,14 +5,11 @@ from __future__ import annotations
 from secondlook.edge.appearance import Thumbnail
 from secondlook.edge.fusion.belief import Belief
 from secondlook.edge.fusion.history import Entry, History, Unseen
-from secondlook.edge.fusion.places import Places, Sight
+from secondlook.edge.fusion.places import Places, Sight, same_place
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.edge.questions import Questions
 from secondlook.edge.track import Tracker
-from secondlook.shared.geometry import iou
 from secondlook.shared.values import Detections, FrameRef
-
-_SAME_PLACE_IOU = 0.5
 
 
 class Scene:
@@ -106,7 +103,7 @@ class Scene:
             if belief is None or not belief.refuted:
                 continue
             refuted = Sight(belief.box, belief.look, frame.width)
-            moved = iou(tracked.boxes[row][None], belief.box[None])[0, 0] < _SAME_PLACE_IOU
+            moved = not same_place(tracked.boxes[row], belief.box)
             if moved or not refuted.unchanged(look, self._fusion.same_levels):
                 del self.beliefs[track_id], self.sights[track_id]
 

@@ -10,10 +10,21 @@ import numpy.typing as npt
 
 from secondlook.edge.appearance import Thumbnail, difference
 from secondlook.edge.fusion.belief import Belief
-from secondlook.shared.geometry import iou
 
 _SAME_PLACE_IOU = 0.5
 _MAX_PLACES = 256
+
+
+def same_place(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> bool:
+    """Whether two boxes, float32 (4,), overlap by half. Plain floats: arrays cost 20 times more."""
+    a1, b1, a2, b2 = a.tolist()
+    c1, d1, c2, d2 = b.tolist()
+    width, height = min(a2, c2) - max(a1, c1), min(b2, d2) - max(b1, d1)
+    if width <= 0 or height <= 0:
+        return False
+    shared: float = width * height
+    union: float = (a2 - a1) * (b2 - b1) + (c2 - c1) * (d2 - d1) - shared
+    return shared >= _SAME_PLACE_IOU * union
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +72,7 @@ class Places:
             self._known.popleft()
         for item in reversed(self._known):
             sight, belief = item
-            if belief.until_s < time_s or iou(box[None], sight.box[None])[0, 0] < _SAME_PLACE_IOU:
+            if belief.until_s < time_s or not same_place(box, sight.box):
                 continue
             if sight.unchanged(now, self._same_levels):
                 self._known.remove(item)
