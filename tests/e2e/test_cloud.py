@@ -80,6 +80,17 @@ async def test_serves_two_models_and_the_memory_in_redis(tmp_path: Path) -> None
         assert serving["models"] == ["heavy", "doubtful"]
 
 
+@pytest.mark.anyio
+async def test_without_settings_it_serves_the_demo_model(tmp_path: Path) -> None:
+    asked = whole_frame(blank(640, 360), "r1")
+    with cloud_process(tmp_path, "--port", "0") as cloud:
+        async with channel_to(cloud.port) as channel:
+            reply = await escalation_stub(channel).Escalate(request_to_proto(asked), timeout=60)
+        assert cloud.terminate() == 0
+    assert reply.model == "street_heavy"
+    assert (tmp_path / "secondlook-cloud.db").exists()
+
+
 def test_help_shows_examples() -> None:
     done = command("serve", "--help")
     assert done.returncode == 0
