@@ -86,7 +86,8 @@ def _table(name: str, table: dict[str, Any], schema: dict[str, Any]) -> str:
     lines = [f"\n### `[{name}]`\n" if name else "\n### Top level\n"]
     lines.append("| field | type | default | meaning |\n|---|---|---|---|")
     required = table.get("required", [])
-    for key, field in table["properties"].items():
+    # What must be given comes first.
+    for key, field in sorted(table["properties"].items(), key=lambda item: item[0] not in required):
         if _inner(field, schema) is not None:
             continue
         default = "required" if key in required else _code(field.get("default"))

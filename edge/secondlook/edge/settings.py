@@ -34,7 +34,7 @@ class CameraSettings(CaptureSettings):
     )
     url: str = Field(
         min_length=1,
-        description="File, image folder, rtsp://, http(s)://, /dev/video0, gst: pipeline or sim://.",
+        description="File, image folder, rtsp://, http(s)://, /dev/video0, gst:// or sim://.",
     )
 
 

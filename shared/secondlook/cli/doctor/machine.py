@@ -55,6 +55,7 @@ async def check_writable(name: str, path: Path, *, is_folder: bool) -> CheckResu
 
 
 def _check_writable(name: str, path: Path, *, is_folder: bool) -> CheckResult:
+    path = path.absolute()
     try:
         kind_is_wrong = path.exists() and path.is_dir() is not is_folder
         folder = path if is_folder else path.parent
@@ -88,7 +89,6 @@ def _check_writable(name: str, path: Path, *, is_folder: bool) -> CheckResult:
 
 
 def _nearest_existing(folder: Path) -> Path:
-    folder = folder.absolute()
     while not folder.exists():
         folder = folder.parent
     return folder

@@ -125,7 +125,7 @@ def _edge_places(settings: EdgeSettings) -> list[tuple[str, Path, bool]]:
     sinks += [("video", sink.path) for sink in settings.sinks.video]
     places: dict[tuple[str, Path], tuple[str, Path, bool]] = {}
     for what, template in sinks:
-        path = Path(template).expanduser()
+        path = Path(template).expanduser().absolute()
         # A template makes one file a camera, all in the folder that holds them.
         is_folder = CAMERA in path.name
         place = Path(
