@@ -9,9 +9,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -290,3 +297,57 @@ async def until(condition: Callable[[], bool]) -> None:
     """Return once something holds that nothing announces; the test's timeout bounds it."""
     while not condition():  # noqa: ASYNC110 - as it says
         await anyio.sleep(0.005)
+
+
+class EdgeProcess:
+    """``secondlook edge run`` as a real process, writing JSON lines into its folder."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.lines = folder / "out.jsonl"
+        self.log = folder / "edge.log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "secondlook.cli", "edge", "run", "--no-progress"),
+                    *("--jsonl", str(self.lines), "--metrics-port", "0", *arguments),
+                ],
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+            )
+
+    def wait(self) -> int:
+        """The exit code."""
+        return self.process.wait(60)
+
+    def terminate(self) -> int:
+        """SIGTERM; returns the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def documents(self) -> list[dict[str, Any]]:
+        """What it has said so far."""
+        text = self.lines.read_text() if self.lines.exists() else ""
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line[-1] == "\n"]
+
+    def until(self, condition: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+        """What it has said once a condition holds; blocking, fails after a minute."""
+        end_s = time.monotonic() + 60
+        while not condition(said := self.documents()):
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < end_s, self.log.read_text()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.05)
+        return said
+
+
+@contextlib.contextmanager
+def edge_process(folder: Path, *arguments: str) -> Iterator[EdgeProcess]:
+    """The daemon as a process, gone at the end whatever happens."""
+    running = EdgeProcess(folder, *arguments)
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.kill()
+            running.process.wait()
