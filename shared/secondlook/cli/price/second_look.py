@@ -23,10 +23,10 @@ from secondlook.cli.price.ledger import FrameAnswer, Ledger
 from secondlook.cli.price.system import Shot
 from secondlook.edge.pipeline import CameraPipeline
 from secondlook.edge.pipeline_settings import PipelineSettings
-from secondlook.edge.uplink import Uplink, UplinkSettings
+from secondlook.edge.uplink import Uplink, UplinkSettings, UplinkState
 from secondlook.shared.clock import SystemClock
 from secondlook.shared.detect import ModelInfo
-from secondlook.shared.errors import SecondlookError
+from secondlook.shared.errors import SecondlookError, Unavailable
 from secondlook.shared.measure import CountingProxy
 from secondlook.shared.telemetry import get_logger
 from secondlook.shared.values import Escalation, Verdict
@@ -159,5 +159,19 @@ async def second_look(
         # A slow machine makes verdicts late, which is measured; it does not make them useless.
         way = UplinkSettings(address=proxy.target, timeout_s=TIMEOUT_S)
         async with Uplink(way, clock, CollectorRegistry()) as uplink:
+            await _connected(uplink)
             pipeline = CameraPipeline("price", settings, light.names, clock)
             yield SecondLook(pipeline, proxy, UplinkAsker(uplink))
+
+
+async def _connected(uplink: Uplink) -> None:
+    """Wait for the connection: its set-up is apart, in time as in bytes.
+
+    Raises:
+        Unavailable: there is none after a long while.
+    """
+    with anyio.move_on_after(TIMEOUT_S):
+        while uplink.state is not UplinkState.READY:  # noqa: ASYNC110 - it tells when asked only
+            await anyio.sleep(0.02)
+        return
+    raise Unavailable(f"the cloud's own port on loopback cannot be reached in {TIMEOUT_S:g} s")
