@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import urllib.request
 from collections.abc import Callable
@@ -124,12 +125,17 @@ def test_a_model_that_is_none_and_settings_with_a_typo_are_told(
         "gate.high_scor": ("--config", str(typo)),
         "cameras": (),
     }
-    for told, arguments in cases.items():
-        with edge_process(tmp_path, *arguments) as edge:
+    with contextlib.ExitStack() as stack:
+        edges = {}
+        for i, (told, arguments) in enumerate(cases.items()):
+            where = tmp_path / str(i)
+            where.mkdir()
+            edges[told] = stack.enter_context(edge_process(where, *arguments))
+        for told, edge in edges.items():
             assert edge.wait() == 2
-        last = edge.log.read_text().strip().splitlines()[-1]
-        assert last.startswith("error: ")
-        assert told in last
+            last = edge.log.read_text().strip().splitlines()[-1]
+            assert last.startswith("error: ")
+            assert told in last
 
 
 def test_a_cloud_that_is_killed_stops_no_answer_and_verdicts_resume(

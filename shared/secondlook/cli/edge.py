@@ -82,8 +82,6 @@ def run(
     # gRPC's own log repeats on standard error what our errors say better.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Imported here, so that `--help` needs neither gRPC nor the edge extra.
-    from secondlook.edge.daemon import Limits
-    from secondlook.edge.run import run_edge
     from secondlook.edge.settings import EdgeSettings
     from secondlook.shared.settings import load
     from secondlook.shared.telemetry import configure_logging
@@ -94,6 +92,10 @@ def run(
     # Beside a live table only what went wrong is logged.
     level = "warning" if live and settings.log.level == "info" else settings.log.level
     configure_logging(level, settings.log.format)
+
+    # The heavy libraries come last: wrong settings are told at once.
+    from secondlook.edge.daemon import Limits
+    from secondlook.edge.run import run_edge
 
     async def main() -> None:
         await run_edge(

@@ -1,0 +1,67 @@
+"""Settings of the edge daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from secondlook.edge.settings import EdgeSettings
+from secondlook.shared.errors import InvalidConfig
+from secondlook.shared.settings import load
+
+CAMERA = '[[cameras]]\nid = "gate"\nurl = "clip.mp4"\n'
+
+
+def _load(tmp_path: Path, text: str, **environ: str) -> EdgeSettings:
+    file = tmp_path / "edge.toml"
+    file.write_text(text)
+    return load(EdgeSettings, "edge", file, environ)
+
+
+def test_a_camera_is_all_that_must_be_said(tmp_path: Path) -> None:
+    settings = _load(tmp_path, CAMERA)
+    assert settings.detector.model == "zoo:street_light"
+    assert settings.pipeline.gate == settings.gate
+    assert settings.uplink.loopback
+
+
+def test_variables_win_over_the_file(tmp_path: Path) -> None:
+    text = CAMERA + "[gate]\nhigh_score = 0.6\n"
+    settings = _load(tmp_path, text, SECONDLOOK_EDGE__GATE__HIGH_SCORE="0.9")
+    assert settings.gate.high_score == 0.9
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "cameras"),
+        ("cameras = []\n", "cameras"),
+        (CAMERA + CAMERA, "used twice: gate"),
+        ('[[cameras]]\nid = "a b"\nurl = "x"\n', r"cameras\.0\.id"),
+        ('[[cameras]]\nid = "../etc"\nurl = "x"\n', r"cameras\.0\.id"),
+        (CAMERA + 'pacing = "fast"\n', r"cameras\.0\.pacing"),
+        (CAMERA + "[gate]\nhigh_scor = 0.5\n", r"gate\.high_scor is not a setting.*high_score"),
+        (CAMERA + "[gate]\nlow_score = 0.9\nhigh_score = 0.5\n", "low_score <= high_score"),
+        (CAMERA + "[detector]\nmin_score = 0.5\n", "min_score must not be above"),
+        (CAMERA + '[uplink]\naddress = "cloud:1"\n', "allow_plaintext"),
+        (CAMERA + "[uplink]\ntimeout_s = 0\n", r"uplink\.timeout_s"),
+        (CAMERA + '[[sinks.video]]\npath = "x.gif"\n', r"sinks\.video\.0\.path"),
+        (CAMERA + "[regions]\nquality = nan\n", r"regions\.quality"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(InvalidConfig, match=told):
+        _load(tmp_path, text)
+
+
+def test_every_field_is_described() -> None:
+    def check(schema: dict, definitions: dict) -> int:
+        fields = schema.get("properties", {})
+        for name, field in fields.items():
+            assert field.get("description"), name
+        return len(fields)
+
+    schema = EdgeSettings.model_json_schema()
+    definitions = schema["$defs"]
+    assert sum(check(part, definitions) for part in [schema, *definitions.values()]) > 60
