@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -12,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from support.repository import CODE_ROOTS, ROOT, text_of, tracked_files
+
+from secondlook.cli.main import EXTRA_OF_MODULE
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -158,6 +162,43 @@ def test_dependencies_keep_each_tier_light() -> None:
     assert not names(extras["edge"]) & heavy
     assert not names(extras["cloud"]) & (heavy | {"av"})
     assert "ultralytics" not in names(extras["dev"]) | names(extras.get("train", []))
+
+
+def _third_party(root: str) -> dict[str, set[str]]:
+    """Top-level modules of others that the code of a root imports, and where."""
+    found: dict[str, set[str]] = {}
+    for path in tracked_files():
+        if path.parts[0] != root or path.suffix != ".py" or "_pb2" in path.name:
+            continue
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            for name in names:
+                found.setdefault(name.partition(".")[0], set()).add(str(path))
+    own = {"secondlook", *sys.stdlib_module_names, "tomllib"}
+    return {name: where for name, where in found.items() if name not in own}
+
+
+def _requirements(requirements: list[str]) -> set[str]:
+    found = (re.match(r"[A-Za-z0-9._-]+", r) for r in requirements)
+    return {match.group().lower().replace("_", "-") for match in found if match}
+
+
+@pytest.mark.parametrize("root", CODE_ROOTS)
+def test_every_library_that_is_imported_is_declared(root: str) -> None:
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    base = _requirements(PYPROJECT["project"]["dependencies"])
+    providers = importlib.metadata.packages_distributions()
+    for module, where in _third_party(root).items():
+        named = {name.lower().replace("_", "-") for name in providers.get(module, [module])}
+        if named & base or module == "google":  # protobuf shares the namespace `google`
+            continue
+        extra = EXTRA_OF_MODULE.get(module)
+        assert extra, f"{module} ({', '.join(sorted(where))}) is of no extra that the command knows"
+        assert named & _requirements(extras[extra]), f"{module} is not in the extra {extra}"
 
 
 @pytest.fixture(scope="module")

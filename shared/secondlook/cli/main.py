@@ -42,8 +42,10 @@ _COMMANDS = {
     "train": ("secondlook.cli.train:train", "Train the demo models."),
 }
 
-_EXTRA_OF_MODULE = {
+# Top-level module of a library -> the extra that brings it.
+EXTRA_OF_MODULE = {
     "av": "edge",
+    "imagesize": "edge",
     "scipy": "edge",
     "grpc_reflection": "cloud",
     "redis": "cloud",
@@ -62,13 +64,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module_name, _, attribute = _COMMANDS[cmd_name][0].partition(":")
-        try:
-            command: click.Command = getattr(importlib.import_module(module_name), attribute)
-        except ModuleNotFoundError as error:
-            missing = (error.name or "").partition(".")[0]
-            if missing in _EXTRA_OF_MODULE:
-                raise MissingDependency(missing, _EXTRA_OF_MODULE[missing]) from None
-            raise
+        command: click.Command = getattr(importlib.import_module(module_name), attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -122,6 +118,11 @@ def _report(error: BaseException) -> int:
         # The reader of our output has left (`| head`); nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    if isinstance(cause, ModuleNotFoundError):
+        # Commands import what they need when they are run, so this is where it is missed.
+        missing = (cause.name or "").partition(".")[0]
+        if missing in EXTRA_OF_MODULE:
+            cause = MissingDependency(missing, EXTRA_OF_MODULE[missing])
     if isinstance(cause, SecondlookError):
         click.echo(f"error: {cause}", err=True)
         if isinstance(cause, InvalidInput):

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import click
 import pytest
 
@@ -68,6 +71,17 @@ def test_an_error_inside_a_task_group_is_told_as_itself(
 def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["nonsense"]) == 2
     assert "nonsense" in capsys.readouterr().err
+
+
+def test_a_missing_extra_that_shows_while_a_command_runs_says_so_too() -> None:
+    # None in sys.modules makes an import fail as where nothing is installed.
+    code = (
+        "import sys; sys.modules['scipy'] = None; from secondlook.cli.main import run; "
+        "sys.exit(run(['edge', 'run', '--camera', 'sim://street', '--no-cloud']))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 3, ended.stderr
+    assert ended.stderr == "error: scipy is not installed (pip install 'secondlook[edge]')\n"
 
 
 def test_a_missing_extra_says_what_mends_it(
