@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -73,12 +75,14 @@ def suppress(
     if len(boxes) == 0:
         return np.empty(0, np.intp)
     # OpenCV's loop is native: 20 to 60 times faster than one in numpy from ten boxes on.
-    placed = boxes.astype(np.float64)
+    # Any: typed for sequences, OpenCV takes arrays as well, and faster.
+    placed: Any = boxes.astype(np.float64)
     placed[:, 2:] -= placed[:, :2]
     # OpenCV drops scores of 0 and refuses thresholds below: filtering is not this function's task.
-    everything, scores = 0.0, np.maximum(scores, np.float32(1e-30))
+    everything, positive = 0.0, cast(Any, np.maximum(scores, np.float32(1e-30)))
     if classes is None:
-        kept = cv2.dnn.NMSBoxes(placed, scores, everything, iou_threshold)
+        kept = cv2.dnn.NMSBoxes(placed, positive, everything, iou_threshold)
     else:
-        kept = cv2.dnn.NMSBoxesBatched(placed, scores, classes, everything, iou_threshold)
+        kinds: Any = classes
+        kept = cv2.dnn.NMSBoxesBatched(placed, positive, kinds, everything, iou_threshold)
     return np.asarray(kept, np.intp)
