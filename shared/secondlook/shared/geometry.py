@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
@@ -79,7 +79,8 @@ def suppress(
     placed: Any = boxes.astype(np.float64)
     placed[:, 2:] -= placed[:, :2]
     # OpenCV drops scores of 0 and refuses thresholds below: filtering is not this function's task.
-    everything, positive = 0.0, cast(Any, np.maximum(scores, np.float32(1e-30)))
+    everything = 0.0
+    positive: Any = np.maximum(scores, np.float32(1e-30))
     if classes is None:
         kept = cv2.dnn.NMSBoxes(placed, positive, everything, iou_threshold)
     else:
