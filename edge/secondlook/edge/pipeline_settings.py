@@ -54,6 +54,9 @@ class TrackerSettings(Section):
     coast_s: float = Field(
         1.5, ge=0, le=60, description="For how long a confirmed track lives on unseen, seconds."
     )
+    max_boxes: int = Field(
+        100, ge=1, le=1000, description="Most boxes of a frame that are looked at, the best first."
+    )
     max_tracks: int = Field(500, ge=1, le=5000, description="Most tracks of one camera.")
 
 

@@ -108,11 +108,12 @@ class Scene:
                 del self.beliefs[track_id], self.sights[track_id]
 
     def _inherit(self, tracked: Detections, look: Thumbnail, time_s: float) -> None:
-        """Give tracks without a verdict what is known about their place."""
+        """Give tracks that begin now what is known about their place."""
         if not len(self.places):
             return
+        begun = {track.id for track in self.tracker.tracks if track.hits == 1}
         for row, track_id in enumerate(tracked.track_ids.tolist()):
-            if track_id >= 0 and track_id not in self.beliefs:
+            if track_id in begun and track_id not in self.beliefs:
                 belief = self.places.take(tracked.boxes[row], look, time_s)
                 if belief is not None:
                     self.beliefs[track_id] = belief

@@ -332,5 +332,5 @@ def test_empty_and_crowded_frames_are_answered(count: int) -> None:
         for i in range(count)
     ]
     answer, asked = street.show(*boxes)
-    assert len(answer.detections) == min(count, 300)
+    assert len(answer.detections) == min(count, 100)
     assert (asked is not None) is (count > 0)

@@ -64,7 +64,8 @@ def learn(
             settle(track_id, belief(track_id, row, tracked.boxes[row], found))
     for row in reading.refuted:
         track_id = int(tracked.track_ids[row])
-        if track_id >= 0:
+        # A box too weak to be asked about is not worth remembering as nothing.
+        if track_id >= 0 and tracked.scores[row] >= settings.gate.weak_score:
             settle(track_id, belief(track_id, row, tracked.boxes[row], None))
     for found in reading.new:
         track_id = _introduce(scene, entry, verdict.boxes[found], settings)

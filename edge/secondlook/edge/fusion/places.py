@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from secondlook.edge.appearance import Thumbnail, difference
 from secondlook.edge.fusion.belief import Belief
+from secondlook.shared.geometry import iou
 
 _SAME_PLACE_IOU = 0.5
 _MAX_PLACES = 256
@@ -52,6 +53,7 @@ class Places:
     def __init__(self, same_levels: float) -> None:
         self._same_levels = same_levels
         self._known: deque[tuple[Sight, Belief]] = deque(maxlen=_MAX_PLACES)
+        self._boxes: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self._known)
@@ -59,6 +61,7 @@ class Places:
     def remember(self, sight: Sight, belief: Belief) -> None:
         """Keep what was believed about a track that is gone."""
         self._known.append((sight, belief))
+        self._boxes = None
 
     def take(self, box: npt.NDArray[np.float32], now: Thumbnail, time_s: float) -> Belief | None:
         """What is known about the place of a new track; it is given once.
@@ -70,15 +73,16 @@ class Places:
         """
         while self._known and self._known[0][1].until_s < time_s:
             self._known.popleft()
-        for item in reversed(self._known):
-            sight, belief = item
-            if belief.until_s < time_s or not same_place(box, sight.box):
-                continue
-            if sight.unchanged(now, self._same_levels):
-                self._known.remove(item)
+            self._boxes = None
+        if not self._known:
+            return None
+        if self._boxes is None:
+            self._boxes = np.stack([sight.box for sight, _ in self._known])
+        near = np.flatnonzero(iou(box[None], self._boxes)[0] >= _SAME_PLACE_IOU)
+        for index in near[::-1].tolist():
+            sight, belief = self._known[index]
+            if belief.until_s >= time_s and sight.unchanged(now, self._same_levels):
+                del self._known[index]
+                self._boxes = None
                 return belief
         return None
-
-    def clear(self) -> None:
-        """Forget all places."""
-        self._known.clear()

@@ -25,9 +25,6 @@ from secondlook.shared.values import Detections
 
 Rows = npt.NDArray[np.intp]
 
-_MAX_BOXES = 300
-"""No scene needs more boxes a frame; a broken model must not cost a cubic assignment."""
-
 
 @dataclass(slots=True)
 class Track:
@@ -82,7 +79,7 @@ class Tracker:
         Returns:
             The boxes that survive the suppression of double boxes, best first, with track ids.
         """
-        kept = _deduplicated(detections, self._settings.suppress_iou)
+        kept = _deduplicated(detections, self._settings)
         before_s = time_s if self._now_s is None else self._now_s
         now_s = self._now_s = max(before_s, time_s)
         # However rarely frames come, a track of the previous one is not too old.
@@ -184,11 +181,14 @@ class Tracker:
             self._tracks = [track for track in self._tracks if lives(track)]
 
 
-def _deduplicated(detections: Detections, suppress_iou: float) -> Detections:
-    """The boxes left by class-agnostic suppression, best first; the input's order is irrelevant."""
+def _deduplicated(detections: Detections, settings: TrackerSettings) -> Detections:
+    """The boxes left by class-agnostic suppression, best first; the input's order is irrelevant.
+
+    Their number is bounded: a model that sees boxes everywhere must not cost a cubic assignment.
+    """
     boxes = detections.boxes
     order = np.lexsort(
         (detections.classes, boxes[:, 3], boxes[:, 2], boxes[:, 1], boxes[:, 0], -detections.scores)
-    )[:_MAX_BOXES]
-    kept = suppress(boxes[order], detections.scores[order], suppress_iou)
-    return detections.select(order[kept])
+    )
+    kept = suppress(boxes[order], detections.scores[order], settings.suppress_iou)
+    return detections.select(order[kept[: settings.max_boxes]])
