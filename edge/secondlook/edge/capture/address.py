@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
+from pathlib import PurePath
 from urllib.parse import unquote, urlsplit
 
 from secondlook.shared.errors import InvalidInput
@@ -15,7 +15,11 @@ class SourceKind(str, Enum):
     """What reads a URL."""
 
     FILE = "file"
+    """A path: a video, or a folder of images, which only the capture process looks up."""
+
     IMAGES = "images"
+    """A path whose name is an image's."""
+
     NETWORK = "network"
     V4L2 = "v4l2"
     GSTREAMER = "gstreamer"
@@ -56,7 +60,7 @@ class SourceAddress:
 
     @classmethod
     def parse(cls, url: str) -> SourceAddress:
-        """Understand ``url``. Touches the disk only to tell a folder from a file.
+        """Understand ``url``. Never touches the disk, so an event loop may call it.
 
         Raises:
             InvalidInput: the scheme is unknown, or the URL lacks what its scheme needs.
@@ -89,8 +93,7 @@ class SourceAddress:
     def _of_path(cls, url: str, path: str) -> SourceAddress:
         if path.startswith("/dev/video"):
             return cls(url, SourceKind.V4L2, path)
-        where = Path(path)
-        if where.is_dir() or where.suffix.lower() in IMAGE_SUFFIXES:
+        if PurePath(path).suffix.lower() in IMAGE_SUFFIXES:
             return cls(url, SourceKind.IMAGES, path)
         return cls(url, SourceKind.FILE, path)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 import time
 from collections.abc import AsyncIterator
 from types import TracebackType
@@ -181,6 +180,13 @@ class CameraCapture:
             self._session.ask()
 
     async def _supervise(self) -> None:
+        try:
+            await self._keep_running()
+        finally:
+            # Whatever ended this: the consumer, who may live in another task, must not wait on.
+            self._mailbox.close()
+
+    async def _keep_running(self) -> None:
         """Run capture processes until the stream ends or is given up."""
         attempt = crashes = 0
         while True:
@@ -298,7 +304,7 @@ class CameraCapture:
         self._tally.crashed()
         if process.stderr:
             self._log.warning("capture process said", lines=list(process.stderr))
-        how = outcome.failure.message if outcome.stalled else _status(process.returncode)
+        how = outcome.failure.message if outcome.stalled else process.status
         return CaptureProcessDied(
             f"{self.address.shown}: the capture process died at frame "
             f"{self._position.sequence}: {how}"
@@ -313,13 +319,3 @@ class CameraCapture:
         bad = state in (CaptureState.STALLED, CaptureState.BACKING_OFF, CaptureState.FAILED)
         log = self._log.warning if bad else self._log.info
         log("capture", state=state.value, **why)
-
-
-def _status(returncode: int | None) -> str:
-    """An exit status in words."""
-    if returncode is not None and returncode < 0:
-        try:
-            return signal.Signals(-returncode).name
-        except ValueError:
-            return f"signal {-returncode}"
-    return f"exit status {returncode}"

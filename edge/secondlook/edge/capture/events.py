@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from secondlook.edge.capture.messages import Counts, FrameHeader
+from secondlook.edge.capture.header import Counts, FrameHeader
 from secondlook.edge.capture.protocol import SourceInfo
 from secondlook.shared.errors import SourceError
 from secondlook.shared.values import Detections

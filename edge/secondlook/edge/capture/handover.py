@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from secondlook.edge.capture import messages
-from secondlook.edge.capture.messages import Counts, FrameHeader, Truth
+from secondlook.edge.capture.header import Counts, FrameHeader, Truth
 from secondlook.edge.capture.ring import Image, RingWriter, slot_size
 
 _MIN_SLOTS = 4

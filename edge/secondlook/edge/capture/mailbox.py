@@ -73,8 +73,9 @@ class Mailbox:
         return arrived
 
     def close(self, error: SecondlookError | None = None) -> None:
-        """Nothing more will come."""
-        self._over, self._error = True, error
+        """Nothing more will come. What it was closed with first stands."""
+        if not self._over:
+            self._over, self._error = True, error
         self._wake()
 
     def clear(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from secondlook.edge.capture.events import Looped
-from secondlook.edge.capture.messages import FrameHeader
+from secondlook.edge.capture.header import FrameHeader
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from secondlook.edge.capture.events import (
     Quiet,
     Ready,
 )
+from secondlook.edge.capture.header import Truth
 from secondlook.edge.capture.messages import Order
 from secondlook.edge.capture.ring import RingReader
 from secondlook.edge.capture.worker import LEAVE_S
@@ -61,9 +63,17 @@ class CaptureProcess:
         return self._process.pid
 
     @property
-    def returncode(self) -> int | None:
-        """Exit status; negative: the signal that ended it; ``None`` while it runs."""
-        return self._process.returncode
+    def status(self) -> str:
+        """How it ended, in words: "SIGABRT", "exit status 3"; "running" before."""
+        code = self._process.returncode
+        if code is None:
+            return "running"
+        if code >= 0:
+            return f"exit status {code}"
+        try:
+            return signal.Signals(-code).name
+        except ValueError:
+            return f"signal {-code}"
 
     def grant(self) -> None:
         """Ask for one more frame."""
@@ -224,7 +234,7 @@ class CaptureProcess:
             copied,
         )
 
-    def _detections(self, truth: messages.Truth) -> Detections:
+    def _detections(self, truth: Truth) -> Detections:
         try:
             return truth.detections(self._names)
         except SecondlookError as error:

@@ -9,7 +9,7 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Counter
 
 from secondlook.edge.capture.captured import CaptureStats
-from secondlook.edge.capture.messages import Counts
+from secondlook.edge.capture.header import Counts
 
 
 class CaptureState(str, Enum):

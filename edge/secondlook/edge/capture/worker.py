@@ -21,7 +21,8 @@ import numpy as np
 
 from secondlook.edge.capture import messages
 from secondlook.edge.capture.handover import HandOver, Stopped
-from secondlook.edge.capture.messages import FrameHeader, Order, Truth
+from secondlook.edge.capture.header import FrameHeader, Truth
+from secondlook.edge.capture.messages import Order
 from secondlook.edge.capture.protocol import FrameSource, SourceFactory, SourceInfo
 from secondlook.edge.capture.timeline import DEFAULT_FPS, Sampler
 from secondlook.shared.errors import InvalidInput, SecondlookError, SourceError

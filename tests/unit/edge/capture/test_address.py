@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from secondlook.edge.capture.address import SourceAddress, SourceKind
+from secondlook.edge.capture.sources import source_for
+from secondlook.edge.capture.sources.images import ImageSource
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.redaction import redact
 
@@ -33,9 +35,10 @@ def test_understands(url: str, kind: SourceKind, target: str) -> None:
     assert (address.kind, address.target) == (kind, target)
 
 
-def test_a_folder_is_read_as_images(tmp_path: Path) -> None:
-    assert SourceAddress.parse(str(tmp_path)).kind is SourceKind.IMAGES
-    assert SourceAddress.parse(tmp_path.as_uri()).kind is SourceKind.IMAGES
+def test_a_folder_is_told_from_a_file_by_the_one_who_reads_it(tmp_path: Path) -> None:
+    for url in (str(tmp_path), tmp_path.as_uri()):
+        assert SourceAddress.parse(url).kind is SourceKind.FILE
+        assert isinstance(source_for(url), ImageSource)
 
 
 @pytest.mark.parametrize(

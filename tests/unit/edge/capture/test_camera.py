@@ -265,6 +265,14 @@ async def test_leaving_by_an_error_raises_that_error(clip: str) -> None:
         await leave()
 
 
+async def test_a_consumer_in_another_task_ends_with_the_capture(clip: str) -> None:
+    found: list[int] = []
+    async with anyio.create_task_group() as group, capturing(clip, asap(loop=True)) as capture:
+        group.start_soon(sequences_until, capture, found)
+        await capture.wait_state(CaptureState.RUNNING)
+    assert found == list(range(len(found)))
+
+
 async def test_leaving_by_cancellation(clip: str) -> None:
     with anyio.CancelScope() as scope:
         async with capturing(clip, asap(loop=True)) as capture:

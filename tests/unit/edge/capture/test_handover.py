@@ -10,7 +10,7 @@ import pytest
 
 from secondlook.edge.capture import messages
 from secondlook.edge.capture.handover import HandOver, Stopped
-from secondlook.edge.capture.messages import FrameHeader, Truth
+from secondlook.edge.capture.header import FrameHeader, Truth
 from secondlook.shared.values import Detections
 
 SLOTS = 4

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from secondlook.edge.capture.events import Arrived
+from secondlook.edge.capture.header import FrameHeader
 from secondlook.edge.capture.mailbox import PREFETCH, Mailbox
-from secondlook.edge.capture.messages import FrameHeader
 from secondlook.shared.errors import SourceError
 
 pytestmark = pytest.mark.anyio
@@ -73,3 +73,11 @@ async def test_closing_wakes_the_consumer() -> None:
         group.start_soon(mailbox.take)
         await anyio.wait_all_tasks_blocked()
         mailbox.close()
+
+
+async def test_what_it_was_closed_with_first_stands() -> None:
+    mailbox = Mailbox(lambda: None)
+    mailbox.close(SourceError("gone"))
+    mailbox.close()
+    with pytest.raises(SourceError, match="gone"):
+        await mailbox.take()

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secondlook.edge.capture import messages
-from secondlook.edge.capture.messages import Counts, FrameHeader, Order, Truth
+from secondlook.edge.capture.header import MAX_TRUTH, Counts, FrameHeader, Truth
+from secondlook.edge.capture.messages import Order
 from secondlook.edge.capture.protocol import SourceInfo, SourceOptions, UnusableSource
 from secondlook.shared.errors import (
     InvalidConfig,
@@ -84,12 +85,12 @@ def test_truth_does_not_alias_the_message_buffer() -> None:
 
 
 def test_too_much_truth_is_cut_and_still_fits() -> None:
-    detections, ignore = truth(messages.MAX_TRUTH + 50)
+    detections, ignore = truth(MAX_TRUTH + 50)
     message = messages.frame(HEADER, Truth.of(detections, ignore))
     assert len(message) < messages.MAX_MESSAGE
     _, came = messages.parse_frame(view(message))
     assert came is not None
-    assert len(came.scores) == messages.MAX_TRUTH
+    assert len(came.scores) == MAX_TRUTH
 
 
 def test_the_small_messages_survive_the_wire() -> None:

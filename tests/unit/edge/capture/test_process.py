@@ -11,7 +11,7 @@ import pytest
 from secondlook.edge.capture import messages
 from secondlook.edge.capture.address import SourceAddress
 from secondlook.edge.capture.events import Arrived, CaptureProcessDied, Ended, Ready
-from secondlook.edge.capture.messages import FrameHeader, Truth
+from secondlook.edge.capture.header import FrameHeader, Truth
 from secondlook.edge.capture.process import CaptureProcess
 from secondlook.edge.capture.ring import RingWriter
 from secondlook.shared.errors import SourceError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from secondlook.edge.capture.address import SourceAddress, SourceKind
 from secondlook.edge.capture.protocol import FrameSource, SourceOptions
 from secondlook.shared.errors import MissingDependency
@@ -33,7 +35,8 @@ def _construct(address: SourceAddress, options: SourceOptions) -> FrameSource:
         from secondlook.edge.capture.sources.simulated import SimSource
 
         return SimSource(address)
-    if address.kind is SourceKind.IMAGES:
+    folder = address.kind is SourceKind.FILE and Path(address.target).is_dir()
+    if folder or address.kind is SourceKind.IMAGES:
         from secondlook.edge.capture.sources.images import ImageSource
 
         return ImageSource(address, options)
