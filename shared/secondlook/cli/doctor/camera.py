@@ -13,6 +13,7 @@ import numpy.typing as npt
 from secondlook.cli.doctor.address import Address
 from secondlook.cli.doctor.chain import Check, Report, run_chain
 from secondlook.cli.doctor.result import CheckResult, fail, failed, ok, warn
+from secondlook.cli.doctor.threads import in_thread
 from secondlook.cli.doctor.transport import check_name, check_tcp
 from secondlook.edge.capture.address import SourceAddress, SourceKind
 from secondlook.edge.capture.events import Arrived, CaptureProcessDied, Ended, Opened
@@ -63,7 +64,7 @@ class CameraVisit:
         """Check in order; returns whether none failed."""
         title = f"camera {self.camera}"
         try:
-            self._address = SourceAddress.parse(self.url)
+            self._address = await in_thread(SourceAddress.parse, self.url)
         except InvalidInput as error:
             report(failed(f"{title}: URL", error))
             return False

@@ -18,6 +18,7 @@ from grpc_health.v1 import health_pb2
 from secondlook.cli.doctor.address import Address
 from secondlook.cli.doctor.chain import Check, Report, run_chain
 from secondlook.cli.doctor.result import CheckResult, fail, failed, ok, skip, warn
+from secondlook.cli.doctor.threads import in_thread
 from secondlook.cli.doctor.tls import Tls, check_tls
 from secondlook.cli.doctor.transport import check_http2, check_name, check_tcp
 from secondlook.cli.main import EXIT_UNEXPECTED, EXIT_USAGE
@@ -92,7 +93,8 @@ class CloudVisit:
                     await self._channel.close()
 
     async def _connect(self, name: str) -> CheckResult:
-        self._channel = _open_channel(self.address, self.tls)
+        credentials = None if self.tls is None else await in_thread(_credentials, self.tls)
+        self._channel = _open_channel(self.address, self.tls, credentials)
         started = time.monotonic()
         await self._channel.channel_ready()
         return ok(name, f"the channel is ready, {(time.monotonic() - started) * 1e3:.0f} ms")
@@ -128,7 +130,7 @@ class CloudVisit:
         )
 
     async def _version(self, name: str) -> CheckResult:
-        theirs, ours = self._told.get(VERSION_KEY, ""), version("secondlook")
+        theirs, ours = self._told.get(VERSION_KEY, ""), await in_thread(version, "secondlook")
         if not theirs:
             return warn(name, "the server does not tell its version", "it may be no Secondlook")
         if theirs.split(".")[:2] != ours.split(".")[:2]:
@@ -227,16 +229,21 @@ def grey_escalation(camera: str, model: str, wall_s: float, useful_for_s: float)
     )
 
 
-def _open_channel(address: Address, tls: Tls | None) -> grpc.aio.Channel:
-    # Of its own: a connection shared with an earlier check would say nothing new.
-    options: list[tuple[str, int | str]] = [("grpc.use_local_subchannel_pool", 1)]
-    if tls is None:
-        return grpc.aio.insecure_channel(address.target, options=options)
-    if tls.server_name:
-        options.append(("grpc.ssl_target_name_override", tls.server_name))
-    credentials = grpc.ssl_channel_credentials(
+def _credentials(tls: Tls) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(
         root_certificates=tls.ca.read_bytes() if tls.ca else None,
         private_key=tls.key.read_bytes() if tls.key else None,
         certificate_chain=tls.certificate.read_bytes() if tls.certificate else None,
     )
+
+
+def _open_channel(
+    address: Address, tls: Tls | None, credentials: grpc.ChannelCredentials | None
+) -> grpc.aio.Channel:
+    # Of its own: a connection shared with an earlier check would say nothing new.
+    options: list[tuple[str, int | str]] = [("grpc.use_local_subchannel_pool", 1)]
+    if credentials is None:
+        return grpc.aio.insecure_channel(address.target, options=options)
+    if tls is not None and tls.server_name:
+        options.append(("grpc.ssl_target_name_override", tls.server_name))
     return grpc.aio.secure_channel(address.target, credentials, options=options)

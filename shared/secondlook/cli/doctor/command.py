@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
@@ -11,14 +12,13 @@ import click
 
 from secondlook.cli.config.command import Tier, settings_class
 from secondlook.cli.console import output_console
-from secondlook.cli.doctor.address import parse_address
 from secondlook.cli.doctor.chain import Check, run_chain
 from secondlook.cli.doctor.machine import check_clock
 from secondlook.cli.doctor.report import Results, as_json
 from secondlook.cli.doctor.result import CheckResult, exit_code, failed, ok, skip
 from secondlook.cli.doctor.software import software_checks
 from secondlook.cli.doctor.threads import in_thread, left_behind
-from secondlook.cli.doctor.tls import Tls
+from secondlook.cli.doctor.visit import Visit
 from secondlook.shared.clock import SystemClock
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.settings import Section, load
@@ -73,7 +73,12 @@ def doctor(
         raise click.UsageError("--ca belongs to --cloud")
     configure_logging("error")
     results = Results(None if as_document else output_console())
-    anyio.run(_examine, results, edge_config, cloud_config, target, ca, model, timeout_s)
+    extras = [name for name, path in (("edge", edge_config), ("cloud", cloud_config)) if path]
+    if anyio.run(_look_at_this_machine, results, extras, timeout_s):
+        visits = _visits(results, edge_config, cloud_config, target, ca, model, timeout_s)
+        anyio.run(_walk, visits, results)
+    else:
+        results(skip("everything else", "not tried, because a library that all need is broken"))
     click.echo(as_json(results) if as_document else results.summary())
     code = exit_code(results)
     if left_behind():
@@ -83,7 +88,18 @@ def doctor(
     sys.exit(code)
 
 
-async def _examine(
+async def _look_at_this_machine(results: Results, extras: list[str], timeout_s: float) -> bool:
+    """Libraries and clocks; whether the other checks can be loaded at all."""
+    usable = True
+    for check, needed_by_all in software_checks(extras):
+        passed = await run_chain([check], max(30.0, timeout_s), results)
+        usable = usable and (passed or not needed_by_all)
+    clock = Check("machine: clock", lambda name: check_clock(name, SystemClock()))
+    await run_chain([clock], timeout_s, results)
+    return usable
+
+
+def _visits(
     results: Results,
     edge_config: Path | None,
     cloud_config: Path | None,
@@ -91,56 +107,31 @@ async def _examine(
     ca: Path | None,
     model: str,
     timeout_s: float,
-) -> None:
-    extras = [name for name, path in (("edge", edge_config), ("cloud", cloud_config)) if path]
-    for check in software_checks(extras):
-        await run_chain([check], max(30.0, timeout_s), results)
-    clock = Check("machine: clock", lambda name: check_clock(name, SystemClock()))
-    await run_chain([clock], timeout_s, results)
-    if edge_config is not None:
-        await _examine_edge(results, edge_config, timeout_s)
-    if cloud_config is not None:
-        await _examine_cloud(results, cloud_config, timeout_s)
-    if target is not None:
-        await _walk_to(results, target, ca, model, timeout_s)
-
-
-async def _examine_edge(results: Results, path: Path, timeout_s: float) -> None:
-    settings = await _settings(results, "edge", path, timeout_s)
-    if settings is None:
-        return
-    from secondlook.cli.doctor.plan import edge_visits
+) -> list[Visit]:
+    """What to look at; settings and addresses that are wrong are reported here."""
+    visits: list[Visit] = []
+    edge = edge_config and anyio.run(_settings, results, "edge", edge_config, timeout_s)
+    cloud = cloud_config and anyio.run(_settings, results, "cloud", cloud_config, timeout_s)
+    # Imported here: with a broken library of theirs, what comes before still works.
+    from secondlook.cli.doctor.plan import cloud_visits, edge_visits, walk_to_cloud
+    from secondlook.cloud.settings import CloudSettings
     from secondlook.edge.settings import EdgeSettings
 
-    assert isinstance(settings, EdgeSettings)
-    for visit in edge_visits(settings, timeout_s):
+    if isinstance(edge, EdgeSettings):
+        visits += edge_visits(edge, timeout_s)
+    if isinstance(cloud, CloudSettings):
+        visits += cloud_visits(cloud, timeout_s)
+    if target is not None:
+        try:
+            visits.append(walk_to_cloud(target, ca, model, timeout_s))
+        except InvalidInput as error:
+            results(failed("cloud: address", error))
+    return visits
+
+
+async def _walk(visits: Sequence[Visit], results: Results) -> None:
+    for visit in visits:
         await visit.walk(results)
-
-
-async def _examine_cloud(results: Results, path: Path, timeout_s: float) -> None:
-    settings = await _settings(results, "cloud", path, timeout_s)
-    if settings is None:
-        return
-    from secondlook.cli.doctor.plan import cloud_visits
-    from secondlook.cloud.settings import CloudSettings
-
-    assert isinstance(settings, CloudSettings)
-    for visit in cloud_visits(settings, timeout_s):
-        await visit.walk(results)
-
-
-async def _walk_to(
-    results: Results, target: str, ca: Path | None, model: str, timeout_s: float
-) -> None:
-    try:
-        address = parse_address(target)
-    except InvalidInput as error:
-        results(failed("cloud: address", error))
-        return
-    from secondlook.cli.doctor.cloud import CloudVisit
-
-    tls = None if ca is None else Tls(ca=ca)
-    await CloudVisit(address, tls, model, timeout_s).walk(results)
 
 
 async def _settings(results: Results, tier: Tier, path: Path, timeout_s: float) -> Section | None:
@@ -148,7 +139,7 @@ async def _settings(results: Results, tier: Tier, path: Path, timeout_s: float) 
     found: list[Section] = []
 
     async def read(name: str) -> CheckResult:
-        found.append(await in_thread(load, settings_class(tier), tier, path, os.environ))
+        found.append(await in_thread(lambda: load(settings_class(tier), tier, path, os.environ)))
         return ok(name, str(path))
 
     name = f"settings: {tier}"

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from secondlook.cli.doctor.address import parse_address
+from secondlook.cli.doctor.camera import CameraVisit
 from secondlook.cli.doctor.chain import Check, Report, run_chain
+from secondlook.cli.doctor.cloud import CloudVisit
 from secondlook.cli.doctor.machine import check_writable
 from secondlook.cli.doctor.model import ModelVisit
 from secondlook.cli.doctor.redis_server import RedisVisit
 from secondlook.cli.doctor.tls import Tls
+from secondlook.cli.doctor.visit import Visit
 from secondlook.shared.detect import Detector, load_detector
 
 if TYPE_CHECKING:
@@ -25,14 +28,6 @@ ZOO = "zoo:"
 IN_MEMORY = ":memory:"
 STDOUT = "-"
 CAMERA = "{camera}"
-
-
-class Visit(Protocol):
-    """One look at one thing; its checks stop at the first failure."""
-
-    async def walk(self, report: Report) -> bool:
-        """Check in order; returns whether none failed."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +59,6 @@ class DiskVisit:
 
 def edge_visits(settings: EdgeSettings, timeout_s: float) -> list[Visit]:
     """What the edge daemon with these settings leans on: cameras, model, disks, the cloud."""
-    from secondlook.cli.doctor.camera import CameraVisit
-
     visits: list[Visit] = [
         CameraVisit(camera.id, camera.url, camera, timeout_s) for camera in settings.cameras
     ]
@@ -108,9 +101,17 @@ def memory_visits(what: str, url: str, timeout_s: float) -> list[Visit]:
     return [] if path == IN_MEMORY else [DiskVisit(what, Path(path), False, timeout_s)]
 
 
-def _uplink_visit(settings: EdgeSettings, timeout_s: float) -> Visit:
-    from secondlook.cli.doctor.cloud import CloudVisit
+def walk_to_cloud(target: str, ca: Path | None, model: str, timeout_s: float) -> Visit:
+    """The way to a running cloud.
 
+    Raises:
+        InvalidInput: ``target`` is no address.
+    """
+    tls = None if ca is None else Tls(ca=ca)
+    return CloudVisit(parse_address(target), tls, model, timeout_s)
+
+
+def _uplink_visit(settings: EdgeSettings, timeout_s: float) -> Visit:
     uplink, tls = settings.uplink, None
     if uplink.tls.enabled:
         tls = Tls(uplink.tls.ca, uplink.tls.cert, uplink.tls.key, uplink.tls.server_name)

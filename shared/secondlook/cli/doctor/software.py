@@ -57,31 +57,30 @@ LIBRARIES = (
 )
 
 
-def software_checks(needed_extras: Iterable[str] = ()) -> list[Check]:
-    """One check for Python and one for each library.
+def software_checks(needed_extras: Iterable[str] = ()) -> list[tuple[Check, bool]]:
+    """One check for Python and one for each library, and whether nothing works without it.
 
     Args:
         needed_extras: extras without which what is being checked cannot work; the libraries of
             others may be absent.
     """
     needed = frozenset(needed_extras)
-    checks = [Check("software: Python", check_python)]
-    checks += [
-        Check(
-            f"software: {library.title}",
-            # Bound now: a closure would see the last library of the loop.
-            lambda name, library=library: check_library(name, library, needed),  # type: ignore[misc]
-            "the import hangs",
-        )
-        for library in LIBRARIES
-    ]
-    return checks
+    checks = [(Check("software: Python", check_python), True)]
+    return checks + [(_library_check(library, needed), not library.extra) for library in LIBRARIES]
+
+
+def _library_check(library: Library, needed: frozenset[str]) -> Check:
+    return Check(
+        f"software: {library.title}",
+        lambda name: check_library(name, library, needed),
+        "the import hangs",
+    )
 
 
 async def check_python(name: str) -> CheckResult:
     """The interpreter and the machine."""
     detail = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    detail = f"{detail}, Secondlook {version('secondlook')}"
+    detail = f"{detail}, Secondlook {await in_thread(version, 'secondlook')}"
     if sys.version_info[:2] < OLDEST_PYTHON:
         wanted = ".".join(map(str, OLDEST_PYTHON))
         return fail(name, detail, f"Python {wanted} or newer is needed", EXIT_USAGE)
@@ -91,7 +90,7 @@ async def check_python(name: str) -> CheckResult:
 async def check_library(name: str, library: Library, needed: frozenset[str]) -> CheckResult:
     """Whether a library is here and can be imported."""
     try:
-        await in_thread(importlib.import_module, library.module)
+        found, offers = await in_thread(_import, library)
     except ModuleNotFoundError as error:
         if error.name != library.module:
             return _broken(name, library, error)
@@ -108,10 +107,9 @@ async def check_library(name: str, library: Library, needed: frozenset[str]) -> 
         )
     except ImportError as error:
         return _broken(name, library, error)
-    found = _installed(library.distributions)
     detail = ", ".join(found) if found else "installed, version unknown"
-    if library.module == "onnxruntime":
-        detail = f"{detail}, offers {', '.join(_providers())}"
+    if offers:
+        detail = f"{detail}, offers {', '.join(offers)}"
     if len(found) > 1:
         return warn(
             name,
@@ -135,8 +133,14 @@ def _broken(name: str, library: Library, error: ImportError) -> CheckResult:
     return fail(name, f"installed, but cannot be imported: {reason}", remedy)
 
 
-def _installed(distributions: tuple[str, ...]) -> list[str]:
-    return [f"{name} {found}" for name in distributions if (found := _version(name))]
+def _import(library: Library) -> tuple[list[str], list[str]]:
+    """Import it; the distributions that it may come from, and what ONNX Runtime offers."""
+    module = importlib.import_module(library.module)
+    found = [f"{name} {known}" for name in library.distributions if (known := _version(name))]
+    if library.module != "onnxruntime":
+        return found, []
+    offered = module.get_available_providers()
+    return found, [name.removesuffix("ExecutionProvider") for name in offered]
 
 
 def _version(distribution: str) -> str:
@@ -144,8 +148,3 @@ def _version(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:
         return ""
-
-
-def _providers() -> list[str]:
-    runtime = importlib.import_module("secondlook.shared.detect.runtime").ort
-    return [name.removesuffix("ExecutionProvider") for name in runtime.get_available_providers()]

@@ -42,7 +42,7 @@ async def check_tls(name: str, address: Address, tls: Tls | None, timeout_s: flo
             "give the cloud a certificate and set the uplink to TLS",
         )
     try:
-        context = tls_context(tls)
+        context = await in_thread(tls_context, tls)
     except (OSError, ssl.SSLError) as error:
         which = ", ".join(str(p) for p in (tls.ca, tls.certificate, tls.key) if p)
         return fail(
