@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import secrets
+import traceback
 from collections.abc import Callable
 
 import anyio
+import anyio.to_thread
 
 from secondlook.edge.capture.settings import Pacing
 from secondlook.edge.daemon.camera import CameraLoop, SourceGaveUp, Surroundings
@@ -153,12 +155,18 @@ class CameraSupervisor:
         self._status.restarts += 1
         self._status.problem = f"incident {incident}: {type(error).__name__}"
         self._around.meter.restarts.labels(self._camera.id).inc()
+        # Formatting reads source files from the disk: not on the event loop.
+        trace = await anyio.to_thread.run_sync(_formatted, error)
         _log.error(
             "camera broke down; it starts again",
             incident=incident,
             retry_in_s=round(delay_s, 2),
-            exc_info=error,
+            exception=trace,
         )
         with anyio.CancelScope() as self._capturing:
             await anyio.sleep(delay_s)
         self._capturing = None
+
+
+def _formatted(error: Exception) -> str:
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 
 import anyio
+import anyio.to_thread
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
@@ -51,7 +52,7 @@ async def test_a_flood_from_one_camera_does_not_starve_another() -> None:
             cameras.start_soon(camera, "other", 3, 4)
             gated.permits.release(28)
         helpers.cancel_scope.cancel()
-    share.close()
+    await anyio.to_thread.run_sync(share.close)
     last = max(i for i, grey in enumerate(gated.order) if grey == 2)
     assert last <= 12, "four frames of each of three cameras take twelve turns"
 
@@ -68,7 +69,7 @@ async def test_frames_of_several_cameras_run_together() -> None:
             await anyio.lowlevel.checkpoint()
             gated.permits.release(10)
         helpers.cancel_scope.cancel()
-    share.close()
+    await anyio.to_thread.run_sync(share.close)
     assert sorted(gated.order) == [0, 1, 2, 3, 4]
     assert max(detector.calls) > 1
     assert max(detector.calls) <= 4
@@ -95,7 +96,7 @@ async def test_a_frame_that_breaks_the_model_hurts_only_its_camera() -> None:
                 cameras.start_soon(camera, name, grey)
             helpers.start_soon(share.run)
         helpers.cancel_scope.cancel()
-    share.close()
+    await anyio.to_thread.run_sync(share.close)
     assert results == {"a": 1, "b": "NaN", "c": 1}
 
 
@@ -120,5 +121,5 @@ async def test_cancelling_one_of_a_batch_leaves_the_others_served() -> None:
         assert sorted(served) == ["a", "c"]
         await camera("b")
         helpers.cancel_scope.cancel()
-    share.close()
+    await anyio.to_thread.run_sync(share.close)
     assert served[-1] == "b"
