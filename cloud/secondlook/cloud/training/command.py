@@ -12,11 +12,15 @@ from rich.console import Console
 from secondlook.cloud.training.card import Facts, evaluate_onnx, write_card
 from secondlook.cloud.training.data import TEST_SEEDS, TRAIN_SEEDS, VALIDATION_SEEDS, render
 from secondlook.cloud.training.evaluate import Scores
-from secondlook.cloud.training.export import export
+from secondlook.cloud.training.export import calibration, export
 from secondlook.cloud.training.network import VARIANTS
 from secondlook.cloud.training.train import Plan, load_state, train
 
 _FRAMES_MEASURED = 16  # of each validation or held-out street
+
+OPERATING_SCORE = {"light": 0.35, "heavy": 0.25}
+"""From which score on the tiers take a variant's boxes by default (``fusion.publish_score``,
+``fusion.verdict_score``): the score of the best F1 on the validation streets is moved there."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,6 +64,9 @@ def publish(variant: str, out: Path, plan: Plan) -> Scores:
     state = load_state(variant, out)
     path = out / f"street_{variant}.onnx"
     export(state.average, path)
+    frames = render(plan.cache, VALIDATION_SEEDS, _FRAMES_MEASURED, plan.workers)
+    found = evaluate_onnx(path, frames).threshold
+    export(state.average, path, calibration(found, OPERATING_SCORE[variant]))
     results = []
     for seeds in (VALIDATION_SEEDS, TEST_SEEDS):
         frames = render(plan.cache, seeds, _FRAMES_MEASURED, plan.workers)

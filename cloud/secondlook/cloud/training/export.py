@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from pathlib import Path
 
 import onnx
@@ -19,13 +20,14 @@ _IR_VERSION = 8  # what ONNX Runtime 1.16 and newer read
 class _Deployed(nn.Module):  # type: ignore[misc,unused-ignore]
     """uint8 (n, H, W, 3) BGR in, (n, 4 + classes, a) out: boxes in pixels, scores in 0..1."""
 
-    def __init__(self, network: Detector) -> None:
+    def __init__(self, network: Detector, shift: float) -> None:
         super().__init__()
         self.network = fold(network)
+        self.shift = shift
 
     def forward(self, images: Tensor) -> Tensor:
         boxes, logits = self.network(images.permute(0, 3, 1, 2).float())
-        return torch.cat((boxes, logits.sigmoid()), 1)
+        return torch.cat((boxes, (logits + self.shift).sigmoid()), 1)
 
 
 def fold(network: Detector) -> Detector:
@@ -44,12 +46,32 @@ def fold(network: Detector) -> Detector:
     return network
 
 
-def export(network: Detector, path: Path) -> None:
-    """Write `network` to `path`, with its class names and input layout as metadata."""
+def calibration(threshold: float, wanted: float) -> float:
+    """What to add to the logits so that a score of ``threshold`` becomes ``wanted``.
+
+    The order of the boxes stays, and with it every metric; the tiers take boxes from fixed scores
+    on, and those should be the scores at which a model does best.
+    """
+    low, high = 1e-3, 1 - 1e-3
+    return _logit(min(max(wanted, low), high)) - _logit(min(max(threshold, low), high))
+
+
+def _logit(score: float) -> float:
+    return math.log(score / (1 - score))
+
+
+def export(network: Detector, path: Path, shift: float = 0.0) -> None:
+    """Write `network` to `path`, with its class names and input layout as metadata.
+
+    Args:
+        network: a trained network.
+        path: where to; its folder is made.
+        shift: added to every class logit, see `calibration`.
+    """
     width, height = network.variant.input_size
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.onnx.export(
-        _Deployed(network).eval(),
+        _Deployed(network, shift).eval(),
         (torch.zeros(1, height, width, 3, dtype=torch.uint8),),
         str(path),
         input_names=["images"],

@@ -21,7 +21,7 @@ from secondlook.cloud.training.data import (  # noqa: E402
     render,
 )
 from secondlook.cloud.training.evaluate import match, score, suppress  # noqa: E402
-from secondlook.cloud.training.export import export, fold  # noqa: E402
+from secondlook.cloud.training.export import calibration, export, fold  # noqa: E402
 from secondlook.cloud.training.loss import Targets, detection_loss, generalized_iou  # noqa: E402
 from secondlook.cloud.training.network import (  # noqa: E402
     VARIANTS,
@@ -89,14 +89,14 @@ def test_export_answers_like_torch(name: str, tmp_path: Path) -> None:
             layer.running_mean.normal_(0, 0.1)
             layer.running_var.uniform_(0.5, 2.0)
     path = tmp_path / "model.onnx"
-    export(network, path)
+    export(network, path, shift=0.7)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     width, height = VARIANTS[name].input_size
     images = np.random.default_rng(0).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
     given = session.run(None, {"images": images})[0]
     with torch.no_grad():
         boxes, logits = network(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)
-    expected = torch.cat((boxes, logits.sigmoid()), 1).numpy()
+    expected = torch.cat((boxes, (logits + 0.7).sigmoid()), 1).numpy()
     np.testing.assert_allclose(given, expected, rtol=1e-3, atol=1e-3)
     facts = session.get_modelmeta().custom_metadata_map
     assert ast.literal_eval(facts["names"]) == {
@@ -104,6 +104,13 @@ def test_export_answers_like_torch(name: str, tmp_path: Path) -> None:
     }  # fmt: skip
     assert facts["head"] == "yolov8"
     assert facts["license"] == "Apache-2.0"
+
+
+@pytest.mark.parametrize(("threshold", "wanted"), [(0.48, 0.25), (0.1, 0.35), (0.3, 0.3)])
+def test_calibration_moves_the_best_threshold(threshold: float, wanted: float) -> None:
+    logit = torch.logit(torch.tensor(threshold))
+    moved = torch.sigmoid(logit + calibration(threshold, wanted))
+    assert moved.item() == pytest.approx(wanted, abs=1e-6)
 
 
 def test_folding_leaves_the_original_alone() -> None:
