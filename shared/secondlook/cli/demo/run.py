@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import anyio
 import anyio.to_thread
 
 from secondlook.cli.demo.live import Live, Street, play
@@ -103,11 +107,11 @@ async def run_demo(plan: DemoPlan, watcher: Watcher) -> Result:
     StreetConfig.from_url(street.url)  # says what is wrong with seed and rate before anything runs
     await anyio.to_thread.run_sync(_prepare, plan.out)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="secondlook-demo-") as scratch:
+    async with _scratch() as scratch:
         live = await play(
             street,
             plan.out.absolute(),
-            Path(scratch),
+            scratch,
             lambda playback: watcher.playing(len(playback.answers), playback.revisions),
         )
     played = time.monotonic()
@@ -136,6 +140,17 @@ async def run_demo(plan: DemoPlan, watcher: Watcher) -> Result:
     )
     await anyio.to_thread.run_sync(_write, plan, result)
     return result
+
+
+@asynccontextmanager
+async def _scratch() -> AsyncIterator[Path]:
+    """A folder for settings and logs, gone at the end."""
+    folder = await anyio.to_thread.run_sync(lambda: tempfile.mkdtemp(prefix="secondlook-demo-"))
+    try:
+        yield Path(folder)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def _ledger(live: Live, sequences: list[int]) -> Ledger:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import anyio.to_thread
 from prometheus_client import CollectorRegistry
 
 from secondlook.edge.capture.camera import CameraCapture, CapturedFrame
@@ -37,7 +38,11 @@ async def open_clip(
     settings = CaptureSettings(
         analysis_fps=analysis_fps, pacing=Pacing.ASAP, overflow=Overflow.BLOCK, fps=clip_fps
     )
-    async with CameraCapture("clip", url, settings, SystemClock(), CollectorRegistry()) as capture:
+    # What a path is, a folder or a file, is looked up on disk.
+    capture = await anyio.to_thread.run_sync(
+        lambda: CameraCapture("clip", url, settings, SystemClock(), CollectorRegistry())
+    )
+    async with capture:
         yield _frames(capture, max_frames)
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from anyio import to_thread
+from support.clips import write_clip
+from support.networks import blank, paint
 
 from secondlook.cli.price.models import load_model
 from secondlook.cli.price.run import Comparison, Plan, price
@@ -18,12 +22,19 @@ SYSTEMS = ["edge_only", "cloud_jpeg", "cloud_h264", "secondlook"]
 NO_AUDITS = PipelineSettings(gate=GateSettings(audit_rate=0.0))
 
 
+def painted(number: int) -> np.ndarray:
+    """A car that moves."""
+    image = blank(160, 96)
+    paint(image, (8 + number, 8, 40 + number, 40), "car", score=1.0)
+    return image
+
+
 async def run(clip: str | Path, light: Path, heavy: Path, **plan: object) -> Comparison:
     """A comparison that never samples an audit."""
     return await price(
         Plan(str(clip), **{"analysis_fps": 10.0, "pipeline": NO_AUDITS, **plan}),
-        load_model(str(light), "--edge-model"),
-        load_model(str(heavy), "--cloud-model"),
+        await to_thread.run_sync(load_model, str(light), "--edge-model"),
+        await to_thread.run_sync(load_model, str(heavy), "--cloud-model"),
     )
 
 
@@ -31,8 +42,8 @@ async def test_the_systems_do_what_their_names_say(clip: Path, light: Path, heav
     seen: list[int] = []
     comparison = await price(
         Plan(str(clip), analysis_fps=10.0, pipeline=NO_AUDITS),
-        load_model(str(light), "--edge-model"),
-        load_model(str(heavy), "--cloud-model"),
+        await to_thread.run_sync(load_model, str(light), "--edge-model"),
+        await to_thread.run_sync(load_model, str(heavy), "--cloud-model"),
         on_frame=lambda done, _: seen.append(done),
     )
     assert seen == list(range(1, 13))
@@ -134,6 +145,25 @@ async def test_what_is_no_clip_is_named(
     path.write_bytes(content)
     with pytest.raises(SourceError, match=re.escape("broken.mp4")):
         await run(path, light, heavy)
+
+
+async def test_a_truncated_recording_is_priced_as_far_as_it_goes(
+    light: Path, heavy: Path, tmp_path: Path
+) -> None:
+    whole = write_clip(tmp_path / "whole.avi", (painted(i) for i in range(20)), 10.0, "mjpeg")
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    comparison = await run(cut, light, heavy)
+    assert 2 <= len(comparison.standard) < 20
+
+
+async def test_a_header_that_lies_about_the_rate_can_be_overruled(
+    clip: Path, light: Path, heavy: Path
+) -> None:
+    # 12 frames that say 10 a second; at 5 they last twice as long.
+    comparison = await run(clip, light, heavy, analysis_fps=2.5, clip_fps=5.0)
+    assert len(comparison.standard) == 6
+    assert comparison.standard.duration_s == pytest.approx(2.4, abs=0.1)
 
 
 async def test_no_frames_at_all_are_refused(clip: Path, light: Path, heavy: Path) -> None:
