@@ -18,7 +18,8 @@
     +-- StoreError       (retriable)  the context memory's store failed
 
 Foreign exceptions (``redis.*``, ``grpc.*``, ``onnxruntime.*``, ``cv2.error``) are mapped to these
-at their adapter and seen nowhere else. What each becomes on the wire: `secondlook.shared.wire.status`.
+at their adapter and seen nowhere else. What each becomes on the wire:
+`secondlook.shared.wire.status`.
 """
 
 from __future__ import annotations

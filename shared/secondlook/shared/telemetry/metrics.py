@@ -36,7 +36,9 @@ async def serve_metrics(
             ) from None
         raise InvalidConfig(f"metrics cannot listen on {host}:{port}: {error}") from None
     if ready is not None:
-        server.set_app(_with_health(server.get_app(), ready))
+        metrics = server.get_app()
+        assert metrics is not None
+        server.set_app(_with_health(metrics, ready))
     try:
         yield server.server_address[1]
     finally:
