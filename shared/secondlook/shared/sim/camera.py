@@ -29,7 +29,7 @@ from secondlook.shared.values import Detections
 MIN_HEIGHT_PX = 12.0
 """Objects lower than this in the frame are not fairly countable."""
 
-MIN_VISIBLE = 0.5
+MIN_VISIBLE = 0.6
 """Objects of which less than this share can be seen are not fairly countable."""
 
 _MAX_ACTORS = 250  # the occlusion map is uint8 and 255 means scenery

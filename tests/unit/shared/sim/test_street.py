@@ -78,8 +78,9 @@ def test_a_track_keeps_its_id_and_moves_smoothly() -> None:
     common = set(before.track_ids.tolist()) & set(after.track_ids.tolist())
     assert len(common) > 0.7 * len(before)
     for track in common:
-        a, b = int(np.flatnonzero(before.track_ids == track)[0]), int(
-            np.flatnonzero(after.track_ids == track)[0]
+        a, b = (
+            int(np.flatnonzero(before.track_ids == track)[0]),
+            int(np.flatnonzero(after.track_ids == track)[0]),
         )
         assert before.classes[a] == after.classes[b]
         assert abs(float(before.boxes[a, 3] - after.boxes[b, 3])) < 60
