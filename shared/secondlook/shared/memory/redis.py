@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
+import redis
 import redis.asyncio as aioredis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
 from redis.exceptions import RedisError
 
 from secondlook.shared.errors import (
@@ -76,6 +78,8 @@ class RedisStore:
                 socket_timeout=timeout_s,
                 socket_connect_timeout=timeout_s,
                 retry=Retry(NoBackoff(), 0),
+                # Said here, or each new connection looks it up on disk, on the event loop.
+                driver_info=DriverInfo(lib_version=redis.__version__),
             )
         except ValueError as error:
             raise InvalidConfig(f"memory.url is not a Redis URL: {error}") from None
