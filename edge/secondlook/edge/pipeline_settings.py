@@ -128,9 +128,9 @@ class RegionSettings(Section):
         0.6, gt=0, le=1, description="Share of the frame above which the whole frame is sent."
     )
     encoding: Literal["webp", "jpeg"] = Field("webp", description="Codec of the picture sent.")
-    quality: int = Field(75, ge=1, le=100, description="Quality of that codec.")
+    quality: int = Field(85, ge=1, le=100, description="Quality of that codec.")
     full_quality: int = Field(
-        80, ge=1, le=100, description="Quality of whole frames: audits and backgrounds."
+        85, ge=1, le=100, description="Quality of whole frames: audits and backgrounds."
     )
 
 
