@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 MATCH_IOU = 0.5
-SUPPRESS_IOU = 0.6
+SUPPRESS_IOU = 0.65  # as the detectors of both tiers
 LOWEST_SCORE = 0.05
 SIZES: tuple[tuple[str, float, float], ...] = (
     ("up to 16 px high", 0.0, 16.0),

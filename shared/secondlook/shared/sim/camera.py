@@ -26,7 +26,7 @@ from secondlook.shared.sim.weather import (
 )
 from secondlook.shared.values import Detections
 
-MIN_HEIGHT_PX = 12.0
+MIN_HEIGHT_PX = 14.0
 """Objects lower than this in the frame are not fairly countable."""
 
 MIN_VISIBLE = 0.6
