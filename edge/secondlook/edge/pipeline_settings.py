@@ -33,6 +33,9 @@ class TrackerSettings(Section):
     high_score: float = Field(
         0.5, gt=0, le=1, description="Boxes from this score on are associated first."
     )
+    start_score: float = Field(
+        0.1, ge=0, le=1, description="Weaker boxes only carry tracks on; they start none."
+    )
     suppress_iou: float = Field(
         0.65, gt=0, le=1, description="Overlap above which the weaker of two boxes is dropped."
     )

@@ -1,7 +1,7 @@
 """Association in the manner of ByteTrack: strong boxes first, weak ones with what is left over.
 
-Unlike the original, weak boxes may start tracks as well: the gate asks about a weak box that is
-seen again, and a verdict about it must find a track to land on. Class plays no part, because the
+Unlike the original, rather weak boxes may start tracks as well: the gate asks about a weak box that
+is seen again, and a verdict about it must find a track to land on. Class plays no part, because the
 light model's class flips more often than two objects swap places. Time enters in seconds, so that
 dropped frames and any analysis rate are handled alike.
 
@@ -22,6 +22,7 @@ from secondlook.edge.track.association import assign, reach_likeness
 from secondlook.edge.track.motion import Motion
 from secondlook.shared.geometry import Boxes, iou, suppress
 from secondlook.shared.values import Detections
+from secondlook.shared.values.detections import NO_TRACK
 
 Rows = npt.NDArray[np.intp]
 
@@ -77,7 +78,7 @@ class Tracker:
             time_s: stream time of the frame, seconds; a step back counts as no time at all.
 
         Returns:
-            The boxes that survive the suppression of double boxes, best first, with track ids.
+            The boxes that belong to a track, best first, without double boxes.
         """
         kept = _deduplicated(detections, self._settings)
         before_s = time_s if self._now_s is None else self._now_s
@@ -88,7 +89,7 @@ class Tracker:
         self._motion.predict(now_s - before_s)
         ids = self._associate(kept)
         self._keep(lambda track: track.confirmed or track.last_s >= now_s)
-        return kept.with_track_ids(ids)
+        return kept.with_track_ids(ids).select(ids != NO_TRACK)
 
     def reserve_id(self) -> int:
         """A fresh track id, for an object that only the cloud has seen."""
@@ -123,7 +124,7 @@ class Tracker:
 
     def _associate(self, kept: Detections) -> npt.NDArray[np.int64]:
         settings = self._settings
-        ids = np.zeros(len(kept), np.int64)
+        ids = np.full(len(kept), NO_TRACK, np.int64)
         predicted = self._motion.boxes()
         free_tracks = np.arange(len(self._tracks))
         free_boxes = np.arange(len(kept))
@@ -151,10 +152,9 @@ class Tracker:
         match(every_track, every_box, iou)
         if settings.reach > 0:
             match(every_track, every_box, lambda a, b: reach_likeness(a, b, settings.reach))
-        room = settings.max_tracks - len(self._tracks)
-        started = free_boxes[: max(0, room)]
-        ids[started] = self._add(kept.boxes[started], self._now_s or 0.0)
-        ids[free_boxes[max(0, room) :]] = -1
+        begun = free_boxes[kept.scores[free_boxes] >= settings.start_score]
+        begun = begun[: max(0, settings.max_tracks - len(self._tracks))]
+        ids[begun] = self._add(kept.boxes[begun], self._now_s or 0.0)
         return ids
 
     def _see(self, tracks: Rows, boxes: Rows, kept: Detections, ids: npt.NDArray[np.int64]) -> None:

@@ -79,11 +79,24 @@ def test_boxes_of_very_different_size_are_not_the_same_object() -> None:
     assert _ids(tracker, 0.1, ((25, 0, 90, 65), 0.9, "car")) != begun
 
 
-def test_more_boxes_than_tracks_are_allowed_get_no_id() -> None:
+def test_more_boxes_than_tracks_are_allowed_are_dropped() -> None:
     tracker = _tracker(max_tracks=3)
     boxes: list[Seen] = [((50.0 * i, 0, 50.0 * i + 20, 20), 0.9, "car") for i in range(5)]
-    assert sorted(_ids(tracker, 0.0, *boxes))[:2] == [-1, -1]
-    assert len(tracker.tracks) == 3
+    assert len(_ids(tracker, 0.0, *boxes)) == len(tracker.tracks) == 3
+
+
+def test_very_weak_boxes_start_nothing_and_are_dropped() -> None:
+    tracker = _tracker(start_score=0.1)
+    assert _ids(tracker, 0.0, ((0, 0, 40, 40), 0.08, "car")) == []
+    assert len(_ids(tracker, 0.1, ((0, 0, 40, 40), 0.12, "car"))) == 1
+    assert len(_ids(tracker, 0.2, ((0, 0, 40, 40), 0.06, "car"))) == 1
+
+
+def test_of_many_boxes_the_best_are_looked_at() -> None:
+    tracker = _tracker(max_boxes=2)
+    boxes: list[Seen] = [((50.0 * i, 0, 50.0 * i + 20, 20), 0.3 + i / 10, "car") for i in range(5)]
+    kept = tracker.update(seen(*boxes), 0.0)
+    assert kept.scores.tolist() == pytest.approx([0.7, 0.6])
 
 
 def test_empty_frames_and_time_that_goes_back_are_harmless() -> None:
