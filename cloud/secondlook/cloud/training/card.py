@@ -126,9 +126,9 @@ images in {facts.minutes:.0f} minutes on two shared CPU cores. No pretrained wei
 ## How good it is
 
 Held-out streets {TEST_SEEDS.start} to {last_held}, never seen in training and used to choose
-neither weights nor thresholds; {test.objects} objects. A detection counts when class and place agree (IoU
-{MATCH_IOU} and more). Objects lower than {MIN_HEIGHT_PX:g} px or less than {MIN_VISIBLE:.0%}
-visible are not counted, found or not. The threshold is the one with the best F1.
+neither weights nor thresholds; {test.objects} objects. A detection counts when class and place
+agree (IoU {MATCH_IOU} and more). Objects lower than {MIN_HEIGHT_PX:g} px or less than
+{MIN_VISIBLE:.0%} visible are not counted, found or not. The threshold is the one with the best F1.
 
 | | held-out | validation |
 |---|---|---|

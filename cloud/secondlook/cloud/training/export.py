@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from pathlib import Path
 
 import onnx
@@ -70,16 +71,20 @@ def export(network: Detector, path: Path, shift: float = 0.0) -> None:
     """
     width, height = network.variant.input_size
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(
-        _Deployed(network, shift).eval(),
-        (torch.zeros(1, height, width, 3, dtype=torch.uint8),),
-        str(path),
-        input_names=["images"],
-        output_names=["output0"],
-        dynamic_axes={"images": {0: "batch"}, "output0": {0: "batch"}},
-        opset_version=_OPSET,
-        dynamo=False,
-    )
+    with warnings.catch_warnings():
+        # The newer exporter needs onnxscript, which would double what the extra installs.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        torch.onnx.export(
+            _Deployed(network, shift).eval(),
+            (torch.zeros(1, height, width, 3, dtype=torch.uint8),),
+            str(path),
+            input_names=["images"],
+            output_names=["output0"],
+            dynamic_axes={"images": {0: "batch"}, "output0": {0: "batch"}},
+            opset_version=_OPSET,
+            dynamo=False,
+        )
     model = onnx.load(str(path))
     model.ir_version = min(model.ir_version, _IR_VERSION)
     model.producer_name, model.producer_version = "secondlook", "1"
