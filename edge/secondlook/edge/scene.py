@@ -60,7 +60,11 @@ class Scene:
         self.questions.expire(time_s)
         unseen = self._unseen(tracked, look, time_s)
         for row, track_id in enumerate(tracked.track_ids.tolist()):
-            if track_id in self.beliefs:
+            belief = self.beliefs.get(track_id)
+            if belief is None:
+                continue
+            # A faint box may lie on the background that an object has left: no sight of it.
+            if track_id not in self.sights or not belief.fallen(float(tracked.scores[row])):
                 self.sights[track_id] = Sight(tracked.boxes[row], look, frame.width)
         return tracked, unseen
 

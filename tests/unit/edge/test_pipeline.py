@@ -94,6 +94,19 @@ def test_request_ids_differ_and_name_the_frame() -> None:
     assert asked.request_id == "s-1"
 
 
+def test_a_track_that_ends_on_next_to_nothing_is_not_vouched_for() -> None:
+    street = Street()
+    _, asked = street.show(CAR)
+    assert asked is not None
+    street.pipeline.apply(verdict(asked, (*CAR[:1], 0.9, "car")), 5.0)
+    (x1, y1, x2, y2), score, name = CAR
+    # The car has left; a faint box on the background continues its track.
+    faint, _ = street.show(((x1 + 3, y1, x2 + 3, y2), score * 0.2, name))
+    assert _said(faint.detections) == []
+    gone, _ = street.show()
+    assert all(box.tolist()[0] != x1 + 3 for box in gone.detections.boxes)
+
+
 def test_a_verdict_lands_on_its_frame_and_is_carried_to_now() -> None:
     street = Street()
     first, asked = street.show(CAR)
@@ -107,7 +120,8 @@ def test_a_verdict_lands_on_its_frame_and_is_carried_to_now() -> None:
     assert all(one.revision == 1 and one.cause == asked.request_id for one in revised)
     assert revised[0].published_s == 5.0
     np.testing.assert_allclose(revised[0].detections.boxes[0], heavy[0])
-    np.testing.assert_allclose(revised[2].detections.boxes[0], (106, 100, 146, 140))
+    # What the verdict put right in the box stays right as it moves on.
+    np.testing.assert_allclose(revised[2].detections.boxes[0], (104, 99, 147, 142))
     track = first.detections.track_ids[0]
     assert all(one.detections.track_ids.tolist() == [track] for one in revised)
     later, again = street.show(((109, 100, 149, 140), 0.3, "car"))

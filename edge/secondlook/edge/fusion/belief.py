@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from secondlook.edge.appearance import Thumbnail
+from secondlook.edge.fusion.correction import NO_CORRECTION
 from secondlook.edge.pipeline_settings import GateSettings
+
+_FALLEN_SHARE = 0.3
+"""A box below this share of the score it had when the cloud was asked is no longer vouched for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +31,8 @@ class Belief:
         edge_score: the light model's score in that frame.
         confirmations: verdicts in a row that said the same.
         request_id: the escalation that was answered.
+        correction: float32 (4,), how the cloud's box differs from the light model's in that frame,
+            see `secondlook.edge.fusion.correction`.
     """
 
     at_s: float
@@ -40,11 +46,16 @@ class Belief:
     edge_score: float
     confirmations: int
     request_id: str
+    correction: npt.NDArray[np.float32] = field(default_factory=lambda: NO_CORRECTION)
 
     @property
     def area(self) -> float:
         """Area of the box, square pixels."""
         return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
+
+    def fallen(self, score: float) -> bool:
+        """Whether the light model is by now so much less sure that the object may have left."""
+        return score < _FALLEN_SHARE * self.edge_score
 
     def after(self, before: Belief | None, settings: GateSettings) -> Belief:
         """This verdict with the time for which it holds, given what was believed before."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from secondlook.edge.fusion.correction import corrected
 from secondlook.edge.fusion.history import Entry
 from secondlook.edge.pipeline_settings import FusionSettings
 from secondlook.shared.geometry import suppress
@@ -37,8 +38,10 @@ def compose(
         if belief.refuted:
             published[row] &= scores[row] >= belief.edge_score + _RISEN
             continue
-        published[row] = True
         carried = entry.time_s > belief.at_s
+        if carried and belief.fallen(float(scores[row])):
+            continue
+        published[row] = True
         if carried and classes[row] != belief.class_index and scores[row] > belief.score:
             # The verdict was about an earlier frame, and less sure than the edge is now.
             continue
@@ -47,6 +50,8 @@ def compose(
         rank[row] = 1 + belief.score
         if track_id in entry.corrected:
             boxes[row] = entry.corrected[track_id]
+        elif carried:
+            boxes[row] = corrected(boxes[row], belief.correction)
     unseen = [item for item in entry.unseen if item.track_id in entry.beliefs]
     if unseen:
         beliefs = [entry.beliefs[item.track_id] for item in unseen]

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from secondlook.edge.fusion.belief import Belief
+from secondlook.edge.fusion.correction import NO_CORRECTION, correction
 from secondlook.edge.fusion.history import Entry, Unseen
 from secondlook.edge.fusion.newcomers import follow
 from secondlook.edge.fusion.places import Sight
@@ -30,6 +31,9 @@ def learn(
     ) -> Belief:
         """Of a row of the edge's boxes (or none), and a row of the verdict's (or none)."""
         edge_class = -1 if row is None else int(tracked.classes[row])
+        change = NO_CORRECTION
+        if row is not None and found is not None and not reading.cut[found]:
+            change = correction(box, verdict.boxes[found])
         fresh = Belief(
             at_s=entry.time_s,
             until_s=entry.time_s,
@@ -42,6 +46,7 @@ def learn(
             edge_score=0.0 if row is None else float(tracked.scores[row]),
             confirmations=0,
             request_id=request_id,
+            correction=change,
         )
         return fresh.after(scene.beliefs.get(track_id), settings.gate)
 
