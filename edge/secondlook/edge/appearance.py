@@ -63,9 +63,11 @@ def difference(
     right, bottom = int((box[2] + border_x) * scale) + 1, int((box[3] + border_y) * scale) + 1
     left, right = _span(left, right, width)
     top, bottom = _span(top, bottom, height)
-    a = before[top:bottom, left:right].astype(np.float32)
-    b = now[top:bottom, left:right].astype(np.float32)
-    return float(np.abs((a - a.mean()) - (b - b.mean())).mean())
+    changed = now[top:bottom, left:right].astype(np.float32)
+    changed -= before[top:bottom, left:right]
+    # Sums, not means: this runs for many boxes a frame, and a mean costs five times as much.
+    changed -= changed.sum() / changed.size
+    return float(np.abs(changed, out=changed).sum() / changed.size)
 
 
 def _span(start: int, end: int, limit: int) -> tuple[int, int]:
