@@ -146,6 +146,13 @@ class FusionSettings(Section):
     verdict_score: float = Field(
         0.25, ge=0, le=1, description="Boxes of the cloud count from this score on."
     )
+    carry_score: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="A verdict on an earlier frame stands for boxes of the track from this score "
+        "on; weaker ones may be of the background.",
+    )
     match_iou: float = Field(
         0.3, gt=0, lt=1, description="Least overlap of the edge's box with the cloud's."
     )
@@ -156,10 +163,11 @@ class FusionSettings(Section):
         20.0, gt=0, le=3600, description="How long answered frames are kept for revisions, seconds."
     )
     unseen_s: float = Field(
-        5.0,
+        2.0,
         ge=0,
         le=3600,
-        description="How long a verified object that the edge does not see stays published.",
+        description="How long after a verdict an object that the edge does not see stays "
+        "published, seconds.",
     )
     same_levels: float = Field(
         5.0,

@@ -129,7 +129,7 @@ class Scene:
         for track_id, belief in self.beliefs.items():
             if track_id in seen or belief.refuted:
                 continue
-            if time_s > belief.until_s + self._fusion.unseen_s:
+            if time_s > belief.at_s + self._fusion.unseen_s:
                 continue
             sight = self.sights[track_id]
             if sight.unchanged(look, self._fusion.same_levels):

@@ -39,7 +39,7 @@ def compose(
             published[row] &= scores[row] >= belief.edge_score + _RISEN
             continue
         carried = entry.time_s > belief.at_s
-        if carried and belief.fallen(float(scores[row])):
+        if carried and (scores[row] < settings.carry_score or belief.fallen(float(scores[row]))):
             continue
         published[row] = True
         if carried and classes[row] != belief.class_index and scores[row] > belief.score:
