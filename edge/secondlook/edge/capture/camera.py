@@ -290,6 +290,7 @@ class CameraCapture:
             ),
             analysis_fps=settings.analysis_fps,
             realtime=settings.pacing is Pacing.REALTIME,
+            speed=settings.speed,
             overflow="" if settings.overflow is None else settings.overflow.value,
             loop=settings.loop,
             slots=settings.slots,

@@ -47,6 +47,7 @@ class Order:
         options: see `SourceOptions`.
         analysis_fps: see `Sampler`.
         realtime: whether a recording plays at its own rate.
+        speed: factor on that rate.
         overflow: "drop_oldest", "block", or "" for the one that fits the source.
         loop: whether a recording starts again at its end.
         slots: slots of the ring.
@@ -60,6 +61,7 @@ class Order:
     options: SourceOptions
     analysis_fps: float = 0.0
     realtime: bool = True
+    speed: float = 1.0
     overflow: str = ""
     loop: bool = False
     slots: int = 6

@@ -49,6 +49,12 @@ class CaptureSettings(Section):
         Pacing.REALTIME,
         description="Speed of files, image folders and sim://: realtime, or asap without loss.",
     )
+    speed: float = Field(
+        1.0,
+        gt=0,
+        le=100,
+        description="Factor on the speed of a recording played in real time.",
+    )
     overflow: Overflow | None = Field(
         None,
         description="When frames come faster than they are taken; unset: block for a recording "

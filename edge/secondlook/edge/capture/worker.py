@@ -144,10 +144,10 @@ class Player:
 
     def _pace(self) -> None:
         """Wait until the frame is due. One who has fallen far behind starts from now."""
-        now_s = time.monotonic()
-        if self._anchor_s is None or now_s - self._anchor_s - self._media_s > _LATE_S:
-            self._anchor_s = now_s - self._media_s
-        early_s = self._anchor_s + self._media_s - now_s
+        now_s, played_s = time.monotonic(), self._media_s / self._order.speed
+        if self._anchor_s is None or now_s - self._anchor_s - played_s > _LATE_S:
+            self._anchor_s = now_s - played_s
+        early_s = self._anchor_s + played_s - now_s
         if early_s > 0:
             if early_s > _ALIVE_EVERY_S:
                 self._out.send(messages.quiet(early_s, self._out.counts))

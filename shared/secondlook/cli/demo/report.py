@@ -23,6 +23,7 @@ from secondlook.shared.values import Detections
 
 _WINDOWS = 15
 _SAME_IOU = 0.9
+_LABELLED_PX = 40.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -246,9 +247,12 @@ def _rows(detections: Detections) -> list[tuple[npt.NDArray[np.float32], str, fl
 
 def _box(box: npt.NDArray[np.float32], kind: str, label: str = "") -> str:
     x1, y1, x2, y2 = (round(float(value), 1) for value in box)
+    title = f"<title>{escape(label)}</title>" if label else ""
     rect = (
-        f'<rect class="box {kind}" x="{x1}" y="{y1}" width="{x2 - x1:.1f}" height="{y2 - y1:.1f}"/>'
+        f'<rect class="box {kind}" x="{x1}" y="{y1}" width="{x2 - x1:.1f}" '
+        f'height="{y2 - y1:.1f}">{title}</rect>'
     )
-    if not label:
+    # Small boxes tell their label to the pointer only: written out it would cover its neighbours.
+    if not label or y2 - y1 < _LABELLED_PX:
         return rect
     return f'{rect}<text class="label" x="{x1}" y="{max(10.0, y1 - 4):.1f}">{escape(label)}</text>'

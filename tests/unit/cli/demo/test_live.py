@@ -25,7 +25,10 @@ def test_the_edge_plays_the_street_and_writes_what_the_demo_reads(tmp_path: Path
     settings = load(EdgeSettings, "edge", file, {})
     (camera,) = settings.cameras
     assert (camera.url, camera.analysis_fps) == (STREET.url, 5.0)
-    assert camera.pacing is Pacing.ASAP
+    assert camera.pacing is Pacing.REALTIME
+    assert camera.speed > 1
+    assert camera.overflow is not None
+    assert camera.overflow.value == "block"
     assert settings.detector.model == "zoo:light"
     assert settings.gate.seed == 7
     assert settings.uplink.address == "127.0.0.1:1234"

@@ -127,13 +127,17 @@ async def test_truth_comes_along() -> None:
     assert capture.info.backend == "sim"
 
 
-async def test_realtime_plays_at_the_recordings_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with capturing_fault(monkeypatch, "frames=6&fps=20", settings()) as capture:
+@pytest.mark.parametrize("speed", [0.5, 1.0, 4.0])
+async def test_realtime_plays_at_the_recordings_rate(
+    speed: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings(speed=speed)
+    async with capturing_fault(monkeypatch, "frames=6&fps=20", chosen) as capture:
         found = await collect(capture)
     taken = [c.frame.ref.captured_s for c in found]
     # A frame is never early; how late it may be is the machine's affair.
     assert all(
-        later - taken[0] >= c.media_s - found[0].media_s - 0.002
+        later - taken[0] >= (c.media_s - found[0].media_s) / speed - 0.002
         for later, c in zip(taken, found, strict=True)
     )
 

@@ -46,6 +46,7 @@ def test_an_order_survives_the_wire() -> None:
         options=SourceOptions(fps=5.0, rtsp_transport="udp"),
         analysis_fps=3.0,
         realtime=False,
+        speed=2.5,
         overflow="block",
         loop=True,
         slots=9,
