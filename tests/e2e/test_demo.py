@@ -13,19 +13,9 @@ import av
 import pytest
 from support.networks import write_bright_spot_model
 
-from secondlook.shared.errors import NotFound
-from secondlook.shared.zoo import MODELS, model_path
-
 DEMO = [sys.executable, "-m", "secondlook.cli", "demo"]
 FILES = {"report.html", "annotated.mp4", "events.jsonl", "summary.json"}
 NAMES = ("person", "bicycle", "car", "bus", "truck")
-
-
-def shipped() -> bool:
-    try:
-        return all(model_path(name).is_file() for name in MODELS)
-    except NotFound:
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -37,53 +27,37 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return ["--edge-model", str(light), "--cloud-model", str(heavy)]
 
 
-def test_two_processes_one_report(tiny: list[str], tmp_path: Path) -> None:
+def test_two_processes_one_report(tmp_path: Path) -> None:
     out = tmp_path / "report"
     out.mkdir()
     (out / "events.jsonl").write_text("of an earlier run\n")
     (out / "notes.txt").write_text("mine")
     done = subprocess.run(
-        [*DEMO, "--seconds", "2", "--analysis-fps", "4", "--out", str(out), *tiny],
+        [*DEMO, "--seconds", "5", "--analysis-fps", "4", "--out", str(out)],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=115,
     )
     assert done.returncode == 0, done.stderr
     for said in ("against the truth", "against the cloud model", "price", "report.html"):
         assert said in done.stdout
     assert {path.name for path in out.iterdir()} == FILES | {"notes.txt"}
     events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
-    assert [e["sequence"] for e in events if e["type"] == "answer"] == list(range(0, 16, 2))[:8]
+    assert [e["sequence"] for e in events if e["type"] == "answer"] == list(range(0, 40, 2))
     data = json.loads((out / "summary.json").read_text())
-    assert data["frames"] == 8
+    assert data["frames"] == 20
+    assert data["revisions"] == sum(e["type"] == "revision" for e in events) > 0
     systems = {system["name"]: system for system in data["systems"]}
     assert set(systems) == {"edge_only", "cloud_jpeg", "cloud_h264", "secondlook"}
-    # The first frame goes whole: the cloud has never seen this camera.
-    assert 0 < systems["secondlook"]["escalations_per_frame"] <= 1
-    assert systems["secondlook"]["uplink_kb_per_frame"] > 0
-    assert set(systems["secondlook"]["final"]["truth"]) == {"f1", "recall", "precision"}
+    ours, edge, jpeg = (systems[name] for name in ("secondlook", "edge_only", "cloud_jpeg"))
+    # The second look is worth it, at a part of the price.
+    assert ours["final"]["truth"]["f1"] > edge["final"]["truth"]["f1"]
+    assert 0 < ours["uplink_kb_per_frame"] < jpeg["uplink_kb_per_frame"] / 2
+    assert 0 < ours["cloud_inferences_per_frame"] <= 1
     with av.open(str(out / "annotated.mp4")) as video:
-        assert sum(1 for _ in video.decode(video=0)) == 8
+        assert sum(1 for _ in video.decode(video=0)) == 20
     html = (out / "report.html").read_text()
     assert html.count("data:image/jpeg;base64,") == 6
-
-
-@pytest.mark.skipif(not shipped(), reason="the demo models are not trained yet")
-def test_the_shipped_models_learn_from_the_second_look(tmp_path: Path) -> None:
-    out = tmp_path / "report"
-    done = subprocess.run(
-        [*DEMO, "--seconds", "6", "--analysis-fps", "3", "--out", str(out)],
-        capture_output=True,
-        text=True,
-        timeout=115,
-    )
-    assert done.returncode == 0, done.stderr
-    data = json.loads((out / "summary.json").read_text())
-    systems = {system["name"]: system for system in data["systems"]}
-    ours, edge = systems["secondlook"], systems["edge_only"]
-    assert ours["final"]["truth"]["f1"] > edge["final"]["truth"]["f1"]
-    assert ours["uplink_kb_per_frame"] < systems["cloud_jpeg"]["uplink_kb_per_frame"] / 2
-    assert data["revisions"] > 0
 
 
 def test_a_model_that_is_missing_is_named(tmp_path: Path) -> None:
