@@ -16,10 +16,11 @@ from support.networks import blank, paint, write_bright_spot_model
 
 from secondlook.shared import geometry
 from secondlook.shared.detect import Detector, load_detector
-from secondlook.shared.errors import InvalidInput, NotFound, Unavailable
+from secondlook.shared.errors import InvalidInput, Unavailable
 from secondlook.shared.sim import StreetCamera, StreetConfig
 from secondlook.shared.values import Detections
 from secondlook.shared.values.frame import MAX_SIDE_PX
+from secondlook.shared.zoo import model_path
 
 Object = tuple[str, tuple[float, float, float, float]]
 
@@ -104,14 +105,7 @@ def _real(name: str) -> Maker:
 
 def _shipped(name: str) -> Maker:
     def make(folder: Path, material: Path) -> Subject:
-        zoo = pytest.importorskip("secondlook.shared.zoo")
-        if not hasattr(zoo, "model_path"):
-            pytest.skip("the demo models are not trained yet")
-        try:
-            path = zoo.model_path(name)
-        except NotFound as error:
-            pytest.skip(str(error))
-        detector = load_detector(path, max_batch=3)
+        detector = load_detector(model_path(name), max_batch=3)
         scenes = [_street(640, 384), _street(480, 288), _street(640, 384, seed=92)]
         return Subject(detector, scenes, min_iou=0.6, empty_score=0.5, complete=False)
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from secondlook.cloud.engine.local import ACCELERATOR_BATCH, Loaded
 from secondlook.cloud.settings import ModelSettings
 from secondlook.shared.detect import load_detector
-from secondlook.shared.errors import InvalidConfig, NotFound
+from secondlook.shared.errors import InvalidConfig, InvalidModel
 from secondlook.shared.telemetry import get_logger
-
-ZOO = "zoo:"
+from secondlook.shared.zoo import model_file
 
 
 def load_models(settings: Sequence[ModelSettings]) -> list[Loaded]:
@@ -32,14 +31,9 @@ def load_models(settings: Sequence[ModelSettings]) -> list[Loaded]:
 
 
 def _path(path: str) -> Path:
-    if not path.startswith(ZOO):
-        return Path(path).expanduser()
-    # The zoo's files are looked up only when one is asked for.
-    from secondlook.shared.zoo import model_path
-
     try:
-        return model_path(path.removeprefix(ZOO))
-    except NotFound as error:
+        return model_file(path)
+    except InvalidModel as error:
         raise InvalidConfig(f"models.path {path!r}: {error.message}") from None
 
 

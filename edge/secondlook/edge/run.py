@@ -23,8 +23,8 @@ from secondlook.shared.clock import SystemClock
 from secondlook.shared.detect import OnnxDetector, load_detector
 from secondlook.shared.errors import InvalidConfig
 from secondlook.shared.telemetry import get_logger, serve_metrics
+from secondlook.shared.zoo import model_file
 
-ZOO = "zoo:"
 _log = get_logger(__name__)
 
 
@@ -86,14 +86,8 @@ def load_light_model(settings: DetectorSettings) -> OnnxDetector:
     Raises:
         InvalidModel: the file is missing, corrupt, or has a head that is not understood.
     """
-    path = settings.model
-    if path.startswith(ZOO):
-        # The zoo's files are looked up only when one is asked for.
-        from secondlook.shared.zoo import model_path
-
-        path = str(model_path(path.removeprefix(ZOO)))
     detector = load_detector(
-        Path(path).expanduser(),
+        model_file(settings.model),
         names=settings.names,
         providers=settings.providers,
         threads=settings.threads,

@@ -17,6 +17,7 @@ from secondlook.cli.doctor.redis_server import RedisVisit
 from secondlook.cli.doctor.tls import Tls
 from secondlook.cli.doctor.visit import Visit
 from secondlook.shared.detect import Detector, load_detector
+from secondlook.shared.zoo import model_file
 
 if TYPE_CHECKING:
     from secondlook.cloud.settings import CloudSettings
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from secondlook.edge.settings import DetectorSettings, EdgeSettings
 
 SQLITE = "sqlite:///"
-ZOO = "zoo:"
 IN_MEMORY = ":memory:"
 STDOUT = "-"
 CAMERA = "{camera}"
@@ -139,21 +139,13 @@ def _edge_places(settings: EdgeSettings) -> list[tuple[str, Path, bool]]:
 def _edge_loader(detector: DetectorSettings) -> Callable[[], Detector]:
     def load() -> Detector:
         return load_detector(
-            _model_file(detector.model),
+            model_file(detector.model),
             names=detector.names,
             providers=detector.providers,
             threads=detector.threads,
         )
 
     return load
-
-
-def _model_file(path: str) -> Path:
-    if not path.startswith(ZOO):
-        return Path(path).expanduser()
-    from secondlook.shared.zoo import model_path
-
-    return model_path(path.removeprefix(ZOO))
 
 
 def _cloud_loader(model: CloudModel) -> Callable[[], Detector]:

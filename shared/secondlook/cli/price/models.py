@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from secondlook.shared.detect import Detector, load_detector
-from secondlook.shared.errors import InvalidModel, NotFound
-from secondlook.shared.zoo import model_path
-
-ZOO = "zoo:"
+from secondlook.shared.errors import InvalidModel
+from secondlook.shared.zoo import model_file
 
 
 def load_model(reference: str, option: str) -> Detector:
@@ -18,13 +14,8 @@ def load_model(reference: str, option: str) -> Detector:
         InvalidModel: it is missing, corrupt or no detector; the message names ``option``.
     """
     try:
-        path = (
-            model_path(reference.removeprefix(ZOO))
-            if reference.startswith(ZOO)
-            else Path(reference).expanduser()
-        )
-        detector = load_detector(path)
+        detector = load_detector(model_file(reference))
         detector.warm_up()
-    except (InvalidModel, NotFound) as error:
+    except InvalidModel as error:
         raise InvalidModel(f"{option}: {error.message}", remedy=error.remedy) from error
     return detector
