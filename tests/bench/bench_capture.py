@@ -1,4 +1,4 @@
-"""What capture costs: ``python tests/bench/capture.py [FRAMES]``.
+"""What capture costs: ``python tests/bench/bench_capture.py [FRAMES]``.
 
 Decodes the same H.264 clip with PyAV alone (decode and conversion to BGR, in one process) and
 through the capture process, and prints the ratio of both runs. Never a test: times are the
