@@ -9,6 +9,8 @@
     +-- MissingDependency       an extra is not installed; says which `pip install` mends it
     +-- NotFound                no such record, model, camera
     +-- VersionConflict         an optimistic save met another writer; carries the current record
+    +-- MergeConflict           two changes of one field that no rule can unite; carries both sides
+    +-- CursorTooOld            deletions after this cursor are forgotten; synchronise in full
     +-- PermissionDenied        this identity may not speak for that camera
     +-- Overloaded       (retriable)  a bounded queue is full
     +-- DeadlineExceeded        the answer would come too late to be useful
@@ -88,6 +90,47 @@ class VersionConflict(SecondlookError):
         self.current = current
 
 
+class MergeConflict(SecondlookError):
+    """Two writers changed one field in ways that no rule can unite.
+
+    Attributes:
+        record_id: id of the record; empty where a document has none.
+        path: the field, as ``a.b[2]``.
+        base: its value in the common ancestor; ``None`` where it was absent.
+        ours: its value on this side; ``None`` where it is absent.
+        theirs: its value on the other side; ``None`` where it is absent.
+    """
+
+    def __init__(self, path: str, base: Any, ours: Any, theirs: Any, record_id: str = "") -> None:
+        where = f"{record_id}: {path}" if record_id else path
+        super().__init__(
+            f"{where} was changed on both sides, to {_short(ours)} and {_short(theirs)}",
+            remedy="decide by hand, or give the field a merge rule",
+        )
+        self.record_id = record_id
+        self.path = path
+        self.base = base
+        self.ours = ours
+        self.theirs = theirs
+
+
+class CursorTooOld(SecondlookError):
+    """Deletions after this cursor have been forgotten: only a full listing is complete.
+
+    Attributes:
+        since: the cursor that was given.
+        floor: the oldest cursor that still works.
+    """
+
+    def __init__(self, since: int, floor: int) -> None:
+        super().__init__(
+            f"cursor {since} is too old: deletions up to {floor} are forgotten",
+            remedy="begin again from 0",
+        )
+        self.since = since
+        self.floor = floor
+
+
 class PermissionDenied(SecondlookError):
     """This identity may not do that."""
 
@@ -122,3 +165,9 @@ class StoreError(SecondlookError):
     """The store behind the context memory failed."""
 
     retriable = True
+
+
+def _short(value: Any) -> str:
+    """A value for people; a long one is cut."""
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."

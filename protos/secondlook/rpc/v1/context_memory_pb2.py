@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&secondlook/rpc/v1/context_memory.proto\x12\x11secondlook.rpc.v1\"\x92\x01\n\x06Record\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0e\n\x06\x63hange\x18\x04 \x01(\x03\x12\x15\n\rupdated_at_ms\x18\x05 \x01(\x03\x12\x0e\n\x06writer\x18\x06 \x01(\t\x12\x15\n\rexpires_at_ms\x18\x07 \x01(\x03\x12\x0f\n\x07\x64\x65leted\x18\x08 \x01(\x08\"a\n\x0bSaveRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x18\n\x10\x65xpected_version\x18\x03 \x01(\x03\x12\x0e\n\x06ttl_ms\x18\x04 \x01(\x03\x12\x0e\n\x06writer\x18\x05 \x01(\t\"9\n\x0cSaveResponse\x12)\n\x06record\x18\x01 \x01(\x0b\x32\x19.secondlook.rpc.v1.Record\"\x19\n\x0bLoadRequest\x12\n\n\x02id\x18\x01 \x01(\t\"9\n\x0cLoadResponse\x12)\n\x06record\x18\x01 \x01(\x0b\x32\x19.secondlook.rpc.v1.Record\"E\n\rDeleteRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x18\n\x10\x65xpected_version\x18\x02 \x01(\x03\x12\x0e\n\x06writer\x18\x03 \x01(\t\";\n\x0e\x44\x65leteResponse\x12)\n\x06record\x18\x01 \x01(\x0b\x32\x19.secondlook.rpc.v1.Record\">\n\x0e\x43hangesRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\r\n\x05since\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\r\"[\n\x0f\x43hangesResponse\x12*\n\x07records\x18\x01 \x03(\x0b\x32\x19.secondlook.rpc.v1.Record\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\x03\x12\x0c\n\x04more\x18\x03 \x01(\x08\"-\n\x0cWatchRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\r\n\x05since\x18\x02 \x01(\x03\"J\n\rWatchResponse\x12)\n\x06record\x18\x01 \x01(\x0b\x32\x19.secondlook.rpc.v1.Record\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\x03\"k\n\x0fVersionConflict\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x65xpected\x18\x02 \x01(\x03\x12\x0e\n\x06\x61\x63tual\x18\x03 \x01(\x03\x12*\n\x07\x63urrent\x18\x04 \x01(\x0b\x32\x19.secondlook.rpc.v1.Record2\x90\x03\n\rContextMemory\x12G\n\x04Save\x12\x1e.secondlook.rpc.v1.SaveRequest\x1a\x1f.secondlook.rpc.v1.SaveResponse\x12G\n\x04Load\x12\x1e.secondlook.rpc.v1.LoadRequest\x1a\x1f.secondlook.rpc.v1.LoadResponse\x12M\n\x06\x44\x65lete\x12 .secondlook.rpc.v1.DeleteRequest\x1a!.secondlook.rpc.v1.DeleteResponse\x12P\n\x07\x43hanges\x12!.secondlook.rpc.v1.ChangesRequest\x1a\".secondlook.rpc.v1.ChangesResponse\x12L\n\x05Watch\x12\x1f.secondlook.rpc.v1.WatchRequest\x1a .secondlook.rpc.v1.WatchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&secondlook/rpc/v1/context_memory.proto\x12\x11secondlook.rpc.v1\"\x92\x01\n\x06Record\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0e\n\x06\x63hange\x18\x04 \x01(\x03\x12\x15\n\rupdated_at_ms\x18\x05 \x01(\x03\x12\x0e\n\x06writer\x18\x06 \x01(\t\x12\x15\n\rexpires_at_ms\x18\x07 \x01(\x03\x12\x0f\n\x07\x64\x65leted\x18\x08 \x01(\x08\"(\n\x06Origin\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\"\x8c\x01\n\x0bSaveRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x18\n\x10\x65xpected_version\x18\x03 \x01(\x03\x12\x0e\n\x06ttl_ms\x18\x04 \x01(\x03\x12\x0e\n\x06writer\x18\x05 \x01(\t\x12)\n\x06origin\x18\x06 \x01(\x0b\x32\x19.secondlook.rpc.v1.Origin\"I\n\x0cSaveResponse\x12)\n\x06record\x18\x01 \x01(\x0b\x32\x19.secondlook.rpc.v1.Record\x12\x0e\n\x06repeat\x18\x02 \x01(\x08\"\x19\n\x0bLoadRequest\x12\n\n\x02id\x18\x01 \x01(\t\"9\n\x0cLoadResponse\x12)\n\x06record\x18\x01 \x01(\x0b\x32\x19.secondlook.rpc.v1.Record\"p\n\rDeleteRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x18\n\x10\x65xpected_version\x18\x02 \x01(\x03\x12\x0e\n\x06writer\x18\x03 \x01(\t\x12)\n\x06origin\x18\x04 \x01(\x0b\x32\x19.secondlook.rpc.v1.Origin\"K\n\x0e\x44\x65leteResponse\x12)\n\x06record\x18\x01 \x01(\x0b\x32\x19.secondlook.rpc.v1.Record\x12\x0e\n\x06repeat\x18\x02 \x01(\x08\"s\n\x05Write\x12.\n\x04save\x18\x01 \x01(\x0b\x32\x1e.secondlook.rpc.v1.SaveRequestH\x00\x12\x32\n\x06\x64\x65lete\x18\x02 \x01(\x0b\x32 .secondlook.rpc.v1.DeleteRequestH\x00\x42\x06\n\x04kind\"8\n\x0c\x41pplyRequest\x12(\n\x06writes\x18\x01 \x03(\x0b\x32\x18.secondlook.rpc.v1.Write\"\x99\x01\n\x07Outcome\x12)\n\x06record\x18\x01 \x01(\x0b\x32\x19.secondlook.rpc.v1.Record\x12\x0e\n\x06repeat\x18\x02 \x01(\x08\x12\x34\n\x08\x63onflict\x18\x03 \x01(\x0b\x32\".secondlook.rpc.v1.VersionConflict\x12\x0c\n\x04\x63ode\x18\x04 \x01(\x05\x12\x0f\n\x07message\x18\x05 \x01(\t\"=\n\rApplyResponse\x12,\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1a.secondlook.rpc.v1.Outcome\">\n\x0e\x43hangesRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\r\n\x05since\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\r\"[\n\x0f\x43hangesResponse\x12*\n\x07records\x18\x01 \x03(\x0b\x32\x19.secondlook.rpc.v1.Record\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\x03\x12\x0c\n\x04more\x18\x03 \x01(\x08\"-\n\x0cWatchRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\r\n\x05since\x18\x02 \x01(\x03\"J\n\rWatchResponse\x12)\n\x06record\x18\x01 \x01(\x0b\x32\x19.secondlook.rpc.v1.Record\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\x03\"k\n\x0fVersionConflict\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x65xpected\x18\x02 \x01(\x03\x12\x0e\n\x06\x61\x63tual\x18\x03 \x01(\x03\x12*\n\x07\x63urrent\x18\x04 \x01(\x0b\x32\x19.secondlook.rpc.v1.Record2\xdc\x03\n\rContextMemory\x12G\n\x04Save\x12\x1e.secondlook.rpc.v1.SaveRequest\x1a\x1f.secondlook.rpc.v1.SaveResponse\x12G\n\x04Load\x12\x1e.secondlook.rpc.v1.LoadRequest\x1a\x1f.secondlook.rpc.v1.LoadResponse\x12M\n\x06\x44\x65lete\x12 .secondlook.rpc.v1.DeleteRequest\x1a!.secondlook.rpc.v1.DeleteResponse\x12J\n\x05\x41pply\x12\x1f.secondlook.rpc.v1.ApplyRequest\x1a .secondlook.rpc.v1.ApplyResponse\x12P\n\x07\x43hanges\x12!.secondlook.rpc.v1.ChangesRequest\x1a\".secondlook.rpc.v1.ChangesResponse\x12L\n\x05Watch\x12\x1f.secondlook.rpc.v1.WatchRequest\x1a .secondlook.rpc.v1.WatchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,28 +33,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RECORD']._serialized_start=62
   _globals['_RECORD']._serialized_end=208
-  _globals['_SAVEREQUEST']._serialized_start=210
-  _globals['_SAVEREQUEST']._serialized_end=307
-  _globals['_SAVERESPONSE']._serialized_start=309
-  _globals['_SAVERESPONSE']._serialized_end=366
-  _globals['_LOADREQUEST']._serialized_start=368
-  _globals['_LOADREQUEST']._serialized_end=393
-  _globals['_LOADRESPONSE']._serialized_start=395
-  _globals['_LOADRESPONSE']._serialized_end=452
-  _globals['_DELETEREQUEST']._serialized_start=454
-  _globals['_DELETEREQUEST']._serialized_end=523
-  _globals['_DELETERESPONSE']._serialized_start=525
-  _globals['_DELETERESPONSE']._serialized_end=584
-  _globals['_CHANGESREQUEST']._serialized_start=586
-  _globals['_CHANGESREQUEST']._serialized_end=648
-  _globals['_CHANGESRESPONSE']._serialized_start=650
-  _globals['_CHANGESRESPONSE']._serialized_end=741
-  _globals['_WATCHREQUEST']._serialized_start=743
-  _globals['_WATCHREQUEST']._serialized_end=788
-  _globals['_WATCHRESPONSE']._serialized_start=790
-  _globals['_WATCHRESPONSE']._serialized_end=864
-  _globals['_VERSIONCONFLICT']._serialized_start=866
-  _globals['_VERSIONCONFLICT']._serialized_end=973
-  _globals['_CONTEXTMEMORY']._serialized_start=976
-  _globals['_CONTEXTMEMORY']._serialized_end=1376
+  _globals['_ORIGIN']._serialized_start=210
+  _globals['_ORIGIN']._serialized_end=250
+  _globals['_SAVEREQUEST']._serialized_start=253
+  _globals['_SAVEREQUEST']._serialized_end=393
+  _globals['_SAVERESPONSE']._serialized_start=395
+  _globals['_SAVERESPONSE']._serialized_end=468
+  _globals['_LOADREQUEST']._serialized_start=470
+  _globals['_LOADREQUEST']._serialized_end=495
+  _globals['_LOADRESPONSE']._serialized_start=497
+  _globals['_LOADRESPONSE']._serialized_end=554
+  _globals['_DELETEREQUEST']._serialized_start=556
+  _globals['_DELETEREQUEST']._serialized_end=668
+  _globals['_DELETERESPONSE']._serialized_start=670
+  _globals['_DELETERESPONSE']._serialized_end=745
+  _globals['_WRITE']._serialized_start=747
+  _globals['_WRITE']._serialized_end=862
+  _globals['_APPLYREQUEST']._serialized_start=864
+  _globals['_APPLYREQUEST']._serialized_end=920
+  _globals['_OUTCOME']._serialized_start=923
+  _globals['_OUTCOME']._serialized_end=1076
+  _globals['_APPLYRESPONSE']._serialized_start=1078
+  _globals['_APPLYRESPONSE']._serialized_end=1139
+  _globals['_CHANGESREQUEST']._serialized_start=1141
+  _globals['_CHANGESREQUEST']._serialized_end=1203
+  _globals['_CHANGESRESPONSE']._serialized_start=1205
+  _globals['_CHANGESRESPONSE']._serialized_end=1296
+  _globals['_WATCHREQUEST']._serialized_start=1298
+  _globals['_WATCHREQUEST']._serialized_end=1343
+  _globals['_WATCHRESPONSE']._serialized_start=1345
+  _globals['_WATCHRESPONSE']._serialized_end=1419
+  _globals['_VERSIONCONFLICT']._serialized_start=1421
+  _globals['_VERSIONCONFLICT']._serialized_end=1528
+  _globals['_CONTEXTMEMORY']._serialized_start=1531
+  _globals['_CONTEXTMEMORY']._serialized_end=2007
 # @@protoc_insertion_point(module_scope)

@@ -60,6 +60,28 @@ class Record(google.protobuf.message.Message):
 global___Record = Record
 
 @typing.final
+class Origin(google.protobuf.message.Message):
+    """Which write of which replica this is: a repetition has no second effect."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REPLICA_FIELD_NUMBER: builtins.int
+    TOKEN_FIELD_NUMBER: builtins.int
+    replica: builtins.str
+    """1 to 64 of A-Z a-z 0-9 . _ -"""
+    token: builtins.str
+    """The same alphabet; names the write among those of the replica to this record."""
+    def __init__(
+        self,
+        *,
+        replica: builtins.str = ...,
+        token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["replica", b"replica", "token", b"token"]) -> None: ...
+
+global___Origin = Origin
+
+@typing.final
 class SaveRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -68,6 +90,7 @@ class SaveRequest(google.protobuf.message.Message):
     EXPECTED_VERSION_FIELD_NUMBER: builtins.int
     TTL_MS_FIELD_NUMBER: builtins.int
     WRITER_FIELD_NUMBER: builtins.int
+    ORIGIN_FIELD_NUMBER: builtins.int
     id: builtins.str
     data: builtins.bytes
     expected_version: builtins.int
@@ -75,6 +98,10 @@ class SaveRequest(google.protobuf.message.Message):
     ttl_ms: builtins.int
     """Milliseconds to live. 0: for ever."""
     writer: builtins.str
+    @property
+    def origin(self) -> global___Origin:
+        """Absent: a repetition is a conflict like any other."""
+
     def __init__(
         self,
         *,
@@ -83,8 +110,10 @@ class SaveRequest(google.protobuf.message.Message):
         expected_version: builtins.int = ...,
         ttl_ms: builtins.int = ...,
         writer: builtins.str = ...,
+        origin: global___Origin | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["data", b"data", "expected_version", b"expected_version", "id", b"id", "ttl_ms", b"ttl_ms", "writer", b"writer"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["origin", b"origin"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["data", b"data", "expected_version", b"expected_version", "id", b"id", "origin", b"origin", "ttl_ms", b"ttl_ms", "writer", b"writer"]) -> None: ...
 
 global___SaveRequest = SaveRequest
 
@@ -93,15 +122,21 @@ class SaveResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     RECORD_FIELD_NUMBER: builtins.int
+    REPEAT_FIELD_NUMBER: builtins.int
+    repeat: builtins.bool
+    """The write had happened before; nothing was written now."""
     @property
-    def record(self) -> global___Record: ...
+    def record(self) -> global___Record:
+        """What was written; of a repetition, what stands now."""
+
     def __init__(
         self,
         *,
         record: global___Record | None = ...,
+        repeat: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["record", b"record"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["record", b"record"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["record", b"record", "repeat", b"repeat"]) -> None: ...
 
 global___SaveResponse = SaveResponse
 
@@ -144,17 +179,22 @@ class DeleteRequest(google.protobuf.message.Message):
     ID_FIELD_NUMBER: builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: builtins.int
     WRITER_FIELD_NUMBER: builtins.int
+    ORIGIN_FIELD_NUMBER: builtins.int
     id: builtins.str
     expected_version: builtins.int
     writer: builtins.str
+    @property
+    def origin(self) -> global___Origin: ...
     def __init__(
         self,
         *,
         id: builtins.str = ...,
         expected_version: builtins.int = ...,
         writer: builtins.str = ...,
+        origin: global___Origin | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["expected_version", b"expected_version", "id", b"id", "writer", b"writer"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["origin", b"origin"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["expected_version", b"expected_version", "id", b"id", "origin", b"origin", "writer", b"writer"]) -> None: ...
 
 global___DeleteRequest = DeleteRequest
 
@@ -163,17 +203,115 @@ class DeleteResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     RECORD_FIELD_NUMBER: builtins.int
+    REPEAT_FIELD_NUMBER: builtins.int
+    repeat: builtins.bool
     @property
     def record(self) -> global___Record: ...
     def __init__(
         self,
         *,
         record: global___Record | None = ...,
+        repeat: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["record", b"record"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["record", b"record"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["record", b"record", "repeat", b"repeat"]) -> None: ...
 
 global___DeleteResponse = DeleteResponse
+
+@typing.final
+class Write(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SAVE_FIELD_NUMBER: builtins.int
+    DELETE_FIELD_NUMBER: builtins.int
+    @property
+    def save(self) -> global___SaveRequest: ...
+    @property
+    def delete(self) -> global___DeleteRequest: ...
+    def __init__(
+        self,
+        *,
+        save: global___SaveRequest | None = ...,
+        delete: global___DeleteRequest | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["delete", b"delete", "kind", b"kind", "save", b"save"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["delete", b"delete", "kind", b"kind", "save", b"save"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["kind", b"kind"]) -> typing.Literal["save", "delete"] | None: ...
+
+global___Write = Write
+
+@typing.final
+class ApplyRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    WRITES_FIELD_NUMBER: builtins.int
+    @property
+    def writes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Write]:
+        """At most 256."""
+
+    def __init__(
+        self,
+        *,
+        writes: collections.abc.Iterable[global___Write] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["writes", b"writes"]) -> None: ...
+
+global___ApplyRequest = ApplyRequest
+
+@typing.final
+class Outcome(google.protobuf.message.Message):
+    """What became of one write."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: builtins.int
+    REPEAT_FIELD_NUMBER: builtins.int
+    CONFLICT_FIELD_NUMBER: builtins.int
+    CODE_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    repeat: builtins.bool
+    code: builtins.int
+    """Any other failure: a gRPC status code, and its text."""
+    message: builtins.str
+    @property
+    def record(self) -> global___Record:
+        """What was written, or of a repetition what stands; absent where it failed."""
+
+    @property
+    def conflict(self) -> global___VersionConflict:
+        """Another version stands."""
+
+    def __init__(
+        self,
+        *,
+        record: global___Record | None = ...,
+        repeat: builtins.bool = ...,
+        conflict: global___VersionConflict | None = ...,
+        code: builtins.int = ...,
+        message: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["conflict", b"conflict", "record", b"record"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["code", b"code", "conflict", b"conflict", "message", b"message", "record", b"record", "repeat", b"repeat"]) -> None: ...
+
+global___Outcome = Outcome
+
+@typing.final
+class ApplyResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OUTCOMES_FIELD_NUMBER: builtins.int
+    @property
+    def outcomes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Outcome]:
+        """One for each write, in their order."""
+
+    def __init__(
+        self,
+        *,
+        outcomes: collections.abc.Iterable[global___Outcome] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["outcomes", b"outcomes"]) -> None: ...
+
+global___ApplyResponse = ApplyResponse
 
 @typing.final
 class ChangesRequest(google.protobuf.message.Message):

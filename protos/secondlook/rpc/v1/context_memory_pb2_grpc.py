@@ -49,6 +49,11 @@ class ContextMemoryStub(object):
                 request_serializer=secondlook_dot_rpc_dot_v1_dot_context__memory__pb2.DeleteRequest.SerializeToString,
                 response_deserializer=secondlook_dot_rpc_dot_v1_dot_context__memory__pb2.DeleteResponse.FromString,
                 _registered_method=True)
+        self.Apply = channel.unary_unary(
+                '/secondlook.rpc.v1.ContextMemory/Apply',
+                request_serializer=secondlook_dot_rpc_dot_v1_dot_context__memory__pb2.ApplyRequest.SerializeToString,
+                response_deserializer=secondlook_dot_rpc_dot_v1_dot_context__memory__pb2.ApplyResponse.FromString,
+                _registered_method=True)
         self.Changes = channel.unary_unary(
                 '/secondlook.rpc.v1.ContextMemory/Changes',
                 request_serializer=secondlook_dot_rpc_dot_v1_dot_context__memory__pb2.ChangesRequest.SerializeToString,
@@ -87,8 +92,16 @@ class ContextMemoryServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Apply(self, request, context):
+        """Many saves and deletions in one call, in order; each is atomic and succeeds or fails alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Changes(self, request, context):
         """What changed after a cursor, the newest version of each record only, tombstones included.
+        OUT_OF_RANGE where the cursor is too old: deletions after it are forgotten; begin again from 0.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,6 +131,11 @@ def add_ContextMemoryServicer_to_server(servicer, server):
                     servicer.Delete,
                     request_deserializer=secondlook_dot_rpc_dot_v1_dot_context__memory__pb2.DeleteRequest.FromString,
                     response_serializer=secondlook_dot_rpc_dot_v1_dot_context__memory__pb2.DeleteResponse.SerializeToString,
+            ),
+            'Apply': grpc.unary_unary_rpc_method_handler(
+                    servicer.Apply,
+                    request_deserializer=secondlook_dot_rpc_dot_v1_dot_context__memory__pb2.ApplyRequest.FromString,
+                    response_serializer=secondlook_dot_rpc_dot_v1_dot_context__memory__pb2.ApplyResponse.SerializeToString,
             ),
             'Changes': grpc.unary_unary_rpc_method_handler(
                     servicer.Changes,
@@ -211,6 +229,33 @@ class ContextMemory(object):
             '/secondlook.rpc.v1.ContextMemory/Delete',
             secondlook_dot_rpc_dot_v1_dot_context__memory__pb2.DeleteRequest.SerializeToString,
             secondlook_dot_rpc_dot_v1_dot_context__memory__pb2.DeleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Apply(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/secondlook.rpc.v1.ContextMemory/Apply',
+            secondlook_dot_rpc_dot_v1_dot_context__memory__pb2.ApplyRequest.SerializeToString,
+            secondlook_dot_rpc_dot_v1_dot_context__memory__pb2.ApplyResponse.FromString,
             options,
             channel_credentials,
             insecure,

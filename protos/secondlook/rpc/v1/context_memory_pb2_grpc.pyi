@@ -43,11 +43,19 @@ class ContextMemoryStub:
     ]
     """Leaves a tombstone with a version. ABORTED as for Save; NOT_FOUND where nothing stands."""
 
+    Apply: grpc.UnaryUnaryMultiCallable[
+        secondlook.rpc.v1.context_memory_pb2.ApplyRequest,
+        secondlook.rpc.v1.context_memory_pb2.ApplyResponse,
+    ]
+    """Many saves and deletions in one call, in order; each is atomic and succeeds or fails alone."""
+
     Changes: grpc.UnaryUnaryMultiCallable[
         secondlook.rpc.v1.context_memory_pb2.ChangesRequest,
         secondlook.rpc.v1.context_memory_pb2.ChangesResponse,
     ]
-    """What changed after a cursor, the newest version of each record only, tombstones included."""
+    """What changed after a cursor, the newest version of each record only, tombstones included.
+    OUT_OF_RANGE where the cursor is too old: deletions after it are forgotten; begin again from 0.
+    """
 
     Watch: grpc.UnaryStreamMultiCallable[
         secondlook.rpc.v1.context_memory_pb2.WatchRequest,
@@ -77,11 +85,19 @@ class ContextMemoryAsyncStub:
     ]
     """Leaves a tombstone with a version. ABORTED as for Save; NOT_FOUND where nothing stands."""
 
+    Apply: grpc.aio.UnaryUnaryMultiCallable[
+        secondlook.rpc.v1.context_memory_pb2.ApplyRequest,
+        secondlook.rpc.v1.context_memory_pb2.ApplyResponse,
+    ]
+    """Many saves and deletions in one call, in order; each is atomic and succeeds or fails alone."""
+
     Changes: grpc.aio.UnaryUnaryMultiCallable[
         secondlook.rpc.v1.context_memory_pb2.ChangesRequest,
         secondlook.rpc.v1.context_memory_pb2.ChangesResponse,
     ]
-    """What changed after a cursor, the newest version of each record only, tombstones included."""
+    """What changed after a cursor, the newest version of each record only, tombstones included.
+    OUT_OF_RANGE where the cursor is too old: deletions after it are forgotten; begin again from 0.
+    """
 
     Watch: grpc.aio.UnaryStreamMultiCallable[
         secondlook.rpc.v1.context_memory_pb2.WatchRequest,
@@ -118,12 +134,22 @@ class ContextMemoryServicer(metaclass=abc.ABCMeta):
         """Leaves a tombstone with a version. ABORTED as for Save; NOT_FOUND where nothing stands."""
 
     @abc.abstractmethod
+    def Apply(
+        self,
+        request: secondlook.rpc.v1.context_memory_pb2.ApplyRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[secondlook.rpc.v1.context_memory_pb2.ApplyResponse, collections.abc.Awaitable[secondlook.rpc.v1.context_memory_pb2.ApplyResponse]]:
+        """Many saves and deletions in one call, in order; each is atomic and succeeds or fails alone."""
+
+    @abc.abstractmethod
     def Changes(
         self,
         request: secondlook.rpc.v1.context_memory_pb2.ChangesRequest,
         context: _ServicerContext,
     ) -> typing.Union[secondlook.rpc.v1.context_memory_pb2.ChangesResponse, collections.abc.Awaitable[secondlook.rpc.v1.context_memory_pb2.ChangesResponse]]:
-        """What changed after a cursor, the newest version of each record only, tombstones included."""
+        """What changed after a cursor, the newest version of each record only, tombstones included.
+        OUT_OF_RANGE where the cursor is too old: deletions after it are forgotten; begin again from 0.
+        """
 
     @abc.abstractmethod
     def Watch(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from secondlook.shared.errors import InvalidInput
+from secondlook.shared.errors import InvalidInput, SecondlookError
 
 MAX_ID_BYTES = 512
 MAX_DATA_BYTES = 64 * 1024
@@ -42,6 +42,57 @@ class Record:
     writer: str
     expires_at: float | None = None
     deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which write of which replica this is, so that its repetition has no second effect.
+
+    Attributes:
+        replica: who sends it: 1 to 64 of ``A-Z a-z 0-9 . _ -``. A replica has at most one write of
+            a record under way.
+        token: names the write among those of the replica to that record; the same alphabet.
+    """
+
+    replica: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One entry of `ContextStore.apply`: a save, or a deletion.
+
+    Attributes:
+        id: ``site/camera/kind/key``.
+        data: the document to save; ``None`` deletes.
+        expected_version: the version seen; 0: must not exist.
+        writer: who writes.
+        ttl_s: time to live, seconds; ``None``: for ever.
+        origin: makes its repetition harmless.
+    """
+
+    id: str
+    data: Document | None
+    expected_version: int
+    writer: str
+    ttl_s: float | None = None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one `Write`: either a record or an error.
+
+    Attributes:
+        record: what was written; of a repetition, what stands now (possibly newer, or a tombstone).
+        repeat: whether the write had happened before; nothing was written now.
+        error: why nothing was written: `VersionConflict`, `NotFound`, `InvalidInput`,
+            `PermissionDenied` or `Overloaded`.
+    """
+
+    record: Record | None = None
+    repeat: bool = False
+    error: SecondlookError | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 from secondlook.shared.errors import InvalidInput, VersionConflict
-from secondlook.shared.memory.record import MAX_ID_BYTES, MAX_VERSION, Record, check_id
+from secondlook.shared.memory.record import MAX_ID_BYTES, MAX_VERSION, Origin, Record, check_id
 
 MAX_WRITER_BYTES = 128
 MAX_TTL_S = 10 * 366 * 86_400.0
 MAX_LIMIT = 1000
+MAX_BATCH = 256
+"""Most writes in one `ContextStore.apply`."""
+MAX_REPLICAS = 32
+"""Replicas whose last write of a record is remembered, the newest ones."""
+_ORIGIN = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
-def check_write(record_id: str, expected_version: int, writer: str, ttl_s: float | None) -> None:
+def check_write(
+    record_id: str,
+    expected_version: int,
+    writer: str,
+    ttl_s: float | None = None,
+    origin: Origin | None = None,
+) -> None:
     """Refuse a write that can never work.
 
     Raises:
@@ -27,6 +39,20 @@ def check_write(record_id: str, expected_version: int, writer: str, ttl_s: float
         raise InvalidInput(f"writer must be 1 to {MAX_WRITER_BYTES} bytes of printable text")
     if ttl_s is not None and not (math.isfinite(ttl_s) and 0 < ttl_s <= MAX_TTL_S):
         raise InvalidInput(f"ttl_s is {ttl_s}; above 0 and at most {MAX_TTL_S:.0f} expected")
+    if origin is not None and not (
+        _ORIGIN.fullmatch(origin.replica) and _ORIGIN.fullmatch(origin.token)
+    ):
+        raise InvalidInput("origin: replica and token must be 1 to 64 of A-Z a-z 0-9 . _ -")
+
+
+def check_batch(size: int) -> None:
+    """Refuse a batch that is too large.
+
+    Raises:
+        InvalidInput: more than `MAX_BATCH` writes.
+    """
+    if size > MAX_BATCH:
+        raise InvalidInput(f"{size} writes in one batch; at most {MAX_BATCH} are accepted")
 
 
 def check_page(prefix: str, since: int, limit: int) -> None:

@@ -6,6 +6,7 @@ error               status                public text
 InvalidInput        INVALID_ARGUMENT      the message, which names the field
 NotFound            NOT_FOUND             the message
 VersionConflict     ABORTED               the message; the record in a trailer
+CursorTooOld        OUT_OF_RANGE          the message
 PermissionDenied    PERMISSION_DENIED     the message
 Overloaded          RESOURCE_EXHAUSTED    the message
 DeadlineExceeded    DEADLINE_EXCEEDED     the message
