@@ -1,0 +1,25 @@
+"""What is remembered: typed records with schema versions and the rules by which they merge."""
+
+from secondlook.shared.memory.kinds.cameras import GateState, ModelPin, ScenePrior
+from secondlook.shared.memory.kinds.ids import DEFAULT_SITE, context_id, kind_of
+from secondlook.shared.memory.kinds.kind import Kind
+from secondlook.shared.memory.kinds.known import KINDS, check_known, rule_for
+from secondlook.shared.memory.kinds.place import Look, Place
+from secondlook.shared.memory.kinds.tracks import FalsePositive, TrackVerdict
+
+__all__ = [
+    "DEFAULT_SITE",
+    "KINDS",
+    "FalsePositive",
+    "GateState",
+    "Kind",
+    "Look",
+    "ModelPin",
+    "Place",
+    "ScenePrior",
+    "TrackVerdict",
+    "check_known",
+    "context_id",
+    "kind_of",
+    "rule_for",
+]
