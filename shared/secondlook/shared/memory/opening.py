@@ -7,6 +7,7 @@ from secondlook.shared.memory.protocol import ContextStore
 from secondlook.shared.memory.sqlite import SqliteStore
 
 SQLITE = "sqlite:///"
+REMOTE = ("grpc://", "grpcs://")
 
 
 async def open_store(url: str) -> ContextStore:
@@ -14,15 +15,21 @@ async def open_store(url: str) -> ContextStore:
 
     Args:
         url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite:///:memory:``,
-            ``redis://host:port/db``, ``rediss://...`` (TLS) or ``unix://path`` (Redis).
+            ``redis://host:port/db``, ``rediss://...`` (TLS) or ``unix://path`` (Redis),
+            ``grpc://host:port`` or ``grpcs://...`` (TLS) for the cloud's service.
 
     Raises:
         InvalidConfig: no such kind of store, or the URL is malformed.
         MissingDependency: a Redis URL without the ``redis`` library.
-        StoreError: it cannot be opened or reached.
+        StoreError: it cannot be opened or reached. Of a service this is told by the first call.
     """
     if url.startswith(SQLITE) and len(url) > len(SQLITE):
         return await SqliteStore.open(url.removeprefix(SQLITE))
+    if url.startswith(REMOTE):
+        # `shared.wire` imports the values of this package: not while it is being imported.
+        from secondlook.shared.memory.remote import RemoteStore
+
+        return await RemoteStore.open(url)
     if url.startswith(("redis://", "rediss://", "unix://")):
         # Only the cloud has the redis library; an edge must import this module without it.
         try:
@@ -34,5 +41,6 @@ async def open_store(url: str) -> ContextStore:
         return await RedisStore.open(url)
     raise InvalidConfig(
         f"context memory {url!r} is not a store",
-        remedy="sqlite:///PATH, redis://HOST:PORT/DB, rediss:// or unix://PATH",
+        remedy="sqlite:///PATH, redis://HOST:PORT/DB, rediss://, unix://PATH, grpc://HOST:PORT "
+        "or grpcs://HOST:PORT",
     )

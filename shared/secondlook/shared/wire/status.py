@@ -6,7 +6,7 @@ error               status                public text
 InvalidInput        INVALID_ARGUMENT      the message, which names the field
 NotFound            NOT_FOUND             the message
 VersionConflict     ABORTED               the message; the record in a trailer
-CursorTooOld        OUT_OF_RANGE          the message
+CursorTooOld        OUT_OF_RANGE          the message; the floor in a trailer
 PermissionDenied    PERMISSION_DENIED     the message
 Overloaded          RESOURCE_EXHAUSTED    the message
 DeadlineExceeded    DEADLINE_EXCEEDED     the message
@@ -16,6 +16,8 @@ ModelFailure        INTERNAL              a fixed sentence
 MissingDependency   UNIMPLEMENTED         the message
 anything else       INTERNAL              an incident id; the details are in the log
 ==================  ====================  =========================================
+
+Where an error has a remedy, it follows the message.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from dataclasses import dataclass
 import grpc
 
 from secondlook.shared.errors import (
+    CursorTooOld,
     DeadlineExceeded,
     InvalidInput,
     MissingDependency,
@@ -39,22 +42,24 @@ from secondlook.shared.errors import (
     VersionConflict,
 )
 
+STORE_FAILED = "the context memory's store is not available"
+
 _CATALOG: tuple[tuple[type[SecondlookError], grpc.StatusCode, str | None], ...] = (
     (InvalidInput, grpc.StatusCode.INVALID_ARGUMENT, None),
     (NotFound, grpc.StatusCode.NOT_FOUND, None),
     (VersionConflict, grpc.StatusCode.ABORTED, None),
+    (CursorTooOld, grpc.StatusCode.OUT_OF_RANGE, None),
     (PermissionDenied, grpc.StatusCode.PERMISSION_DENIED, None),
     (Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED, None),
     (DeadlineExceeded, grpc.StatusCode.DEADLINE_EXCEEDED, None),
     (Unavailable, grpc.StatusCode.UNAVAILABLE, None),
-    (StoreError, grpc.StatusCode.UNAVAILABLE, "the context memory's store is not available"),
+    (StoreError, grpc.StatusCode.UNAVAILABLE, STORE_FAILED),
     (ModelFailure, grpc.StatusCode.INTERNAL, "the model gave no usable answer"),
     (MissingDependency, grpc.StatusCode.UNIMPLEMENTED, None),
 )
 
 _FROM_STATUS: dict[grpc.StatusCode, type[SecondlookError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidInput,
-    grpc.StatusCode.OUT_OF_RANGE: InvalidInput,
     grpc.StatusCode.NOT_FOUND: NotFound,
     grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
     grpc.StatusCode.UNAUTHENTICATED: PermissionDenied,
@@ -83,7 +88,7 @@ def status_of(error: BaseException) -> Status:
     """The status of an error. Anything unexpected gets a fresh incident id and leaks nothing."""
     for kind, code, text in _CATALOG:
         if isinstance(error, kind):
-            return Status(code, error.message if text is None else text)
+            return Status(code, str(error) if text is None else text)
     incident = secrets.token_hex(6)
     return Status(grpc.StatusCode.INTERNAL, f"internal error, incident {incident}", incident)
 
@@ -91,7 +96,8 @@ def status_of(error: BaseException) -> Status:
 def error_from_status(code: grpc.StatusCode, details: str) -> SecondlookError:
     """The error that a status from the other side becomes here.
 
-    ABORTED is not here: its record travels in a trailer, see `secondlook.shared.wire.memory`.
+    ABORTED and OUT_OF_RANGE are not here: what they tell travels in trailers, see
+    `secondlook.shared.wire.memory`.
     """
     kind = _FROM_STATUS.get(code)
     if kind is not None:
