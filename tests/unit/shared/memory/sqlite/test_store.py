@@ -29,14 +29,13 @@ async def test_records_survive_closing(tmp_path: Path) -> None:
 async def test_commits_reach_the_disk_before_they_are_acknowledged(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "memory.db")
 
-    def pragmas() -> tuple[str, int]:
-        db = store._db()
+    def pragmas(db: sqlite3.Connection) -> tuple[str, int]:
         return (
             db.execute("PRAGMA journal_mode").fetchone()[0],
             db.execute("PRAGMA synchronous").fetchone()[0],
         )
 
-    assert await store._run(pragmas) == ("wal", 2)
+    assert await store.transact(pragmas) == ("wal", 2)
     await store.close()
 
 
