@@ -73,7 +73,7 @@ async def test_a_redis_that_is_away_is_a_store_error_and_comes_back(redis: Redis
 async def test_a_redis_that_forgot_the_scripts_gets_them_again(redis: RedisServer) -> None:
     store = await RedisStore.open(redis.url)
     await store.save("a", {}, 0, writer="w")
-    await store._client.script_flush()
+    await redis.ask("SCRIPT", "FLUSH")
     assert (await store.save("a", {}, 1, writer="w")).version == 2
     await store.close()
 
@@ -102,7 +102,7 @@ async def test_nobody_there_is_told_without_the_password() -> None:
 
 async def test_a_key_of_somebody_else_is_a_store_error(redis: RedisServer) -> None:
     store = await RedisStore.open(redis.url)
-    await store._client.set("{secondlook}:records", "not ours")
+    await redis.ask("SET", "{secondlook}:records:a", "not ours")
     with pytest.raises(StoreError):
         await store.save("a", {}, 0, writer="w")
     await store.close()

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+import redis.asyncio as aioredis
 
 
 def redis_server_path() -> str:
@@ -59,6 +61,14 @@ class RedisServer:
             if b"eady to accept connections" in line:
                 return
         raise RuntimeError(f"redis-server did not start: {b''.join(heard).decode()}")
+
+    async def ask(self, *command: str | int) -> Any:
+        """The reply to one command, as somebody else would send it."""
+        client = aioredis.Redis.from_url(self.url, protocol=2)
+        try:
+            return await client.execute_command(*command)
+        finally:
+            await client.aclose()
 
     def kill(self) -> None:
         """kill -9, by its pid."""
