@@ -15,6 +15,7 @@ from support.redis import RedisServer, redis_server
 
 from secondlook.shared.errors import InvalidInput, NotFound, StoreError, VersionConflict
 from secondlook.shared.memory import ContextStore, SqliteStore, edit, open_store
+from secondlook.shared.memory.merging import Counter, Fields
 from secondlook.shared.memory.redis import RedisStore
 
 pytestmark = pytest.mark.anyio
@@ -296,7 +297,12 @@ async def test_of_many_writers_exactly_one_wins_each_version(store: ContextStore
 async def test_edits_of_many_writers_all_count(store: ContextStore) -> None:
     async def add() -> None:
         await edit(
-            store, "counter", lambda data: {"n": data.get("n", 0) + 1}, writer="w", attempts=100
+            store,
+            "counter",
+            lambda data: {"n": data.get("n", 0) + 1},
+            writer="w",
+            attempts=100,
+            rule=Fields({"n": Counter()}),
         )
 
     async with anyio.create_task_group() as tasks:

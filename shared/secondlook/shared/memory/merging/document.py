@@ -10,7 +10,13 @@ from secondlook.shared.memory.merging.rule import Rule, Sides
 from secondlook.shared.memory.record import Document, decode, encode
 
 
-def merge(base: Document, ours: Document, theirs: Document, rule: Rule = DEFAULT) -> dict[str, Any]:
+def merge(
+    base: Document,
+    ours: Document,
+    theirs: Document,
+    rule: Rule = DEFAULT,
+    record_id: str = "",
+) -> dict[str, Any]:
     """Both sides' changes since their common ancestor. A pure function.
 
     A document that one side left as it was gives exactly the other side. The result does not
@@ -21,6 +27,7 @@ def merge(base: Document, ours: Document, theirs: Document, rule: Rule = DEFAULT
         ours: what this side made of it.
         theirs: what the other side made of it.
         rule: of the document's kind, see `secondlook.shared.memory.kinds.rule_for`.
+        record_id: named in the conflict.
 
     Raises:
         MergeConflict: no rule decides, or both sides together outgrow what a record may hold.
@@ -31,7 +38,7 @@ def merge(base: Document, ours: Document, theirs: Document, rule: Rule = DEFAULT
         return decode(other)
     if other == before:
         return decode(one)
-    sides = Sides("", base, ours, theirs)
+    sides = Sides("", base, ours, theirs, record_id)
     try:
         return decode(encode(rule.unite(sides)))
     except InvalidInput as error:

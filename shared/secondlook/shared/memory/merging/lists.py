@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Multiset
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from secondlook.shared.memory.merging.maps import DEFAULT
@@ -116,8 +116,14 @@ class KeyedList(Rule):
             order = [key for key in base if key in ours or key in theirs] + sorted(added)
         merged = []
         for key in order:
-            objects = (side.get(key, ABSENT) for side in (base, ours, theirs))
-            value = self.item.decide(Sides(f"{sides.path}[{key}]", *objects))
+            item = replace(
+                sides,
+                path=f"{sides.path}[{key}]",
+                base=base.get(key, ABSENT),
+                ours=ours.get(key, ABSENT),
+                theirs=theirs.get(key, ABSENT),
+            )
+            value = self.item.decide(item)
             if value is not ABSENT:
                 merged.append(value)
         return merged

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from secondlook.shared.errors import MergeConflict
 
@@ -29,12 +29,14 @@ class Sides:
         base: its value in the common ancestor.
         ours: its value on this side.
         theirs: its value on the other side.
+        record_id: the record whose documents these are; empty where they are of none.
     """
 
     path: str
     base: Any
     ours: Any
     theirs: Any
+    record_id: str = ""
 
     def at(self, name: str) -> Sides:
         """The field ``name`` of three maps; of what is no map it is absent."""
@@ -42,7 +44,8 @@ class Sides:
             value.get(name, ABSENT) if isinstance(value, Mapping) else ABSENT
             for value in (self.base, self.ours, self.theirs)
         )
-        return Sides(f"{self.path}.{name}" if self.path else name, base, ours, theirs)
+        path = f"{self.path}.{name}" if self.path else name
+        return replace(self, path=path, base=base, ours=ours, theirs=theirs)
 
     def both(self, kind: type) -> bool:
         """Whether ours and theirs are of that type."""
@@ -53,7 +56,7 @@ class Sides:
         base, ours, theirs = (
             None if value is ABSENT else value for value in (self.base, self.ours, self.theirs)
         )
-        return MergeConflict(self.path or "data", base, ours, theirs)
+        return MergeConflict(self.path or "data", base, ours, theirs, self.record_id)
 
 
 class Rule(ABC):
@@ -119,11 +122,11 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def number(value: Any) -> bool:
+def number(value: Any) -> TypeGuard[float]:
     """Whether a value is a number; true and false are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def whole(value: Any) -> bool:
+def whole(value: Any) -> TypeGuard[int]:
     """Whether a value is a whole number; true and false are none, neither is 1.0."""
     return isinstance(value, int) and not isinstance(value, bool)
