@@ -59,3 +59,27 @@ class RpcMetrics:
     def answered(self, method: str, status: str) -> None:
         """A call, or one request of a stream, was answered."""
         self._calls.labels(method, status).inc()
+
+
+class MemoryMetrics:
+    """What the context memory has forgotten."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._forgotten = Counter(
+            "secondlook_cloud_memory_forgotten_records",
+            "Deleted or expired records of the context memory that were forgotten.",
+            registry=registry,
+        )
+        self._failures = Counter(
+            "secondlook_cloud_memory_forgetting_failures",
+            "Rounds of forgetting that the store failed.",
+            registry=registry,
+        )
+
+    def forgot(self, records: int) -> None:
+        """Some records were forgotten."""
+        self._forgotten.inc(records)
+
+    def failed(self) -> None:
+        """A round of forgetting failed."""
+        self._failures.inc()

@@ -21,10 +21,12 @@ import anyio
 import anyio.to_thread
 from prometheus_client import CollectorRegistry
 
+from secondlook.cloud.access import Access, device
 from secondlook.cloud.engine.local import Loaded, LocalEngine
 from secondlook.cloud.engine.metrics import EngineMetrics
 from secondlook.cloud.judge import Judge, Limits
-from secondlook.cloud.metrics import JudgeMetrics, RpcMetrics
+from secondlook.cloud.maintenance import maintained
+from secondlook.cloud.metrics import JudgeMetrics, MemoryMetrics, RpcMetrics
 from secondlook.cloud.models import load_models
 from secondlook.cloud.picture.background import Backgrounds
 from secondlook.cloud.rpc.boundary import Boundary
@@ -101,8 +103,17 @@ async def running_cloud(
                     ready=lambda: health.serving,
                 )
             )
-        store = await open_store(settings.memory.url)
+        memory = settings.memory
+        store = await open_store(memory.url, namespace=memory.namespace)
         stack.push_async_callback(store.close)
+        await stack.enter_async_context(
+            maintained(
+                store,
+                keep_s=memory.keep_tombstones_s,
+                every_s=memory.compact_every_s,
+                metrics=MemoryMetrics(registry),
+            )
+        )
         models = await anyio.to_thread.run_sync(load, settings.models)
         engine = LocalEngine(
             models,
@@ -122,14 +133,16 @@ async def running_cloud(
             clock,
         )
         stack.callback(judge.close)
-        boundary = Boundary(RpcMetrics(registry), clock, settings.server.default_deadline_s)
+        boundary = Boundary(
+            RpcMetrics(registry), clock, settings.server.default_deadline_s, _access(settings)
+        )
         port = await stack.enter_async_context(
             listening(
                 settings.server,
                 lambda server: register(
                     server,
                     EscalationServicer(judge, boundary),
-                    ContextMemoryServicer(store, boundary),
+                    ContextMemoryServicer(store, boundary, max_watches=memory.max_watches),
                     health,
                 ),
             )
@@ -143,6 +156,7 @@ async def running_cloud(
             port=port,
             metrics_port=metrics_port,
             tls=settings.server.tls.enabled,
+            devices=len(settings.access.devices),
             models=[info.name for info in engine.models()],
         )
         yield RunningCloud(port, metrics_port, engine, judge, store, health)
@@ -155,6 +169,18 @@ def _limits(settings: CloudSettings) -> Limits:
         max_image_pixels=settings.server.max_image_pixels,
         decode_threads=settings.server.decode_threads or default_decode_threads(),
     )
+
+
+def _access(settings: CloudSettings) -> Access | None:
+    """Who may do what; ``None``: everyone everything."""
+    devices = settings.access.devices
+    if not devices:
+        if settings.server.tls.client_ca is not None:
+            get_logger(__name__).warning(
+                "no access.devices: whoever has a certificate of the authority may do everything"
+            )
+        return None
+    return Access(device(known.identity, known.cameras, known.reads) for known in devices)
 
 
 def default_decode_threads() -> int:

@@ -6,14 +6,19 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 from typing_extensions import Self
 
+from secondlook.cloud.access import check_pattern
 from secondlook.cloud.engine.queue import Overflow
+from secondlook.shared.memory.redis_url import is_redis_url
 from secondlook.shared.settings import Section
 from secondlook.shared.telemetry import LogSettings
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+Namespace = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Identity = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,126}[!-~])?$")]
+CameraPattern = Annotated[str, AfterValidator(check_pattern)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 
 
@@ -119,15 +124,63 @@ class MemorySettings(Section):
 
     url: str = Field(
         "sqlite:///secondlook-cloud.db",
-        description="`sqlite:///PATH`, `sqlite:///:memory:`, `redis://`, `rediss://` or `unix://`.",
+        description="`sqlite:///PATH`, `sqlite:///:memory:`, or a URL of Redis.",
     )
+    namespace: Namespace = Field(
+        "secondlook", description="Redis: what all keys begin with; one fleet, one namespace."
+    )
+    wait_replicas: int = Field(
+        0, ge=0, le=16, description="Redis: replicas that must have a write before it is answered."
+    )
+    wait_ms: int = Field(
+        1000, ge=1, le=60_000, description="Redis: longest wait for them, milliseconds."
+    )
+    keep_tombstones_s: float = Field(
+        7 * 86_400.0,
+        ge=60,
+        le=10 * 366 * 86_400.0,
+        description="How long deletions are remembered, seconds; an edge that is away for longer "
+        "synchronises in full.",
+    )
+    compact_every_s: float = Field(
+        600.0, ge=1, le=86_400, description="Pause between two rounds of forgetting, seconds."
+    )
+    max_watches: int = Field(256, ge=1, le=65536, description="Most watches that are open at once.")
 
     @field_validator("url")
     @classmethod
     def _known(cls, url: str) -> str:
-        if not url.startswith(("sqlite:///", "redis://", "rediss://", "unix://")):
-            raise ValueError("expected sqlite:///PATH, redis://, rediss:// or unix://")
+        if not (url.startswith("sqlite:///") or is_redis_url(url)):
+            raise ValueError("expected sqlite:///PATH or a URL of Redis, such as redis://HOST:6379")
         return url
+
+
+class DeviceSettings(Section):
+    """What the holder of a certificate may do."""
+
+    identity: Identity = Field(
+        description="A name in its certificate: a subject alternative name, or the common name."
+    )
+    cameras: tuple[CameraPattern, ...] = Field(
+        (), description="Cameras that it speaks for: `site/camera`, `site/*`, or `*` for all."
+    )
+    reads: tuple[CameraPattern, ...] = Field(
+        (), description="Further cameras whose records it may read; the same patterns."
+    )
+
+
+class AccessSettings(Section):
+    """Who may do what, by certificate. Without devices, everyone may do everything."""
+
+    devices: tuple[DeviceSettings, ...] = Field((), description="The devices that are let in.")
+
+    @field_validator("devices")
+    @classmethod
+    def _distinct(cls, devices: tuple[DeviceSettings, ...]) -> tuple[DeviceSettings, ...]:
+        doubled = _doubled([device.identity for device in devices])
+        if doubled:
+            raise ValueError(f"two devices have the identity {doubled!r}")
+        return devices
 
 
 class MetricsSettings(Section):
@@ -162,6 +215,7 @@ class CloudSettings(Section):
     memory: MemorySettings = Field(
         default_factory=MemorySettings, description="The context memory of record."
     )
+    access: AccessSettings = Field(default_factory=AccessSettings, description="Who may do what.")
     metrics: MetricsSettings = Field(
         default_factory=MetricsSettings, description="Prometheus and probes."
     )
@@ -173,11 +227,23 @@ class CloudSettings(Section):
     @field_validator("models")
     @classmethod
     def _distinct(cls, models: tuple[ModelSettings, ...]) -> tuple[ModelSettings, ...]:
-        names = [model.name for model in models]
-        doubled = sorted({name for name in names if names.count(name) > 1})
+        doubled = _doubled([model.name for model in models])
         if doubled:
-            raise ValueError(f"two models are named {doubled[0]!r}")
+            raise ValueError(f"two models are named {doubled!r}")
         return models
+
+    @model_validator(mode="after")
+    def _identified(self) -> Self:
+        if self.access.devices and self.server.tls.client_ca is None:
+            raise ValueError(
+                "access.devices are told apart by their certificates: set server.tls.client_ca"
+            )
+        return self
+
+
+def _doubled(names: list[str]) -> str | None:
+    """The first name that occurs twice."""
+    return next((name for place, name in enumerate(names) if name in names[:place]), None)
 
 
 def is_loopback(host: str) -> bool:

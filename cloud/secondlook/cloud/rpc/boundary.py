@@ -17,11 +17,12 @@ import anyio.to_thread
 import grpc.aio
 from opentelemetry import trace
 
+from secondlook.cloud.access import ANYONE, Access, Caller
 from secondlook.cloud.metrics import RpcMetrics
 from secondlook.shared.clock import Clock, Deadline
-from secondlook.shared.errors import Unavailable, VersionConflict
+from secondlook.shared.errors import CursorTooOld, Unavailable, VersionConflict
 from secondlook.shared.telemetry import bind, extract, get_logger, tracer
-from secondlook.shared.wire.memory import CONFLICT_TRAILER, conflict_to_proto
+from secondlook.shared.wire.memory import CONFLICT_TRAILER, FLOOR_TRAILER, conflict_to_proto
 from secondlook.shared.wire.status import Status, status_of
 
 R = TypeVar("R")
@@ -35,12 +36,20 @@ class Boundary:
         metrics: where to count.
         clock: the clock of the deadlines.
         default_deadline_s: for calls that bring none.
+        access: who may do what; default: everyone everything.
     """
 
-    def __init__(self, metrics: RpcMetrics, clock: Clock, default_deadline_s: float) -> None:
+    def __init__(
+        self,
+        metrics: RpcMetrics,
+        clock: Clock,
+        default_deadline_s: float,
+        access: Access | None = None,
+    ) -> None:
         self._metrics = metrics
         self._clock = clock
         self._default_deadline_s = default_deadline_s
+        self._access = access
         self._tracer = tracer(__name__)
         self._endless: set[anyio.CancelScope] = set()
         self._draining = False
@@ -55,6 +64,16 @@ class Boundary:
         if useful_for_s is not None:
             budget_s = min(budget_s, useful_for_s)
         return Deadline.after(budget_s, self._clock)
+
+    def caller(self, context: Context) -> Caller:
+        """Who calls, and what it may do.
+
+        Raises:
+            PermissionDenied: it is not known here.
+        """
+        if self._access is None:
+            return ANYONE
+        return self._access.caller(context.auth_context())
 
     @contextmanager
     def until_drain(self) -> Iterator[None]:
@@ -111,9 +130,11 @@ class Boundary:
     async def abort(self, method: str, context: Context, error: Exception) -> NoReturn:
         """End the call with the status of an error."""
         status = await self.told(method, error)
-        trailer: tuple[tuple[str, bytes], ...] = ()
+        trailer: tuple[tuple[str, str | bytes], ...] = ()
         if isinstance(error, VersionConflict):
             trailer = ((CONFLICT_TRAILER, conflict_to_proto(error).SerializeToString()),)
+        elif isinstance(error, CursorTooOld):
+            trailer = ((FLOOR_TRAILER, str(error.floor)),)
         await context.abort(status.code, status.text, trailer)
 
     def counted(self, method: str) -> None:

@@ -94,5 +94,6 @@ class EscalationServicer(pb_grpc.EscalationServicer):
 
     async def _answer(self, request: pb.EscalateRequest, context: Context) -> pb.EscalateResponse:
         asked = request_from_proto(request)
+        self._boundary.caller(context).check_camera(asked.camera)
         deadline = self._boundary.deadline(context, asked.useful_for_s)
         return verdict_to_proto(await self._judge.judge(asked, deadline))

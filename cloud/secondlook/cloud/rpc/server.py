@@ -74,7 +74,8 @@ async def listening(
         maximum_concurrent_rpcs=settings.max_streams,
         options=[
             ("grpc.max_receive_message_length", settings.max_message_bytes),
-            ("grpc.max_send_message_length", settings.max_message_bytes),
+            # What is sent is bounded where it is made; a bound here would break an answer.
+            ("grpc.max_send_message_length", -1),
             # Two services on one port would each get half of the calls: refuse the second.
             ("grpc.so_reuseport", 0),
             ("grpc.max_metadata_size", 16 * 1024),

@@ -302,7 +302,9 @@ class ApplyResponse(google.protobuf.message.Message):
     OUTCOMES_FIELD_NUMBER: builtins.int
     @property
     def outcomes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Outcome]:
-        """One for each write, in their order."""
+        """One for each write, in their order. Where the records in it are large, the answer may end
+        early, with at least one: the rest was not tried, send it again.
+        """
 
     def __init__(
         self,
@@ -325,7 +327,7 @@ class ChangesRequest(google.protobuf.message.Message):
     since: builtins.int
     """The cursor of the last page; 0: from the beginning."""
     limit: builtins.int
-    """At most this many records, 1 to 1000. 0: 100."""
+    """At most this many records, 1 to 1000. 0: 100. A page of large records ends earlier."""
     def __init__(
         self,
         *,
@@ -388,7 +390,9 @@ class WatchResponse(google.protobuf.message.Message):
     cursor: builtins.int
     """Resume from here after a cut."""
     @property
-    def record(self) -> global___Record: ...
+    def record(self) -> global___Record:
+        """Absent: nothing under the prefix was written up to the cursor."""
+
     def __init__(
         self,
         *,

@@ -102,6 +102,7 @@ class ContextMemoryServicer(object):
     def Changes(self, request, context):
         """What changed after a cursor, the newest version of each record only, tombstones included.
         OUT_OF_RANGE where the cursor is too old: deletions after it are forgotten; begin again from 0.
+        The trailer `secondlook-floor` names the oldest cursor that still works.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -55,6 +55,7 @@ class ContextMemoryStub:
     ]
     """What changed after a cursor, the newest version of each record only, tombstones included.
     OUT_OF_RANGE where the cursor is too old: deletions after it are forgotten; begin again from 0.
+    The trailer `secondlook-floor` names the oldest cursor that still works.
     """
 
     Watch: grpc.UnaryStreamMultiCallable[
@@ -97,6 +98,7 @@ class ContextMemoryAsyncStub:
     ]
     """What changed after a cursor, the newest version of each record only, tombstones included.
     OUT_OF_RANGE where the cursor is too old: deletions after it are forgotten; begin again from 0.
+    The trailer `secondlook-floor` names the oldest cursor that still works.
     """
 
     Watch: grpc.aio.UnaryStreamMultiCallable[
@@ -149,6 +151,7 @@ class ContextMemoryServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[secondlook.rpc.v1.context_memory_pb2.ChangesResponse, collections.abc.Awaitable[secondlook.rpc.v1.context_memory_pb2.ChangesResponse]]:
         """What changed after a cursor, the newest version of each record only, tombstones included.
         OUT_OF_RANGE where the cursor is too old: deletions after it are forgotten; begin again from 0.
+        The trailer `secondlook-floor` names the oldest cursor that still works.
         """
 
     @abc.abstractmethod

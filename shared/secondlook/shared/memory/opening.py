@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from secondlook.shared.errors import InvalidConfig, MissingDependency
 from secondlook.shared.memory.protocol import ContextStore
+from secondlook.shared.memory.redis_url import is_redis_url
 from secondlook.shared.memory.sqlite import SqliteStore
 
 SQLITE = "sqlite:///"
 REMOTE = ("grpc://", "grpcs://")
 
 
-async def open_store(url: str) -> ContextStore:
+async def open_store(url: str, *, namespace: str = "secondlook") -> ContextStore:
     """Open the store that ``url`` names.
 
     Args:
-        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite:///:memory:``,
-            ``redis://host:port/db``, ``rediss://...`` (TLS) or ``unix://path`` (Redis),
-            ``grpc://host:port`` or ``grpcs://...`` (TLS) for the cloud's service.
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite:///:memory:``;
+            ``redis://HOST:PORT/DB`` and the other URLs of `redis_url`; ``grpc://HOST:PORT`` or
+            ``grpcs://...`` (TLS) for the cloud's service, see `RemoteAddress`.
+        namespace: Redis: what all keys begin with.
 
     Raises:
         InvalidConfig: no such kind of store, or the URL is malformed.
@@ -30,7 +32,7 @@ async def open_store(url: str) -> ContextStore:
         from secondlook.shared.memory.remote import RemoteStore
 
         return await RemoteStore.open(url)
-    if url.startswith(("redis://", "rediss://", "unix://")):
+    if is_redis_url(url):
         # Only the cloud has the redis library; an edge must import this module without it.
         try:
             from secondlook.shared.memory.redis import RedisStore
@@ -38,9 +40,9 @@ async def open_store(url: str) -> ContextStore:
             if error.name is None or error.name.partition(".")[0] != "redis":
                 raise
             raise MissingDependency("the redis library", "cloud") from None
-        return await RedisStore.open(url)
+        return await RedisStore.open(url, namespace=namespace)
     raise InvalidConfig(
         f"context memory {url!r} is not a store",
-        remedy="sqlite:///PATH, redis://HOST:PORT/DB, rediss://, unix://PATH, grpc://HOST:PORT "
-        "or grpcs://HOST:PORT",
+        remedy="sqlite:///PATH, redis://HOST:PORT/DB, rediss://, unix:///PATH, redis+cluster://, "
+        "redis+sentinel://, grpc://HOST:PORT or grpcs://HOST:PORT",
     )

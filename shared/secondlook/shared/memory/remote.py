@@ -31,7 +31,7 @@ from secondlook.shared.memory.record import (
 )
 from secondlook.shared.memory.remote_channel import RemoteAddress
 from secondlook.shared.memory.remote_errors import error_of, passes
-from secondlook.shared.memory.rules import check_batch, check_page
+from secondlook.shared.memory.rules import check_batch, check_page, read_cursor
 from secondlook.shared.telemetry import get_logger, inject
 from secondlook.shared.wire.memory import (
     changes_from_proto,
@@ -44,7 +44,7 @@ from secondlook.shared.wire.memory import (
 
 M = TypeVar("M", bound=Message)
 
-MAX_REQUEST_BYTES = 1024 * 1024
+MAX_REQUEST_BYTES = 512 * 1024
 """A larger batch travels in several requests, one after the other."""
 PING_ID = "default/ping"
 _SERVICE = pb.DESCRIPTOR.services_by_name["ContextMemory"].full_name
@@ -87,11 +87,13 @@ class RemoteStore:
         self._closed = False
         self.traffic = Traffic()
         # Bytes in, bytes out: what comes back is parsed, counted and doubted here.
-        self._methods = {
+        self._methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {
             name: channel.unary_unary(f"/{_SERVICE}/{name}")
             for name in ("Save", "Load", "Delete", "Apply", "Changes")
         }
-        self._watch = channel.unary_stream(f"/{_SERVICE}/Watch")
+        self._watching: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(
+            f"/{_SERVICE}/Watch"
+        )
 
     @classmethod
     async def open(cls, url: str, *, timeout_s: float = 10.0) -> RemoteStore:
@@ -170,20 +172,17 @@ class RemoteStore:
             page = changes_from_proto(reply)
             for record in page.records:
                 _check_asked(record, prefix, since)
-            if (
-                len(page.records) > limit
-                or page.cursor < since
-                or (page.more and page.cursor == since)
-            ):
+            (after, _), (until, _) = read_cursor(since), read_cursor(page.cursor)
+            if len(page.records) > limit or until < after or (page.more and until == after):
                 raise InvalidInput("a page of changes does not go on from where it was asked")
         return page
 
     async def watch(self, prefix: str = "", since: int = 0) -> AsyncIterator[Record]:
         """What changed after ``since``, then each change as it comes; for ever.
 
-        A lost connection is opened again, with growing pauses, and nothing is missed: pass the
-        ``change`` of the last record as ``since`` to go on after a restart. A record that changes
-        often may be told at its newest change only.
+        A lost connection is opened again, with growing pauses, and nothing is missed. A record
+        that changes often may be told at its newest change only. To go on after a restart, pass the
+        ``change`` of the last record as ``since``.
 
         Raises:
             CursorTooOld: deletions after the cursor have been forgotten.
@@ -198,23 +197,22 @@ class RemoteStore:
             self.traffic.requests += 1
             self.traffic.sent_bytes += len(request)
             with self._usable():
-                call = self._watch(request, metadata=inject())
+                call = self._watching(request, metadata=inject())
             try:
                 while True:
                     with self._usable():
                         raw = await call.read()
-                    if raw is grpc.aio.EOF:
+                    if not isinstance(raw, bytes):  # the end of the stream
                         break
                     self.traffic.received_bytes += len(raw)
                     failures = 0
                     message = _parsed(pb.WatchResponse, raw)
+                    after, since = since, message.cursor
                     if message.HasField("record"):
                         with _doubted():
                             record = record_from_proto(message.record)
-                            _check_asked(record, prefix, since)
-                        since = record.change
+                            _check_asked(record, prefix, after)
                         yield record
-                    since = max(since, message.cursor)
             except grpc.aio.AioRpcError as error:
                 if not passes(error):
                     raise error_of(error, since=since) from None
@@ -335,5 +333,6 @@ def _outcome(message: pb.Outcome, write: Write) -> Outcome:
 
 
 def _check_asked(record: Record, prefix: str, since: int) -> None:
-    if not record.id.startswith(prefix) or record.change <= since:
+    after, _ = read_cursor(since)
+    if not record.id.startswith(prefix) or record.change <= after:
         raise InvalidInput(f"{record.id} at change {record.change} was not asked for")

@@ -94,7 +94,7 @@ def save_to_proto(write: Write) -> pb.SaveRequest:
     """
     if write.data is None:
         raise InvalidInput("data is missing; a JSON object expected")
-    check_write(write.id, write.expected_version, write.writer, write.ttl_s, write.origin)
+    _check(write)
     return pb.SaveRequest(
         id=write.id,
         data=encode(write.data),
@@ -107,14 +107,14 @@ def save_to_proto(write: Write) -> pb.SaveRequest:
 
 
 def save_from_proto(message: pb.SaveRequest) -> Write:
-    """The write of a message.
+    """The write of a message; the rest of it is left to the store to check.
 
     Raises:
-        InvalidInput: it can never work.
+        InvalidInput: its data is not a JSON object within the limits, or it lives negatively.
     """
     if message.ttl_ms < 0:
         raise InvalidInput(f"ttl_ms is {message.ttl_ms}; 0 or more expected")
-    write = Write(
+    return Write(
         message.id,
         decode(message.data),
         message.expected_version,
@@ -122,8 +122,6 @@ def save_from_proto(message: pb.SaveRequest) -> Write:
         message.ttl_ms / 1000 if message.ttl_ms else None,
         _origin_from_proto(message),
     )
-    check_write(write.id, write.expected_version, write.writer, write.ttl_s, write.origin)
-    return write
 
 
 def delete_to_proto(write: Write) -> pb.DeleteRequest:
@@ -132,7 +130,7 @@ def delete_to_proto(write: Write) -> pb.DeleteRequest:
     Raises:
         InvalidInput: it can never work.
     """
-    check_write(write.id, write.expected_version, write.writer, None, write.origin)
+    _check(write)
     return pb.DeleteRequest(
         id=write.id,
         expected_version=write.expected_version,
@@ -142,13 +140,8 @@ def delete_to_proto(write: Write) -> pb.DeleteRequest:
 
 
 def delete_from_proto(message: pb.DeleteRequest) -> Write:
-    """The write of a message.
-
-    Raises:
-        InvalidInput: it can never work.
-    """
+    """The write of a message; all of it is left to the store to check."""
     origin = _origin_from_proto(message)
-    check_write(message.id, message.expected_version, message.writer, None, origin)
     return Write(message.id, None, message.expected_version, message.writer, None, origin)
 
 
@@ -167,7 +160,7 @@ def write_from_proto(message: pb.Write) -> Write:
     """One entry of a batch.
 
     Raises:
-        InvalidInput: neither a save nor a deletion, or it can never work.
+        InvalidInput: neither a save nor a deletion, or see `save_from_proto`.
     """
     kind = message.WhichOneof("kind")
     if kind is None:
@@ -221,6 +214,12 @@ def changes_from_proto(message: pb.ChangesResponse) -> Changes:
     if changes != sorted(set(changes)) or (changes and changes[-1] > message.cursor):
         raise InvalidInput("a page of changes is not in their order")
     return Changes(records, message.cursor, message.more)
+
+
+def _check(write: Write) -> None:
+    # The service signs a write without writer with the name in the sender's certificate.
+    writer = write.writer or "-"
+    check_write(write.id, write.expected_version, writer, write.ttl_s, write.origin)
 
 
 def _origin_to_proto(origin: Origin | None) -> pb.Origin | None:

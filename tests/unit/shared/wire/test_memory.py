@@ -28,9 +28,28 @@ def test_data_that_is_no_document_is_refused(data: bytes) -> None:
         record_from_proto(message)
 
 
-@pytest.mark.parametrize("current", [RECORD, None])
-def test_a_conflict_brings_the_record_that_stands(current: Record | None) -> None:
-    wire = conflict_to_proto(VersionConflict("s/c/track/1", 2, 3, current)).SerializeToString()
+@pytest.mark.parametrize(("actual", "current"), [(3, RECORD), (0, None)])
+def test_a_conflict_brings_the_record_that_stands(actual: int, current: Record | None) -> None:
+    error = VersionConflict("s/c/track/1", 2, actual, current)
+    wire = conflict_to_proto(error).SerializeToString()
     back = conflict_from_proto(pb.VersionConflict.FromString(wire))
-    assert (back.record_id, back.expected, back.actual) == ("s/c/track/1", 2, 3)
+    assert (back.record_id, back.expected, back.actual) == ("s/c/track/1", 2, actual)
     assert back.current == current
+
+
+@pytest.mark.parametrize(
+    ("record_id", "expected", "actual", "current"),
+    [
+        ("s/c/track/1", 2, 3, None),
+        ("s/c/track/1", 2, 0, RECORD),
+        ("s/c/track/1", 2, 4, RECORD),
+        ("s/c/track/1", 3, 3, RECORD),
+        ("s/c/track/2", 2, 3, RECORD),
+    ],
+)
+def test_a_conflict_that_contradicts_itself_is_refused(
+    record_id: str, expected: int, actual: int, current: Record | None
+) -> None:
+    message = conflict_to_proto(VersionConflict(record_id, expected, actual, current))
+    with pytest.raises(InvalidInput, match="conflict"):
+        conflict_from_proto(message)
