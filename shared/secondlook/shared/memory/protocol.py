@@ -91,7 +91,8 @@ class ContextStore(Protocol):
         """The records under ``prefix`` whose newest change is after ``since``; limit 1 to 1000.
 
         Raises:
-            CursorTooOld: tombstones after ``since`` have been forgotten. 0 is never too old.
+            CursorTooOld: tombstones after ``since`` have been forgotten. 0 is never too old, nor
+                are the cursors of the pages that follow from there.
         """
         ...
 

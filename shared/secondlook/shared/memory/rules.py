@@ -14,6 +14,8 @@ MAX_TTL_S = 10 * 366 * 86_400.0
 MAX_LIMIT = 1000
 MAX_BATCH = 256
 """Most writes in one `ContextStore.apply`."""
+LISTING = 1 << 62
+"""Added to a cursor within a listing from 0, which begins below the floor and must get past it."""
 MAX_REPLICAS = 32
 """Replicas whose last write of a record is remembered, the newest ones."""
 _ORIGIN = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -67,6 +69,11 @@ def check_page(prefix: str, since: int, limit: int) -> None:
         raise InvalidInput(f"since is {since}; 0 to 2^63 - 1 expected")
     if not 1 <= limit <= MAX_LIMIT:
         raise InvalidInput(f"limit is {limit}; 1 to {MAX_LIMIT} expected")
+
+
+def read_cursor(since: int) -> tuple[int, bool]:
+    """The change after which a page begins, and whether it is of a listing from 0."""
+    return (since - LISTING, True) if since >= LISTING else (since, since == 0)
 
 
 def expect(record_id: str, expected: int, standing: Record | None) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from secondlook.shared.errors import CursorTooOld
 from secondlook.shared.memory.record import Changes
-from secondlook.shared.memory.rules import as_seen
+from secondlook.shared.memory.rules import LISTING, as_seen, read_cursor
 from secondlook.shared.memory.sqlite.rows import COLUMNS, record_of
 
 SCAN = 4096
@@ -34,7 +34,8 @@ _LISTED = "SELECT change FROM records WHERE id >= ? AND id < ? LIMIT ?"
 def page(db: sqlite3.Connection, prefix: str, since: int, limit: int, now: float) -> Changes:
     """See `ContextStore.changes`; the arguments are checked. ``db`` is in a transaction."""
     newest, floor = db.execute("SELECT change, floor FROM state").fetchone()
-    if 0 < since < floor:
+    since, listing = read_cursor(since)
+    if not listing and since < floor:
         raise CursorTooOld(since, floor)
     end = newest
     if prefix:
@@ -43,7 +44,8 @@ def page(db: sqlite3.Connection, prefix: str, since: int, limit: int, now: float
         rows = db.execute(_ALL, (since, limit + 1)).fetchall()
     records = tuple(as_seen(record_of(row), now) for row in rows[:limit])
     more = len(rows) > limit or end < newest
-    return Changes(records, records[-1].change if len(rows) > limit else max(since, end), more)
+    cursor = records[-1].change if len(rows) > limit else max(since, end)
+    return Changes(records, cursor + LISTING if listing and more else cursor, more)
 
 
 def _under(
