@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from secondlook.cli.bench.edge import edge
+from secondlook.cli.bench.memory.command import memory
 
 
 @click.group()
@@ -15,7 +16,9 @@ def bench() -> None:
     Examples:
       secondlook bench edge
       secondlook bench edge clip.mp4 --model yolox_nano.onnx --json bench.json
+      secondlook bench memory --records 1000000
     """
 
 
 bench.add_command(edge)
+bench.add_command(memory)

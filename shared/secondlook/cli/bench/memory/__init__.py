@@ -1,0 +1,1 @@
+"""``secondlook bench memory``: the context memory against its bare foundations."""
