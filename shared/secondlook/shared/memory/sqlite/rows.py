@@ -13,40 +13,45 @@ from secondlook.shared.memory.rules import MAX_REPLICAS, as_seen
 
 COLUMNS = "id, data, version, change, updated_at, writer, expires_at, deleted"
 
-_FIND = f"SELECT {COLUMNS}, origins FROM records WHERE id = ?"  # noqa: S608 - no value in it
+_FIND = f"SELECT {COLUMNS} FROM records WHERE id = ?"  # noqa: S608 - no value in it
+_HEAD = "SELECT version, deleted, expires_at, origins FROM records WHERE id = ?"
 _PUT = (
-    "INSERT INTO records (id, data, version, change, updated_at, writer, expires_at, deleted,"
-    " synced_version, origins) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO records (id, data, version, updated_at, writer, expires_at, deleted,"
+    " synced_version, origins, change)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT change + 1 FROM state))"
     " ON CONFLICT (id) DO UPDATE SET data = excluded.data, version = excluded.version,"
     " change = excluded.change, updated_at = excluded.updated_at, writer = excluded.writer,"
     " expires_at = excluded.expires_at, deleted = excluded.deleted"
 )
-_SYNCED = ", synced_version = excluded.synced_version"
-_ORIGINS = ", origins = excluded.origins"
+_PUT_OF = {
+    # What is not given stays as it is: an unsynchronised write keeps what is synchronised.
+    (synced, origins): f"{_PUT}{synced * ', synced_version = excluded.synced_version'}"
+    f"{origins * ', origins = excluded.origins'} RETURNING change"
+    for synced in (False, True)
+    for origins in (False, True)
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a store knows about an id.
+@dataclass(slots=True)
+class Head:
+    """What a write must know of an id.
 
     Attributes:
-        version: the newest ever written; where there is no row, that after which to go on.
-        record: what stands, or its tombstone; ``None`` where there is no row.
+        latest: the newest version ever written; where there was none: that after which to go on.
+        standing: the version that stands; 0 where nothing does.
         origins: as stored.
     """
 
-    version: int
-    record: Record | None = None
-    origins: str = ""
-
-    @property
-    def standing(self) -> Record | None:
-        """The record that stands, if any."""
-        return None if self.record is None or self.record.deleted else self.record
+    latest: int
+    standing: int
+    origins: str
 
     def remembers(self, origin: Origin) -> bool:
-        """Whether this write has happened."""
-        return f"{origin.replica}={origin.token}" in self.origins.split()
+        """Whether this write, or a later one of its replica, has happened."""
+        remembered = (one.partition("=") for one in self.origins.split())
+        return any(
+            origin.happened(token) for replica, _, token in remembered if replica == origin.replica
+        )
 
     def origins_with(self, origin: Origin) -> str:
         """The origins, ``origin`` instead of its replica's last, the newest at the end."""
@@ -54,30 +59,39 @@ class Found:
         return " ".join([*kept[1 - MAX_REPLICAS :], f"{origin.replica}={origin.token}"])
 
 
-def look(db: sqlite3.Connection, record_id: str, now: float) -> Found:
-    """What the store knows about an id at ``now`` (wall clock, seconds).
+def head(db: sqlite3.Connection, record_id: str, now: float) -> Head:
+    """What a write at ``now`` (wall clock, seconds) must know of an id."""
+    row = db.execute(_HEAD, (record_id,)).fetchone()
+    if row is None:
+        # Never a version that an evicted record had: whoever has seen that one must conflict.
+        return Head(db.execute("SELECT evicted_version FROM state").fetchone()[0], 0, "")
+    version, deleted, expires_at, origins = row
+    gone = deleted or (expires_at is not None and expires_at <= now)
+    return Head(version, 0 if gone else version, origins)
+
+
+def look(db: sqlite3.Connection, record_id: str, now: float) -> Record | None:
+    """The record as seen at ``now`` (wall clock, seconds), possibly a tombstone.
 
     Raises:
         StoreError: the row is damaged.
     """
     row = db.execute(_FIND, (record_id,)).fetchone()
-    if row is None:
-        # Never a version that an evicted record had: whoever has seen that one must conflict.
-        return Found(int(db.execute("SELECT evicted_version FROM state").fetchone()[0]))
-    record = as_seen(record_of(row[:-1]), now)
-    return Found(record.version, record, row[-1])
+    return None if row is None else as_seen(record_of(row), now)
 
 
 def find(db: sqlite3.Connection, record_id: str, now: float) -> tuple[int, Record | None]:
-    """The newest version ever written, and the record that stands at ``now`` (wall clock).
+    """The newest version ever written, and the record that stands at ``now`` (wall clock, seconds).
 
     Where nothing was ever written the version is that after which to go on.
 
     Raises:
         StoreError: the row is damaged.
     """
-    found = look(db, record_id, now)
-    return found.version, found.standing
+    record = look(db, record_id, now)
+    if record is None:
+        return head(db, record_id, now).latest, None
+    return record.version, None if record.deleted else record
 
 
 def put(
@@ -102,17 +116,17 @@ def put(
         now: wall clock of the write, seconds since the Unix epoch.
         writer: who writes.
         expires_at: wall clock of its end; ``None``: never.
-        origins: what to remember (`Found.origins_with`); ``None`` keeps what is remembered.
+        origins: what to remember (`Head.origins_with`); ``None`` keeps what is remembered.
         synced: what is written is what the other store has: the record is clean.
     """
-    (change,) = db.execute("UPDATE state SET change = change + 1 RETURNING change").fetchall()[0]
     deleted = raw is None
+    raw = b"{}" if raw is None else raw
     version = latest + 1
-    row = (record_id, b"{}" if raw is None else raw, version, change, now, writer, expires_at)
-    # What is not given stays as it is: an unsynchronised write over a synchronised version too.
-    statement = _PUT + (_SYNCED if synced else "") + ("" if origins is None else _ORIGINS)
-    db.execute(statement, (*row, deleted, version if synced else 0, origins or ""))
-    return record_of((*row, deleted))
+    row = (record_id, raw, version, now, writer, expires_at, deleted)
+    ((change,),) = db.execute(
+        _PUT_OF[synced, origins is not None], (*row, version if synced else 0, origins or "")
+    ).fetchall()
+    return record_of((record_id, raw, version, change, now, writer, expires_at, deleted))
 
 
 def mark_synced(db: sqlite3.Connection, record_id: str, version: int) -> None:

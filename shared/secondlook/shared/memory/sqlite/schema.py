@@ -11,9 +11,9 @@ of them, to changes. ``state`` has one row:
 - ``replica``: 1 once a replicator has attached (`become_replica`);
 - ``evicted_version``: the highest version of any record that was evicted.
 
-``bytes`` and ``dirty`` are kept by triggers, within the transaction that changes a row, whoever
-changes it: they are right after a crash too. A table that hangs on ``records`` can add what it
-weighs to ``bytes`` by triggers of its own, and can have its rows removed by a trigger
+``change``, ``bytes`` and ``dirty`` are kept by triggers, within the transaction that changes a row,
+whoever changes it: they are right after a crash too. A table that hangs on ``records`` can add what
+it weighs to ``bytes`` by triggers of its own, and can have its rows removed by a trigger
 ``AFTER DELETE ON records``: rows are deleted only where a record is evicted or forgotten.
 """
 
@@ -69,13 +69,15 @@ CREATE TABLE state (
 );
 INSERT INTO state (change) VALUES (0);
 CREATE TRIGGER record_added AFTER INSERT ON records BEGIN
-    UPDATE state SET bytes = bytes + {_weight("new")}, dirty = dirty + {_dirty("new")};
+    UPDATE state SET change = max(change, new.change),
+        bytes = bytes + {_weight("new")}, dirty = dirty + {_dirty("new")};
 END;
 CREATE TRIGGER record_removed AFTER DELETE ON records BEGIN
     UPDATE state SET bytes = bytes - {_weight("old")}, dirty = dirty - {_dirty("old")};
 END;
 CREATE TRIGGER record_changed AFTER UPDATE ON records BEGIN
-    UPDATE state SET bytes = bytes + {_weight("new")} - {_weight("old")},
+    UPDATE state SET change = max(change, new.change),
+        bytes = bytes + {_weight("new")} - {_weight("old")},
         dirty = dirty + {_dirty("new")} - {_dirty("old")};
 END;
 """  # noqa: S608 - no value in it

@@ -29,7 +29,7 @@ from secondlook.shared.memory.record import (
 from secondlook.shared.memory.rules import check_batch, check_page, check_write, expect
 from secondlook.shared.memory.sqlite.pages import page
 from secondlook.shared.memory.sqlite.room import forget_dead, make_room, weight
-from secondlook.shared.memory.sqlite.rows import look, put
+from secondlook.shared.memory.sqlite.rows import find, head, look, put
 from secondlook.shared.memory.sqlite.schema import upgrade
 from secondlook.shared.memory.sqlite.worker import Worker
 
@@ -114,8 +114,8 @@ class SqliteStore:
     async def load(self, record_id: str) -> Record:
         """See `ContextStore.load`."""
         check_id(record_id)
-        record = (await self.read(lambda db: look(db, record_id, self._clock.wall()))).standing
-        if record is None:
+        record = await self.read(lambda db: look(db, record_id, self._clock.wall()))
+        if record is None or record.deleted:
             raise NotFound(f"{record_id}: no such record")
         return record
 
@@ -193,28 +193,28 @@ class SqliteStore:
 
     def _write(self, db: sqlite3.Connection, write: Write, raw: bytes | None) -> Outcome:
         now = self._clock.wall()
-        found = look(db, write.id, now)
+        found = head(db, write.id, now)
         origins = None
         if write.origin is not None:
             if found.remembers(write.origin):
-                return Outcome(found.record, repeat=True)
+                return Outcome(look(db, write.id, now), repeat=True)
             origins = found.origins_with(write.origin)
-        if raw is None and found.standing is None:
+        if raw is None and not found.standing:
             raise NotFound(f"{write.id}: no such record")
-        expect(write.id, write.expected_version, found.standing)
+        if found.standing != write.expected_version:
+            expect(write.id, write.expected_version, find(db, write.id, now)[1])
         expires_at = None if raw is None or write.ttl_s is None else now + write.ttl_s
-        return Outcome(
-            put(
-                db,
-                write.id,
-                raw,
-                found.version,
-                now,
-                write.writer,
-                expires_at=expires_at,
-                origins=origins,
-            )
+        record = put(
+            db,
+            write.id,
+            raw,
+            found.latest,
+            now,
+            write.writer,
+            expires_at=expires_at,
+            origins=origins,
         )
+        return Outcome(record)
 
     def _bounded(self, work: _Work[T]) -> _Work[T]:
         """The work, and then room for what it wrote."""
