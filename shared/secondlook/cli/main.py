@@ -38,6 +38,7 @@ _COMMANDS = {
     "demo": ("secondlook.cli.demo.command:demo", "A minute of a simulated street, both tiers."),
     "doctor": ("secondlook.cli.doctor.command:doctor", "Find what is wrong, hop by hop."),
     "edge": ("secondlook.cli.edge:edge", "Run the edge daemon."),
+    "memory": ("secondlook.cli.memory.command:memory", "Look into and change the context memory."),
     "price": ("secondlook.cli.price.command:price", "What would it cost on my footage?"),
     "train": ("secondlook.cli.train:train", "Train the demo models."),
 }

@@ -25,6 +25,8 @@ Tier = Literal["edge", "cloud"]
 TIERS: tuple[Tier, ...] = ("edge", "cloud")
 
 EXIT_INVALID = 2
+_OF_MEMORY = "SECONDLOOK_MEMORY"
+"""Read by `secondlook memory`, not by a tier."""
 
 # Their modules are imported when they are asked for: each tier can be installed without the other.
 _CLASSES: dict[Tier, tuple[str, str]] = {
@@ -155,7 +157,7 @@ def _strangers() -> list[str]:
     prefixes = [f"SECONDLOOK_{tier.upper()}__" for tier in TIERS]
     found = []
     for name in sorted(os.environ):
-        if not name.startswith("SECONDLOOK_") or any(name.startswith(p) for p in prefixes):
+        if not name.startswith("SECONDLOOK_") or name.startswith((*prefixes, _OF_MEMORY)):
             continue
         head = name.split("__")[0] + "__"
         close = difflib.get_close_matches(head, prefixes, n=1)

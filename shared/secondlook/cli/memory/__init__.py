@@ -1,0 +1,1 @@
+"""``secondlook memory``: look into the context memory, change it, copy it."""

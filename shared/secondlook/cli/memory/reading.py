@@ -1,0 +1,66 @@
+"""``secondlook memory get`` and ``changes``."""
+
+from __future__ import annotations
+
+import click
+
+from secondlook.cli.console import output_console
+from secondlook.cli.memory.shown import as_document, print_record, print_records, to_json
+from secondlook.cli.memory.target import on_a_store, use
+from secondlook.shared.memory.rules import MAX_LIMIT
+
+
+@click.command()
+@click.argument("record_id", metavar="ID")
+@on_a_store
+def get(record_id: str, url: str | None, as_json: bool) -> None:
+    """Show the record that stands.
+
+    \b
+    Examples:
+      secondlook memory get yard/gate/note/1
+      secondlook memory get yard/gate/note/1 --json | jq .data
+    """
+    record = use(url, lambda store: store.load(record_id))
+    if as_json:
+        click.echo(to_json(as_document(record)))
+    else:
+        print_record(record, output_console())
+
+
+@click.command()
+@click.argument("prefix", default="")
+@click.option(
+    "--since",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Only what changed after this cursor; 0: everything.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MAX_LIMIT),
+    default=100,
+    show_default=True,
+    help="Most records shown.",
+)
+@on_a_store
+def changes(prefix: str, since: int, limit: int, url: str | None, as_json: bool) -> None:
+    """List what changed after a cursor: the newest version of each record, deletions too.
+
+    PREFIX is the beginning of an id: yard/gate/ for a camera, yard/gate/note/ for a kind of it.
+
+    \b
+    Examples:
+      secondlook memory changes yard/
+      secondlook memory changes --since 4711 --json | jq '.records[].id'
+    """
+    page = use(url, lambda store: store.changes(prefix, since, limit))
+    if as_json:
+        records = [as_document(record) for record in page.records]
+        click.echo(to_json({"records": records, "cursor": page.cursor, "more": page.more}))
+        return
+    if page.records:
+        print_records(page.records, output_console())
+    there_is_more = ", and there is more" if page.more else ""
+    click.echo(f"cursor {page.cursor}{there_is_more}: go on with --since {page.cursor}", err=True)
