@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,13 @@ def _no_blocking_calls() -> Iterator[BlockBuster]:
     """A blocking call on the event loop, made by our own code, fails the test."""
     with blockbuster_ctx(scanned_modules=OURS) as guard:
         yield guard
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_state(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No edge that a test starts remembers anything in the home of whoever runs the tests."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+    os.environ.pop("STATE_DIRECTORY", None)
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -269,6 +270,7 @@ def edge_settings(
             "uplink": uplink,
             "run": {"restart_initial_s": 0.01, "restart_max_s": 0.02},
             "gate": {"audit_rate": 0.0, **sections.pop("gate", {})},
+            "memory": {"enabled": False, **sections.pop("memory", {})},
             **sections,
         }
     )
@@ -314,6 +316,8 @@ class EdgeProcess:
                 stdout=log,
                 stderr=log,
                 cwd=folder,
+                # Nothing is remembered in the home of whoever runs the tests.
+                env={**os.environ, "XDG_STATE_HOME": str(folder / "state")},
             )
 
     def wait(self) -> int:

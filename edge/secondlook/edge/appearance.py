@@ -56,18 +56,26 @@ def difference(
     """
     if before.shape != now.shape:
         return 255.0
-    height, width = now.shape
+    place = extent(now.shape, box, frame_width)
+    changed = now[place].astype(np.float32)
+    changed -= before[place]
+    # Sums, not means: this runs for many boxes a frame, and a mean costs five times as much.
+    changed -= changed.sum() / changed.size
+    return float(np.abs(changed, out=changed).sum() / changed.size)
+
+
+def extent(
+    shape: tuple[int, ...], box: npt.NDArray[np.float32], frame_width: int
+) -> tuple[slice, slice]:
+    """Rows and columns of a thumbnail that `difference` reads: a box and its border."""
+    height, width = shape
     scale = width / frame_width
     border_x, border_y = (box[2] - box[0]) * _BORDER, (box[3] - box[1]) * _BORDER
     left, top = int((box[0] - border_x) * scale), int((box[1] - border_y) * scale)
     right, bottom = int((box[2] + border_x) * scale) + 1, int((box[3] + border_y) * scale) + 1
     left, right = _span(left, right, width)
     top, bottom = _span(top, bottom, height)
-    changed = now[top:bottom, left:right].astype(np.float32)
-    changed -= before[top:bottom, left:right]
-    # Sums, not means: this runs for many boxes a frame, and a mean costs five times as much.
-    changed -= changed.sum() / changed.size
-    return float(np.abs(changed, out=changed).sum() / changed.size)
+    return slice(top, bottom), slice(left, right)
 
 
 def _span(start: int, end: int, limit: int) -> tuple[int, int]:

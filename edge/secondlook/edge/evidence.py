@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +19,7 @@ def gather(camera: str, entry: Entry, scene: Scene) -> FrameEvidence:
     asked = scene.questions.tracks()
     names = entry.observation.detections.names
     tracked = entry.tracked
+    prior = None if scene.knowledge is None else scene.knowledge.prior
 
     def evidence(
         box: npt.NDArray[np.float32], score: float, class_index: int, track_id: int
@@ -29,6 +32,7 @@ def gather(camera: str, entry: Entry, scene: Scene) -> FrameEvidence:
             track_id,
             hits.get(track_id, 1),
             in_flight=track_id in asked,
+            prior=None if prior is None else prior.share(class_index, box),
         )
         return known if belief is None else _with_verdict(known, belief, entry.time_s, names)
 
@@ -58,13 +62,8 @@ def gather(camera: str, entry: Entry, scene: Scene) -> FrameEvidence:
 def _with_verdict(
     known: Evidence, belief: Belief, time_s: float, names: tuple[str, ...]
 ) -> Evidence:
-    return Evidence(
-        known.box,
-        known.score,
-        known.class_name,
-        known.track_id,
-        known.hits,
-        known.in_flight,
+    return replace(
+        known,
         verdict_age_s=time_s - belief.at_s,
         verdict_left_s=belief.until_s - time_s,
         refuted=belief.refuted,

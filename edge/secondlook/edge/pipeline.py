@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass, replace
+from collections import deque
+from dataclasses import replace
 
 import numpy as np
 
-from secondlook.edge.appearance import thumbnail
+from secondlook.edge.appearance import Thumbnail, thumbnail
 from secondlook.edge.evidence import gather
 from secondlook.edge.fusion import Entry, Vocabulary, compose, read
 from secondlook.edge.fusion.learning import learn
 from secondlook.edge.gate import Gate, ScoreBandGate
+from secondlook.edge.memory.knowledge import Knowledge
+from secondlook.edge.memory.notes import Note, Recollection
+from secondlook.edge.pipeline_counts import PipelineCounts, PipelineTimings
 from secondlook.edge.pipeline_settings import PipelineSettings
-from secondlook.edge.questions import Asked
+from secondlook.edge.questions import Asked, tracks_in
 from secondlook.edge.regions import Canonical, MosaicEncoder, regions_around
 from secondlook.edge.scene import Scene
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import InvalidInput
-from secondlook.shared.geometry import coverage
 from secondlook.shared.values import (
     Decision,
     Detections,
@@ -36,38 +39,8 @@ from secondlook.shared.values import (
     Verdict,
 )
 
-_COVERED = 0.9
-"""Share of a box that must lie in a region for its question to count as asked."""
-
-
-@dataclass(slots=True)
-class PipelineCounts:
-    """What happened that nobody else sees.
-
-    Attributes:
-        late_verdicts: verdicts about frames that are no longer kept, or never were.
-        unencodable: escalations that did not fit their limit of bytes.
-        copied_bytes: pixels copied on the way to the encoder, bytes.
-    """
-
-    late_verdicts: int = 0
-    unencodable: int = 0
-    copied_bytes: int = 0
-
-
-@dataclass(slots=True)
-class PipelineTimings:
-    """Where the last frame's time went, seconds.
-
-    Attributes:
-        track_s: thumbnail, tracker, and what is known about places.
-        gate_s: answer, evidence, decision and regions.
-        encode_s: packing and encoding; 0 where nothing was asked.
-    """
-
-    track_s: float = 0.0
-    gate_s: float = 0.0
-    encode_s: float = 0.0
+_MAX_NOTES = 4096
+"""Most notes that wait to be taken; far more than one step gives."""
 
 
 class CameraPipeline:
@@ -81,6 +54,11 @@ class CameraPipeline:
         session: makes request ids unique, printable ASCII; random where not given.
         gate: decides what is asked; the score band where not given.
         first_track_id: where a pipeline goes on that broke down.
+        known: what earlier processes knew about the camera, possibly nothing; `take_notes` then
+            says what is to be written down. Without it nothing outlives this pipeline.
+
+    Attributes:
+        model: the heavy model that is asked for; empty for the service's default.
     """
 
     def __init__(
@@ -93,8 +71,10 @@ class CameraPipeline:
         session: str = "",
         gate: Gate | None = None,
         first_track_id: int = 1,
+        known: Recollection | None = None,
     ) -> None:
         self.camera = camera
+        self.model = ""
         self.counts = PipelineCounts()
         self.timings = PipelineTimings()
         self._settings = settings
@@ -104,6 +84,8 @@ class CameraPipeline:
         self._vocabulary = Vocabulary(names)
         self._encoder = MosaicEncoder(settings.regions)
         self._size: tuple[int, int] | None = None
+        self._known = known
+        self._notes: deque[Note] = deque(maxlen=_MAX_NOTES)
         self._scene = Scene(settings, first_track_id)
 
     @property
@@ -138,10 +120,11 @@ class CameraPipeline:
             media_s: time of the frame in its stream, seconds; its capture time where not given.
         """
         started_s = time.perf_counter()
-        self._fit(frame.ref)
-        scene = self._scene
-        time_s = scene.stream_time(frame.ref.captured_s if media_s is None else media_s)
         look = thumbnail(frame.image, self._settings.motion.width_px)
+        given_s = frame.ref.captured_s if media_s is None else media_s
+        self._fit(frame.ref, look, given_s)
+        scene = self._scene
+        time_s = scene.stream_time(given_s)
         translated = self._vocabulary.translate(detections)
         tracked, unseen = scene.see(translated, look, frame.ref, time_s)
         tracked_s = time.perf_counter()
@@ -158,6 +141,8 @@ class CameraPipeline:
             published_s=self._clock.monotonic() if now_s is None else now_s,
         )
         scene.history.add(entry)
+        if scene.knowledge is not None:
+            scene.knowledge.published(published, time_s)
         self.timings = PipelineTimings(tracked_s - started_s, time.perf_counter() - tracked_s)
         return entry.observation
 
@@ -192,8 +177,11 @@ class CameraPipeline:
             placements=mosaic.placements,
             purpose=decision.purpose,
             min_score=self._settings.fusion.verdict_score,
+            model=self.model,
         )
         self.timings.encode_s = time.perf_counter() - started_s
+        if self._scene.knowledge is not None:
+            self._scene.knowledge.asked()
         entry = self._scene.history.find(frame.ref.sequence)
         if entry is not None:
             self._scene.questions.add(
@@ -201,7 +189,7 @@ class CameraPipeline:
                     escalation.request_id,
                     frame.ref.sequence,
                     entry.time_s,
-                    _tracks_in(entry, decision.regions),
+                    tracks_in(entry, decision.regions),
                     escalation.whole_frame,
                 )
             )
@@ -233,7 +221,11 @@ class CameraPipeline:
             entry.frame,
             self._settings.fusion,
         )
-        touched = learn(scene, entry, reading, verdict.request_id, self._settings)
+        touched = learn(scene, entry, reading, verdict, self._settings)
+        if scene.knowledge is not None:
+            scene.knowledge.answered(verdict.purpose, missed=bool(reading.new))
+            if asked is not None and asked.whole_frame:
+                scene.knowledge.background(entry.frame.captured_at)
         published_s = self._clock.monotonic() if now_s is None else now_s
         revised = []
         for later in scene.history.since(entry):
@@ -243,12 +235,42 @@ class CameraPipeline:
                     revised.append(observation)
         return revised
 
-    def _fit(self, frame: FrameRef) -> None:
+    def take_notes(self, *, last: bool = False) -> list[Note]:
+        """What is to be written down since the last call.
+
+        Args:
+            last: the pipeline ends; what was counted is written down too.
+        """
+        if last and self._scene.knowledge is not None:
+            self._scene.knowledge.write_counts()
+        notes = list(self._notes)
+        self._notes.clear()
+        return notes
+
+    def _fit(self, frame: FrameRef, look: Thumbnail, given_s: float) -> None:
         """Begin again where the frames have changed their size: nothing known is in its place."""
-        if self._size != (frame.width, frame.height):
-            self._size = (frame.width, frame.height)
-            # Track ids go on: an id is never used twice for one camera.
-            self._scene = Scene(self._settings, self.next_track_id)
+        if self._size == (frame.width, frame.height):
+            return
+        self._size = (frame.width, frame.height)
+        if self._scene.knowledge is not None:
+            self._scene.knowledge.write_counts()
+        knowledge = None
+        if self._known is not None:
+            knowledge = Knowledge(
+                self._settings,
+                frame,
+                self._vocabulary,
+                self._session,
+                self._notes,
+                self._known,
+            )
+        # Track ids go on: an id is never used twice for one camera.
+        scene = self._scene = Scene(self._settings, self.next_track_id, knowledge)
+        if knowledge is not None:
+            time_s = scene.stream_time(given_s)
+            scene.background_s = knowledge.recall(scene.places, frame, look, time_s)
+            # What was known of old is used up; of frames of another size it may be out of date.
+            self._known = Recollection()
 
     def _canonical(self, frame: FrameRef) -> Canonical:
         return Canonical.of(frame.width, frame.height, self._settings.regions.canonical_width_px)
@@ -283,18 +305,6 @@ class CameraPipeline:
             published_s=published_s,
         )
         return entry.observation
-
-
-def _tracks_in(entry: Entry, regions: tuple[Region, ...]) -> frozenset[int]:
-    """The tracks of a frame that the regions show."""
-    places = np.array([region.xyxy for region in regions], np.float32)
-    inside = coverage(entry.tracked.boxes, places).max(axis=1, initial=0) >= _COVERED
-    ids = set(entry.tracked.track_ids[inside].tolist())
-    if entry.unseen:
-        boxes = np.stack([item.box for item in entry.unseen])
-        shown = coverage(boxes, places).max(axis=1, initial=0) >= _COVERED
-        ids |= {item.track_id for item, s in zip(entry.unseen, shown, strict=True) if s}
-    return frozenset(ids)
 
 
 def _equal(a: Detections, b: Detections) -> bool:

@@ -183,6 +183,45 @@ class FusionSettings(Section):
     )
 
 
+class KnowledgeSettings(Section):
+    """The part of ``[memory]`` that says what a camera's pipeline remembers."""
+
+    settle_s: float = Field(
+        1.0,
+        ge=0,
+        le=3600,
+        description="A verdict is remembered where its object is still in place after this time, "
+        "seconds.",
+    )
+    recall_s: float = Field(
+        600.0,
+        ge=0,
+        le=86_400,
+        description="Age up to which a verdict that is recalled at the start still stands for its "
+        "place, seconds.",
+    )
+    false_positive_confirmations: int = Field(
+        2,
+        ge=1,
+        le=100,
+        description="Times that the cloud must confirm that nothing is at a place, beyond the "
+        "first, before the place is a known false positive.",
+    )
+    false_positive_life_s: float = Field(
+        86_400.0,
+        gt=0,
+        le=31_536_000,
+        description="How long a known false positive is not asked about while its place looks the "
+        "same, seconds.",
+    )
+    prior_every_s: float = Field(
+        300.0,
+        gt=0,
+        le=86_400,
+        description="How often the scene prior is written down, seconds.",
+    )
+
+
 class PipelineSettings(Section):
     """Everything between the detector and the sinks, for one camera."""
 
@@ -191,3 +230,6 @@ class PipelineSettings(Section):
     gate: GateSettings = Field(default_factory=GateSettings, description="What is asked.")
     regions: RegionSettings = Field(default_factory=RegionSettings, description="How it travels.")
     fusion: FusionSettings = Field(default_factory=FusionSettings, description="What is published.")
+    memory: KnowledgeSettings = Field(
+        default_factory=KnowledgeSettings, description="What is remembered."
+    )

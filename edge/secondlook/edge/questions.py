@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from secondlook.edge.fusion.history import Entry
+from secondlook.shared.geometry import coverage
+from secondlook.shared.values import Region
+
+_COVERED = 0.9
+"""Share of a box that must lie in a region for its question to count as asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -62,3 +71,15 @@ class Questions:
     def clear(self) -> None:
         """Forget all questions."""
         self._waiting.clear()
+
+
+def tracks_in(entry: Entry, regions: tuple[Region, ...]) -> frozenset[int]:
+    """The tracks of a frame that the regions show."""
+    places = np.array([region.xyxy for region in regions], np.float32)
+    inside = coverage(entry.tracked.boxes, places).max(axis=1, initial=0) >= _COVERED
+    ids = set(entry.tracked.track_ids[inside].tolist())
+    if entry.unseen:
+        boxes = np.stack([item.box for item in entry.unseen])
+        shown = coverage(boxes, places).max(axis=1, initial=0) >= _COVERED
+        ids |= {item.track_id for item, s in zip(entry.unseen, shown, strict=True) if s}
+    return frozenset(ids)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from secondlook.edge.appearance import Thumbnail
 from secondlook.edge.fusion.belief import Belief
 from secondlook.edge.fusion.history import Entry, History, Unseen
 from secondlook.edge.fusion.places import Places, Sight, same_place
+from secondlook.edge.memory.knowledge import Knowledge
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.edge.questions import Questions
 from secondlook.edge.track import Tracker
@@ -22,10 +26,16 @@ class Scene:
         places: what is known about tracks that are gone.
         beliefs: the last verdict about each living track, by track id.
         sights: where each of those was seen last, by track id.
+        knowledge: what outlives this process; ``None`` where nothing does.
         background_s: stream time of the last whole frame that the cloud has; ``None`` without one.
     """
 
-    def __init__(self, settings: PipelineSettings, first_track_id: int = 1) -> None:
+    def __init__(
+        self,
+        settings: PipelineSettings,
+        first_track_id: int = 1,
+        knowledge: Knowledge | None = None,
+    ) -> None:
         fusion = settings.fusion
         self._fusion = fusion
         self.tracker = Tracker(settings.tracker, first_track_id)
@@ -34,6 +44,7 @@ class Scene:
         self.places = Places(fusion.same_levels)
         self.beliefs: dict[int, Belief] = {}
         self.sights: dict[int, Sight] = {}
+        self.knowledge = knowledge
         self.background_s: float | None = None
         self._time_s = float("-inf")
         self._offset_s = 0.0
@@ -66,6 +77,8 @@ class Scene:
             # A faint box may lie on the background that an object has left: no sight of it.
             if track_id not in self.sights or not belief.fallen(float(tracked.scores[row])):
                 self.sights[track_id] = Sight(tracked.boxes[row], look, frame.width)
+        if self.knowledge is not None:
+            self.knowledge.settle(self.sights, time_s)
         return tracked, unseen
 
     def believe(self, track_id: int, belief: Belief, sight: Sight) -> bool:
@@ -79,8 +92,10 @@ class Scene:
             return True
         if not self.tracker.vouch(track_id, confirmed=not belief.refuted):
             # The track is gone, but the place may be seen again.
-            self.places.remember(sight, belief)
+            self._let_go(track_id, sight, belief)
             return False
+        if self.knowledge is not None:
+            belief = self.knowledge.learned(track_id, belief)
         self.beliefs[track_id] = belief
         self.sights[track_id] = sight
         return True
@@ -98,7 +113,12 @@ class Scene:
         """Let go of what is believed about tracks that are gone; their places keep it."""
         alive = {track.id for track in self.tracker.tracks}
         for track_id in [key for key in self.beliefs if key not in alive]:
-            self.places.remember(self.sights.pop(track_id), self.beliefs.pop(track_id))
+            self._let_go(track_id, self.sights.pop(track_id), self.beliefs.pop(track_id))
+
+    def _let_go(self, track_id: int, sight: Sight, belief: Belief) -> None:
+        self.places.remember(sight, belief)
+        if self.knowledge is not None:
+            self.knowledge.gone(track_id, sight, belief)
 
     def _doubt_refutations(self, tracked: Detections, look: Thumbnail, frame: FrameRef) -> None:
         """Forget that nothing is there where something may have come: at another or a new look."""
@@ -113,14 +133,23 @@ class Scene:
 
     def _inherit(self, tracked: Detections, look: Thumbnail, time_s: float) -> None:
         """Give tracks that begin now what is known about their place."""
-        if not len(self.places):
+        if not len(self.places) and self.knowledge is None:
             return
         begun = {track.id for track in self.tracker.tracks if track.hits == 1}
         for row, track_id in enumerate(tracked.track_ids.tolist()):
             if track_id in begun and track_id not in self.beliefs:
-                belief = self.places.take(tracked.boxes[row], look, time_s)
+                belief = self._known_at(tracked.boxes[row], look, time_s)
                 if belief is not None:
                     self.beliefs[track_id] = belief
+
+    def _known_at(
+        self, box: npt.NDArray[np.float32], look: Thumbnail, time_s: float
+    ) -> Belief | None:
+        belief = self.places.take(box, look, time_s)
+        if self.knowledge is not None and (belief is None or belief.refuted):
+            # What has been refuted again and again need not be asked for long.
+            belief = self.knowledge.find(box, look, time_s) or belief
+        return belief
 
     def _unseen(self, tracked: Detections, look: Thumbnail, time_s: float) -> list[Unseen]:
         """Verified objects that the light model missed, at places that look as they did."""

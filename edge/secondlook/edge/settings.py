@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from typing_extensions import Self
 
 from secondlook.edge.capture.settings import CaptureSettings
+from secondlook.edge.memory.settings import MemorySettings
 from secondlook.edge.pipeline_settings import (
     FusionSettings,
     GateSettings,
@@ -101,6 +102,9 @@ class EdgeSettings(Section):
     regions: RegionSettings = Field(default_factory=RegionSettings, description="How it travels.")
     fusion: FusionSettings = Field(default_factory=FusionSettings, description="What is published.")
     uplink: UplinkSettings = Field(default_factory=UplinkSettings, description="The cloud.")
+    memory: MemorySettings = Field(
+        default_factory=MemorySettings, description="What outlives a restart."
+    )
     sinks: SinkSettings = Field(default_factory=SinkSettings, description="Where answers go.")
     metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Prometheus.")
     run: RunSettings = Field(default_factory=RunSettings, description="Start and stop.")
@@ -130,4 +134,5 @@ class EdgeSettings(Section):
             gate=self.gate,
             regions=self.regions,
             fusion=self.fusion,
+            memory=self.memory,
         )

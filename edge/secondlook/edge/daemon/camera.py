@@ -17,6 +17,7 @@ from secondlook.edge.daemon.meter import CameraMeter
 from secondlook.edge.daemon.protocol import Capture
 from secondlook.edge.daemon.share import DetectorShare
 from secondlook.edge.daemon.status import CameraStatus
+from secondlook.edge.memory.hub import Memory
 from secondlook.edge.pipeline import CameraPipeline
 from secondlook.edge.sinks.outlet import Outlets
 from secondlook.edge.sinks.protocol import Event
@@ -51,6 +52,7 @@ class Surroundings:
         outlets: the sinks.
         meter: counts for Prometheus.
         clock: stamps answers.
+        memory: what outlives a restart.
     """
 
     share: DetectorShare
@@ -58,6 +60,7 @@ class Surroundings:
     outlets: Outlets
     meter: CameraMeter
     clock: Clock
+    memory: Memory
 
 
 class CameraLoop:
@@ -122,6 +125,11 @@ class CameraLoop:
         """Return once every question has its reply; `fold` must be running."""
         await self._inbox.wait_quiet()
 
+    async def finish(self) -> None:
+        """Write down what the pipeline still counts; nothing is answered any more."""
+        notes = await self._step(lambda: self._pipeline.take_notes(last=True))
+        self._around.memory.note(self._camera, notes)
+
     def close(self) -> None:
         """Let the thread go."""
         self._thread.shutdown(wait=True, cancel_futures=True)
@@ -146,6 +154,7 @@ class CameraLoop:
             self._status.offline += 1
             around.meter.offline.labels(self._camera).inc()
             return
+        self._pipeline.model = around.memory.model_of(self._camera)
         escalation = await self._compute(lambda: self._pipeline.escalation(frame, observation))
         if escalation is not None:
             self._escalated(escalation)
@@ -155,7 +164,7 @@ class CameraLoop:
     async def _detect(self, captured: CapturedFrame) -> Detections:
         """The boxes of a frame; none where the model gave nonsense."""
         image = captured.frame.image
-        if await self._compute(lambda: self._motion.skips(image)) and self._last is not None:
+        if await self._step(lambda: self._motion.skips(image)) and self._last is not None:
             self._status.still += 1
             self._around.meter.still.labels(self._camera).inc()
             return self._last
@@ -195,7 +204,13 @@ class CameraLoop:
         self._around.meter.escalated(self._camera, escalation.purpose, len(escalation.image))
 
     async def _compute(self, work: Callable[[], _T]) -> _T:
-        """Run a step of the pipeline in this camera's thread; steps never overlap."""
+        """Run a step of the pipeline, and hand on what it wants remembered."""
+        result, notes = await self._step(lambda: (work(), self._pipeline.take_notes()))
+        self._around.memory.note(self._camera, notes)
+        return result
+
+    async def _step(self, work: Callable[[], _T]) -> _T:
+        """Run something in this camera's thread; steps never overlap."""
         running = asyncio.get_running_loop().run_in_executor(self._thread, work)
         try:
             return await asyncio.shield(running)

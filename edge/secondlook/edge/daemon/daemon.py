@@ -15,6 +15,8 @@ from secondlook.edge.daemon.protocol import CaptureFactory
 from secondlook.edge.daemon.share import DetectorShare
 from secondlook.edge.daemon.status import CameraStatus
 from secondlook.edge.daemon.supervisor import CameraSupervisor
+from secondlook.edge.memory.hub import Memory
+from secondlook.edge.memory.notes import Recollection
 from secondlook.edge.pipeline import CameraPipeline
 from secondlook.edge.settings import EdgeSettings
 from secondlook.edge.sinks.build import build_sinks
@@ -47,6 +49,7 @@ class Daemon:
     Attributes:
         statuses: counts of each camera, kept up to date.
         uplink: the cloud.
+        memory: what outlives a restart.
 
     Args:
         settings: everything.
@@ -81,7 +84,16 @@ class Daemon:
         )
         self.uplink = Uplink(settings.uplink, clock, registry)
         self.statuses = [CameraStatus(camera.id) for camera in settings.cameras]
-        around = Surroundings(self._share, self.uplink, self._outlets, CameraMeter(registry), clock)
+        self.memory = Memory(
+            settings.memory,
+            settings.uplink,
+            tuple(camera.id for camera in settings.cameras),
+            clock,
+            registry,
+        )
+        around = Surroundings(
+            self._share, self.uplink, self._outlets, CameraMeter(registry), clock, self.memory
+        )
         self._supervisors = [
             CameraSupervisor(camera, settings, around, captures, self._pipeline, status)
             for camera, status in zip(settings.cameras, self.statuses, strict=True)
@@ -105,7 +117,12 @@ class Daemon:
         """
         bounds = limits or Limits()
         try:
-            async with self._outlets.running(), self.uplink, anyio.create_task_group() as helpers:
+            async with (
+                self._outlets.running(),
+                self.uplink,
+                self.memory.running(),
+                anyio.create_task_group() as helpers,
+            ):
                 helpers.start_soon(self._share.run)
                 helpers.start_soon(self._report)
                 helpers.start_soon(self._obey, bounds.seconds)
@@ -114,6 +131,7 @@ class Daemon:
                         cameras.start_soon(supervisor.run, bounds.max_frames)
                     if on_ready is not None:
                         on_ready()
+                await self.memory.drain(self._settings.run.drain_timeout_s)
                 helpers.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
@@ -123,7 +141,9 @@ class Daemon:
             if supervisor.failure is not None:
                 raise supervisor.failure
 
-    def _pipeline(self, camera: str, first_track_id: int) -> CameraPipeline:
+    def _pipeline(
+        self, camera: str, first_track_id: int, known: Recollection | None
+    ) -> CameraPipeline:
         return CameraPipeline(
             camera,
             self._settings.pipeline,
@@ -131,6 +151,7 @@ class Daemon:
             self._clock,
             session=secrets.token_hex(6),
             first_track_id=first_track_id,
+            known=known,
         )
 
     async def _obey(self, seconds: float | None) -> None:
@@ -152,3 +173,5 @@ class Daemon:
     def _log_statuses(self, event: str) -> None:
         for status in self.statuses:
             _log.info(event, uplink=self.uplink.state.value, **status.summary())
+        if self._settings.memory.enabled:
+            _log.info(event, **self.memory.totals.summary())

@@ -14,6 +14,7 @@ from secondlook.edge.capture.settings import Pacing
 from secondlook.edge.daemon.camera import CameraLoop, SourceGaveUp, Surroundings
 from secondlook.edge.daemon.protocol import CaptureFactory
 from secondlook.edge.daemon.status import CameraStatus, Phase
+from secondlook.edge.memory.notes import Recollection
 from secondlook.edge.pipeline import CameraPipeline
 from secondlook.edge.settings import CameraSettings, EdgeSettings
 from secondlook.edge.still import MotionFilter
@@ -23,8 +24,8 @@ from secondlook.shared.telemetry import bind, get_logger
 
 _log = get_logger(__name__)
 
-PipelineFactory = Callable[[str, int], CameraPipeline]
-"""A pipeline for a camera id, whose track ids begin at a number."""
+PipelineFactory = Callable[[str, int, Recollection | None], CameraPipeline]
+"""A pipeline for a camera id, whose track ids begin at a number, and what it is to know."""
 
 
 class CameraSupervisor:
@@ -92,7 +93,8 @@ class CameraSupervisor:
             _log.info("camera ended", answers=self._status.answers)
 
     async def _run_once(self, max_frames: int | None) -> None:
-        pipeline = self._pipelines(self._camera.id, self._next_track_id)
+        known = await self._around.memory.recall(self._camera.id)
+        pipeline = self._pipelines(self._camera.id, self._next_track_id, known)
         loop = CameraLoop(
             self._camera.id,
             pipeline,
@@ -103,6 +105,7 @@ class CameraSupervisor:
         )
         try:
             await self._drive(loop, max_frames)
+            await loop.finish()
         finally:
             self._next_track_id = pipeline.next_track_id
             with anyio.CancelScope(shield=True):

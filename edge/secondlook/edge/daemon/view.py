@@ -9,6 +9,7 @@ from rich.table import Table
 
 from secondlook.edge.daemon.daemon import Daemon
 from secondlook.edge.daemon.status import CameraStatus, Phase
+from secondlook.edge.memory.meter import MemoryTotals
 
 _REFRESH_S = 0.25
 _STYLES = {Phase.RUNNING: "green", Phase.FAILED: "red", Phase.WAITING: "yellow"}
@@ -30,7 +31,8 @@ def table(daemon: Daemon) -> Table:
     """The table as it is now."""
     totals = daemon.uplink.meter.totals
     view = Table(
-        title=f"uplink {daemon.uplink.state.value}, {totals.sent_bytes / 1000:.0f} KB sent",
+        title=f"uplink {daemon.uplink.state.value}, {totals.sent_bytes / 1000:.0f} KB sent; "
+        + _memory(daemon.memory.totals),
         title_justify="left",
     )
     view.add_column("camera")
@@ -41,6 +43,13 @@ def table(daemon: Daemon) -> Table:
     for status in daemon.statuses:
         view.add_row(*_row(status))
     return view
+
+
+def _memory(totals: MemoryTotals) -> str:
+    said = f"memory {totals.state}, {totals.recalled} recalled, {totals.written} written"
+    if totals.unsynced or totals.undecided:
+        said += f", {totals.unsynced} to share, {totals.undecided} undecided"
+    return said
 
 
 def _row(status: CameraStatus) -> list[str]:

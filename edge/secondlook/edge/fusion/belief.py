@@ -33,6 +33,10 @@ class Belief:
         request_id: the escalation that was answered.
         correction: float32 (4,), how the cloud's box differs from the light model's in that frame,
             see `secondlook.edge.fusion.correction`.
+        captured_at: wall clock of that frame, seconds since the Unix epoch.
+        model: the heavy model that said it.
+        version: the version of that model.
+        key: names the record that keeps it beyond this process; empty where none does.
     """
 
     at_s: float
@@ -47,6 +51,10 @@ class Belief:
     confirmations: int
     request_id: str
     correction: npt.NDArray[np.float32] = field(default_factory=lambda: NO_CORRECTION)
+    captured_at: float = 0.0
+    model: str = ""
+    version: str = ""
+    key: str = ""
 
     @property
     def area(self) -> float:
@@ -62,7 +70,8 @@ class Belief:
         confirmed = before is not None and before.at_s < self.at_s and self.agrees(before)
         confirmations = before.confirmations + 1 if before is not None and confirmed else 0
         until_s = self.at_s + holds_for_s(confirmations, settings)
-        return replace(self, confirmations=confirmations, until_s=until_s)
+        key = before.key if before is not None else self.key
+        return replace(self, confirmations=confirmations, until_s=until_s, key=key)
 
     def agrees(self, other: Belief) -> bool:
         """Whether both say the same."""

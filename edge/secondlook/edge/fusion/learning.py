@@ -13,12 +13,20 @@ from secondlook.edge.fusion.places import Sight
 from secondlook.edge.fusion.reading import Reading
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.edge.scene import Scene
+from secondlook.shared.values import Verdict
 
 
 def learn(
-    scene: Scene, entry: Entry, reading: Reading, request_id: str, settings: PipelineSettings
+    scene: Scene, entry: Entry, reading: Reading, given: Verdict, settings: PipelineSettings
 ) -> set[int]:
     """Take a verdict about ``entry`` into the scene and into the frames answered since.
+
+    Args:
+        scene: what the camera's pipeline knows.
+        entry: the frame that was asked about.
+        reading: the verdict, read against the boxes of that frame.
+        given: the verdict as it came.
+        settings: of the pipeline.
 
     Returns:
         The tracks about which something new is known.
@@ -45,8 +53,11 @@ def learn(
             edge_class=edge_class,
             edge_score=0.0 if row is None else float(tracked.scores[row]),
             confirmations=0,
-            request_id=request_id,
+            request_id=given.request_id,
             correction=change,
+            captured_at=entry.frame.captured_at,
+            model=given.model,
+            version=given.version,
         )
         return fresh.after(scene.beliefs.get(track_id), settings.gate)
 

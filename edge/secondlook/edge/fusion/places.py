@@ -13,7 +13,8 @@ from secondlook.edge.fusion.belief import Belief
 from secondlook.shared.geometry import iou
 
 _SAME_PLACE_IOU = 0.5
-_MAX_PLACES = 256
+MAX_PLACES = 256
+"""Most places about which a camera's pipeline remembers something."""
 
 
 def same_place(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> bool:
@@ -47,20 +48,36 @@ class Sight:
         return difference(self.look, now, self.box, self.frame_width) <= same_levels
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """What was believed about a place, and until when (stream time) it may be taken up again."""
+
+    sight: Sight
+    belief: Belief
+    until_s: float
+
+
 class Places:
     """What was believed about tracks that are gone, by place. Bounded."""
 
     def __init__(self, same_levels: float) -> None:
         self._same_levels = same_levels
-        self._known: deque[tuple[Sight, Belief]] = deque(maxlen=_MAX_PLACES)
+        self._known: deque[_Known] = deque(maxlen=MAX_PLACES)
         self._boxes: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def remember(self, sight: Sight, belief: Belief) -> None:
-        """Keep what was believed about a track that is gone."""
-        self._known.append((sight, belief))
+    def remember(self, sight: Sight, belief: Belief, until_s: float | None = None) -> None:
+        """Keep what was believed about a track that is gone.
+
+        Args:
+            sight: where it was, and how that looked.
+            belief: what was believed.
+            until_s: stream time until which a new track may take it up; default: while it holds.
+        """
+        until_s = belief.until_s if until_s is None else until_s
+        self._known.append(_Known(sight, belief, until_s))
         self._boxes = None
 
     def take(self, box: npt.NDArray[np.float32], now: Thumbnail, time_s: float) -> Belief | None:
@@ -71,18 +88,18 @@ class Places:
             now: thumbnail of the frame.
             time_s: stream time; beliefs that no longer hold are let go.
         """
-        while self._known and self._known[0][1].until_s < time_s:
+        while self._known and self._known[0].until_s < time_s:
             self._known.popleft()
             self._boxes = None
         if not self._known:
             return None
         if self._boxes is None:
-            self._boxes = np.stack([sight.box for sight, _ in self._known])
+            self._boxes = np.stack([known.sight.box for known in self._known])
         near = np.flatnonzero(iou(box[None], self._boxes)[0] >= _SAME_PLACE_IOU)
         for index in near[::-1].tolist():
-            sight, belief = self._known[index]
-            if belief.until_s >= time_s and sight.unchanged(now, self._same_levels):
+            known = self._known[index]
+            if known.until_s >= time_s and known.sight.unchanged(now, self._same_levels):
                 del self._known[index]
                 self._boxes = None
-                return belief
+                return known.belief
         return None

@@ -19,6 +19,13 @@ class Vocabulary:
         """All names known now."""
         return self._names
 
+    def index(self, name: str) -> int | None:
+        """Index of a name, which is added where it is new; ``None`` beyond `MAX_NAMES`."""
+        if name not in self._index and len(self._names) < MAX_NAMES:
+            self._index[name] = len(self._names)
+            self._names += (name,)
+        return self._index.get(name)
+
     def translate(self, detections: Detections) -> Detections:
         """The same boxes over this vocabulary; names beyond `MAX_NAMES` are dropped."""
         if detections.names == self._names:

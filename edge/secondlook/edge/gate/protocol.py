@@ -28,6 +28,8 @@ class Evidence:
         verdict_edge_class: the light model's class when that verdict was asked for.
         verdict_edge_score: the light model's score then.
         verdict_area: area of the box then, square pixels.
+        prior: share of frames in which that class was published at that place; ``None`` where
+            nothing is remembered.
     """
 
     box: npt.NDArray[np.float32]
@@ -42,6 +44,7 @@ class Evidence:
     verdict_edge_class: str = ""
     verdict_edge_score: float = 0.0
     verdict_area: float = 0.0
+    prior: float | None = None
 
     @property
     def area(self) -> float:

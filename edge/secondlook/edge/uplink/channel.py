@@ -26,8 +26,12 @@ class UplinkState(str, Enum):
     """Attempts have failed; more are made, with pauses."""
 
 
-def open_channel(settings: UplinkSettings) -> grpc.aio.Channel:
+def open_channel(settings: UplinkSettings, *, own_connection: bool = False) -> grpc.aio.Channel:
     """A channel to the service; nothing is sent yet.
+
+    Args:
+        settings: where and how.
+        own_connection: share no connection with other channels to the same place.
 
     Raises:
         InvalidConfig: a certificate cannot be read.
@@ -41,6 +45,8 @@ def open_channel(settings: UplinkSettings) -> grpc.aio.Channel:
         ("grpc.keepalive_time_ms", round(settings.keepalive_s * 1000)),
         ("grpc.keepalive_timeout_ms", 10_000),
     ]
+    if own_connection:
+        options.append(("grpc.use_local_subchannel_pool", 1))
     tls = settings.tls
     if not tls.enabled:
         return grpc.aio.insecure_channel(settings.address, options=options)
