@@ -136,15 +136,22 @@ def encode(data: Document) -> bytes:
         InvalidInput: not an object, a key that is not text, a value JSON does not have, a number
             that is not finite, deeper than ``MAX_DEPTH`` or larger than ``MAX_DATA_BYTES``.
     """
-    _check_value(data, "data", 0)
     if not isinstance(data, Mapping):
         raise InvalidInput(f"data is a {type(data).__name__}; a JSON object expected")
+    _check(data)
     try:
         raw = json.dumps(
-            data, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
+            data,
+            default=dict,  # of mappings that are no dict
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=(",", ":"),
+            sort_keys=True,
         ).encode()
     except UnicodeEncodeError as error:
         raise InvalidInput("data holds text that is not valid UTF-8") from error
+    except ValueError as error:
+        raise InvalidInput(f"data is not JSON: {error}") from error
     if len(raw) > MAX_DATA_BYTES:
         raise InvalidInput(f"data has {len(raw)} bytes; at most {MAX_DATA_BYTES} are accepted")
     return raw
@@ -164,23 +171,68 @@ def decode(raw: bytes) -> dict[str, Any]:
         raise InvalidInput(f"data is not JSON: {error}") from error
     if not isinstance(data, dict):
         raise InvalidInput(f"data is a JSON {type(data).__name__}; an object expected")
-    _check_value(data, "data", 0)
+    _check(data)
     return data
 
 
-def _check_value(value: Any, where: str, depth: int) -> None:
+_PLAIN = frozenset((str, int, bool, type(None)))
+"""Types of values that need no second look."""
+
+
+class _Wrong(Exception):
+    """A value that JSON does not have, or that leads too deep; the path grows on the way up."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.path: list[str] = []
+
+
+def _check(data: Document) -> None:
+    try:
+        _check_value(data, 0, MAX_DATA_BYTES)
+    except _Wrong as wrong:
+        where = "".join(["data", *reversed(wrong.path)])
+        shown = where if len(where) <= 200 else f"{where[:200]}..."
+        raise InvalidInput(f"{shown} {wrong}") from None
+
+
+def _check_value(value: Any, depth: int, left: int) -> int:
+    """Check a value and all in it.
+
+    Args:
+        value: anything.
+        depth: levels above it.
+        left: how many values may still come. Each takes a byte at least; without this bound, a few
+            lists that hold each other many times would be walked through for ever.
+
+    Returns:
+        How many may come after it.
+    """
+    if left <= 0:
+        raise _Wrong(f"holds more values than fit into {MAX_DATA_BYTES} bytes")
     if depth > MAX_DEPTH:
-        raise InvalidInput(f"{where} is nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise InvalidInput(f"{where} has a key that is a {type(key).__name__}, not text")
-            _check_value(item, f"{where}.{key}", depth + 1)
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            _check_value(item, f"{where}[{index}]", depth + 1)
-    elif isinstance(value, float):
+        raise _Wrong(f"is nested deeper than {MAX_DEPTH} levels")
+    left -= 1
+    if type(value) in _PLAIN or isinstance(value, (str, int)):
+        return left
+    if isinstance(value, float):
         if not math.isfinite(value):
-            raise InvalidInput(f"{where} is {value}; JSON has finite numbers only")
-    elif value is not None and not isinstance(value, (str, bool, int)):
-        raise InvalidInput(f"{where} is a {type(value).__name__}, which JSON does not have")
+            raise _Wrong(f"is {value}; JSON has finite numbers only")
+        return left
+    items: Iterable[tuple[Any, Any]]
+    if isinstance(value, Mapping):
+        items = value.items()
+    elif isinstance(value, (list, tuple)):
+        items = enumerate(value)
+    else:
+        raise _Wrong(f"is a {type(value).__name__}, which JSON does not have")
+    named = isinstance(value, Mapping)
+    for key, item in items:
+        if named and not isinstance(key, str):
+            raise _Wrong(f"has a key that is a {type(key).__name__}, not text")
+        try:
+            left = _check_value(item, depth + 1, left)
+        except _Wrong as wrong:
+            wrong.path.append(f".{key}" if named else f"[{key}]")
+            raise
+    return left

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from secondlook.shared.errors import InvalidInput
+from secondlook.shared.memory.record import MAX_DATA_BYTES, MAX_DEPTH, decode, encode
+
+
+def test_documents_come_back_as_they_were() -> None:
+    document = {"b": [1, 1.0, True, None, "ü"], "a": {"deep": {"x": -0.0}}}
+    raw = encode(document)
+    assert raw == '{"a":{"deep":{"x":-0.0}},"b":[1,1.0,true,null,"ü"]}'.encode()
+    assert str(decode(raw)) == str({"a": {"deep": {"x": -0.0}}, "b": [1, 1.0, True, None, "ü"]})
+
+
+def test_any_mapping_is_an_object() -> None:
+    assert encode(MappingProxyType({"a": MappingProxyType({"b": (1,)})})) == b'{"a":{"b":[1]}}'
+
+
+def test_a_list_that_holds_itself_is_too_deep() -> None:
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    with pytest.raises(InvalidInput, match="deeper than"):
+        encode({"x": cycle})
+
+
+def test_a_few_lists_that_hold_one_another_many_times_are_too_many_values() -> None:
+    """Ten lists, 10^14 values: refused before they are all looked at."""
+    value: Any = "x"
+    for _ in range(MAX_DEPTH - 2):
+        value = [value] * 10
+    with pytest.raises(InvalidInput, match="values"):
+        encode({"x": value})
+    with pytest.raises(InvalidInput, match="values"):
+        encode({"x": {str(n): [0] * 1000 for n in range(100)}})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(10**5000, id="5000 digits"),
+        b"bytes",
+        object(),
+        {1: 2},
+        {None: 1},
+        float("inf"),
+        {1},
+        pytest.param("\ud800", id="half a surrogate pair"),
+        1j,
+    ],
+)
+@pytest.mark.parametrize("wrap", [lambda value: value, lambda value: [value], lambda v: {"y": v}])
+def test_what_json_does_not_have_is_refused(value: Any, wrap: Any) -> None:
+    with pytest.raises(InvalidInput):
+        encode({"x": wrap(value)})
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"[1]",
+        b"1",
+        b'{"x":NaN}',
+        b'{"x":1e999}',
+        pytest.param(b'{"x":' + b"9" * 5000 + b"}", id="5000 digits"),
+        pytest.param(b'{"x":' + b"[" * 5000 + b"]" * 5000 + b"}", id="5000 levels"),
+        b'{"x":"\xff"}',
+        pytest.param(b'{"x":"' + b"y" * MAX_DATA_BYTES + b'"}', id="too large"),
+    ],
+)
+def test_bytes_that_are_no_document_are_refused(raw: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        decode(raw)
