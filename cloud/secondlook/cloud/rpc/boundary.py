@@ -25,6 +25,9 @@ from secondlook.shared.telemetry import bind, extract, get_logger, tracer
 from secondlook.shared.wire.memory import CONFLICT_TRAILER, FLOOR_TRAILER, conflict_to_proto
 from secondlook.shared.wire.status import Status, status_of
 
+MAX_TRAILER_BYTES = 4096
+"""Clients of gRPC refuse more than 8 KiB of trailers, where 3 bytes count as 4."""
+
 R = TypeVar("R")
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -132,7 +135,7 @@ class Boundary:
         status = await self.told(method, error)
         trailer: tuple[tuple[str, str | bytes], ...] = ()
         if isinstance(error, VersionConflict):
-            trailer = ((CONFLICT_TRAILER, conflict_to_proto(error).SerializeToString()),)
+            trailer = ((CONFLICT_TRAILER, _conflict(error)),)
         elif isinstance(error, CursorTooOld):
             trailer = ((FLOOR_TRAILER, str(error.floor)),)
         await context.abort(status.code, status.text, trailer)
@@ -153,6 +156,13 @@ class Boundary:
                 )
             )
         return status
+
+
+def _conflict(error: VersionConflict) -> bytes:
+    message = conflict_to_proto(error)
+    if message.ByteSize() > MAX_TRAILER_BYTES:
+        message.ClearField("current")
+    return message.SerializeToString()
 
 
 def _pairs(context: Context) -> Iterable[tuple[str, str | bytes]]:

@@ -406,7 +406,7 @@ global___WatchResponse = WatchResponse
 
 @typing.final
 class VersionConflict(google.protobuf.message.Message):
-    """Carried in the trailer `secondlook-conflict-bin` of an ABORTED call."""
+    """Carried in the trailer `secondlook-conflict-bin` of an ABORTED call, and in outcomes of Apply."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -417,9 +417,12 @@ class VersionConflict(google.protobuf.message.Message):
     id: builtins.str
     expected: builtins.int
     actual: builtins.int
+    """0: nothing stands."""
     @property
     def current(self) -> global___Record:
-        """What stands; absent where nothing does."""
+        """What stands. A record of more than some 4 KB is too large for a trailer: load it, or use Apply,
+        whose outcomes always bring it.
+        """
 
     def __init__(
         self,

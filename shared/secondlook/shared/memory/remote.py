@@ -35,10 +35,8 @@ from secondlook.shared.memory.rules import check_batch, check_page, read_cursor
 from secondlook.shared.telemetry import get_logger, inject
 from secondlook.shared.wire.memory import (
     changes_from_proto,
-    delete_to_proto,
     outcome_from_proto,
     record_from_proto,
-    save_to_proto,
     write_to_proto,
 )
 
@@ -46,6 +44,8 @@ M = TypeVar("M", bound=Message)
 
 MAX_REQUEST_BYTES = 512 * 1024
 """A larger batch travels in several requests, one after the other."""
+WORTH_COMPRESSING = 1024
+"""Smaller requests are sent as they are."""
 PING_ID = "default/ping"
 _SERVICE = pb.DESCRIPTOR.services_by_name["ContextMemory"].full_name
 _BACKOFF_S = 0.2
@@ -89,7 +89,7 @@ class RemoteStore:
         # Bytes in, bytes out: what comes back is parsed, counted and doubted here.
         self._methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {
             name: channel.unary_unary(f"/{_SERVICE}/{name}")
-            for name in ("Save", "Load", "Delete", "Apply", "Changes")
+            for name in ("Load", "Apply", "Changes")
         }
         self._watching: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(
             f"/{_SERVICE}/Watch"
@@ -121,9 +121,9 @@ class RemoteStore:
         origin: Origin | None = None,
     ) -> Record:
         """See `ContextStore.save`."""
-        write = Write(record_id, data, expected_version, writer, ttl_s, origin)
-        reply = await self._ask("Save", save_to_proto(write), pb.SaveResponse, (write,))
-        return _record(reply.record, record_id)
+        if data is None:  # In a `Write` this would delete.
+            raise InvalidInput("data is None; a JSON object expected")
+        return await self._write(Write(record_id, data, expected_version, writer, ttl_s, origin))
 
     async def load(self, record_id: str) -> Record:
         """See `ContextStore.load`."""
@@ -135,9 +135,7 @@ class RemoteStore:
         self, record_id: str, expected_version: int, *, writer: str, origin: Origin | None = None
     ) -> Record:
         """See `ContextStore.delete`."""
-        write = Write(record_id, None, expected_version, writer, None, origin)
-        reply = await self._ask("Delete", delete_to_proto(write), pb.DeleteResponse, (write,))
-        return _record(reply.record, record_id)
+        return await self._write(Write(record_id, None, expected_version, writer, None, origin))
 
     async def apply(self, writes: Sequence[Write]) -> list[Outcome]:
         """See `ContextStore.apply`. A batch of many bytes takes more than one round trip."""
@@ -152,7 +150,7 @@ class RemoteStore:
         while messages:
             group = _fitting(messages)
             request = pb.ApplyRequest(writes=[messages[index] for index in group])
-            reply = await self._ask("Apply", request, pb.ApplyResponse, writes, compress=True)
+            reply = await self._ask("Apply", request, pb.ApplyResponse, writes=True)
             if not 1 <= len(reply.outcomes) <= len(group):
                 raise StoreError(
                     f"the service answered {len(reply.outcomes)} of {len(group)} writes"
@@ -215,7 +213,7 @@ class RemoteStore:
                         yield record
             except grpc.aio.AioRpcError as error:
                 if not passes(error):
-                    raise error_of(error, since=since) from None
+                    raise error_of(error, since) from None
                 _log.debug("watch was cut", since=since, error=error.details())
             finally:
                 call.cancel()
@@ -239,15 +237,17 @@ class RemoteStore:
             with anyio.CancelScope(shield=True):
                 await self._channel.close()
 
+    async def _write(self, write: Write) -> Record:
+        # As a batch: its answer has room for the record that stands in the way, however large; the
+        # trailer of a failed `Save` has not.
+        (outcome,) = await self.apply((write,))
+        if outcome.record is None:
+            assert outcome.error is not None
+            raise outcome.error
+        return outcome.record
+
     async def _ask(
-        self,
-        method: str,
-        request: Message,
-        reply: type[M],
-        writes: Sequence[Write] = (),
-        *,
-        since: int = 0,
-        compress: bool = False,
+        self, method: str, request: Message, reply: type[M], *, since: int = 0, writes: bool = False
     ) -> M:
         """One call; gRPC's errors end here."""
         self._check_open()
@@ -260,10 +260,10 @@ class RemoteStore:
                     raw,
                     timeout=self._timeout_s,
                     metadata=inject(),
-                    compression=grpc.Compression.Gzip if compress else None,
+                    compression=grpc.Compression.Gzip if len(raw) >= WORTH_COMPRESSING else None,
                 )
         except grpc.aio.AioRpcError as error:
-            raise error_of(error, writes, since) from None
+            raise error_of(error, since, writes=writes) from None
         self.traffic.received_bytes += len(answer)
         return _parsed(reply, answer)
 

@@ -81,7 +81,7 @@ def conflict_from_proto(message: pb.VersionConflict) -> VersionConflict:
     """
     current = record_from_proto(message.current) if message.HasField("current") else None
     found = (message.id, 0) if current is None else (current.id, current.version)
-    if found != (message.id, message.actual) or message.actual == message.expected:
+    if found != (message.id, message.actual):
         raise InvalidInput("a conflict does not bring what it says stands")
     return VersionConflict(message.id, message.expected, message.actual, current)
 

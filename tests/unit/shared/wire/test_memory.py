@@ -43,7 +43,6 @@ def test_a_conflict_brings_the_record_that_stands(actual: int, current: Record |
         ("s/c/track/1", 2, 3, None),
         ("s/c/track/1", 2, 0, RECORD),
         ("s/c/track/1", 2, 4, RECORD),
-        ("s/c/track/1", 3, 3, RECORD),
         ("s/c/track/2", 2, 3, RECORD),
     ],
 )
