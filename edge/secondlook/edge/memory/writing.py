@@ -86,11 +86,13 @@ class NoteWriter:
         while True:
             await self._arrived.wait()
             await anyio.sleep(self._settings.write_every_s)
+            self._arrived = anyio.Event()
             if await self.flush():
                 pause_s = _RETRY_S
             else:
                 await anyio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _RETRY_MAX_S)
+                self._arrived.set()
 
     async def flush(self) -> bool:
         """Write all that waits; returns whether the store took it."""
@@ -99,7 +101,6 @@ class NoteWriter:
                 while len(backlog):
                     if not await self._write_some(backlog):
                         return False
-            self._arrived = anyio.Event()
             self._wrote()
             return True
 
