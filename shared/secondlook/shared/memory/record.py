@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ MAX_ID_BYTES = 512
 MAX_DATA_BYTES = 64 * 1024
 MAX_DEPTH = 16
 MAX_VERSION = 2**63 - 1
+_ORDERED = re.compile(r"[0-9]{20}")
 
 Document = Mapping[str, Any]
 """A small JSON object."""
@@ -52,10 +54,18 @@ class Origin:
         replica: who sends it: 1 to 64 of ``A-Z a-z 0-9 . _ -``. A replica has at most one write of
             a record under way.
         token: names the write among those of the replica to that record; the same alphabet.
+            Tokens of exactly 20 digits are in order, and then a creation (expected version 0) that
+            comes again behind later ones, as a network may deliver it, is a conflict also where
+            nothing stands: it would bring back what was deleted. So is one that was refused before.
     """
 
     replica: str
     token: str
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the token has a place among those of its replica."""
+        return _ORDERED.fullmatch(self.token) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from secondlook.shared.memory.rules import MAX_REPLICAS, as_seen
 
 COLUMNS = "id, data, version, change, updated_at, writer, expires_at, deleted"
 
+_REFUSED = "!"
+"""After the token of a creation that was refused."""
 _FIND = f"SELECT {COLUMNS} FROM records WHERE id = ?"  # noqa: S608 - no value in it
 _HEAD = "SELECT version, deleted, expires_at, origins FROM records WHERE id = ?"
 _PUT = (
@@ -47,16 +49,23 @@ class Head:
     origins: str
 
     def remembers(self, origin: Origin) -> bool:
-        """Whether this write, or a later one of its replica, has happened."""
-        remembered = (one.partition("=") for one in self.origins.split())
-        return any(
-            origin.happened(token) for replica, _, token in remembered if replica == origin.replica
-        )
+        """Whether this write has happened."""
+        return f"{origin.replica}={origin.token}" in self.origins.split()
 
-    def origins_with(self, origin: Origin) -> str:
+    def overtook(self, origin: Origin) -> bool:
+        """Whether a creation comes again, behind later writes of its replica, or once refused."""
+        for one in self.origins.split():
+            replica, _, token = one.partition("=")
+            last = Origin(replica, token.removesuffix(_REFUSED))
+            if replica == origin.replica and origin.ordered and last.ordered:
+                return origin.token <= last.token
+        return False
+
+    def origins_with(self, origin: Origin, refused: bool = False) -> str:
         """The origins, ``origin`` instead of its replica's last, the newest at the end."""
         kept = [one for one in self.origins.split() if not one.startswith(f"{origin.replica}=")]
-        return " ".join([*kept[1 - MAX_REPLICAS :], f"{origin.replica}={origin.token}"])
+        newest = f"{origin.replica}={origin.token}{_REFUSED * refused}"
+        return " ".join([*kept[1 - MAX_REPLICAS :], newest])
 
 
 def head(db: sqlite3.Connection, record_id: str, now: float) -> Head:
@@ -78,6 +87,11 @@ def look(db: sqlite3.Connection, record_id: str, now: float) -> Record | None:
     """
     row = db.execute(_FIND, (record_id,)).fetchone()
     return None if row is None else as_seen(record_of(row), now)
+
+
+def remember(db: sqlite3.Connection, record_id: str, origins: str) -> None:
+    """Replace the origins, and nothing else."""
+    db.execute("UPDATE records SET origins = ? WHERE id = ?", (origins, record_id))
 
 
 def find(db: sqlite3.Connection, record_id: str, now: float) -> tuple[int, Record | None]:

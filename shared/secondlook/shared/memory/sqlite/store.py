@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from secondlook.shared.clock import Clock, SystemClock
-from secondlook.shared.errors import InvalidInput, NotFound, SecondlookError, StoreError
+from secondlook.shared.errors import (
+    InvalidInput,
+    NotFound,
+    SecondlookError,
+    StoreError,
+    VersionConflict,
+)
 from secondlook.shared.memory.record import (
     Changes,
     Document,
@@ -26,10 +32,10 @@ from secondlook.shared.memory.record import (
     check_id,
     encode,
 )
-from secondlook.shared.memory.rules import check_batch, check_page, check_write, expect
+from secondlook.shared.memory.rules import check_batch, check_page, check_write
 from secondlook.shared.memory.sqlite.pages import page
 from secondlook.shared.memory.sqlite.room import forget_dead, make_room, weight
-from secondlook.shared.memory.sqlite.rows import find, head, look, put
+from secondlook.shared.memory.sqlite.rows import find, head, look, put, remember
 from secondlook.shared.memory.sqlite.schema import upgrade
 from secondlook.shared.memory.sqlite.worker import Worker
 
@@ -201,8 +207,15 @@ class SqliteStore:
             origins = found.origins_with(write.origin)
         if raw is None and not found.standing:
             raise NotFound(f"{write.id}: no such record")
-        if found.standing != write.expected_version:
-            expect(write.id, write.expected_version, find(db, write.id, now)[1])
+        ordered = write.origin if write.expected_version == 0 else None
+        late = ordered is not None and found.overtook(ordered)
+        if found.standing != write.expected_version or late:
+            if ordered is not None and ordered.ordered and not late:
+                # Refused for good: were it to come again when nothing stands, it would be written.
+                remember(db, write.id, found.origins_with(ordered, refused=True))
+            current = find(db, write.id, now)[1]
+            conflict = VersionConflict(write.id, write.expected_version, found.standing, current)
+            return Outcome(error=conflict)
         expires_at = None if raw is None or write.ttl_s is None else now + write.ttl_s
         record = put(
             db,
@@ -260,5 +273,7 @@ async def _run(worker: Worker, work: _Work[T]) -> T:
 
 
 def _written(outcome: Outcome) -> Record:
-    assert outcome.record is not None  # a write that failed raises
+    if outcome.error is not None:
+        raise outcome.error
+    assert outcome.record is not None  # one of the two is there
     return outcome.record
