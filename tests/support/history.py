@@ -258,6 +258,17 @@ def _name(origin: Origin | None) -> str:
     return "" if origin is None else f"{origin.replica}:{origin.token}"
 
 
+async def everything(store: ContextStore) -> dict[str, Record]:
+    """All records of a store, tombstones included."""
+    found: dict[str, Record] = {}
+    cursor, more = 0, True
+    while more:
+        page = await store.changes("", cursor, 1000)
+        found |= {record.id: record for record in page.records}
+        cursor, more = page.cursor, page.more
+    return found
+
+
 def read_history(folder: Path) -> list[Operation]:
     """What all ``*.history`` files of a folder tell, in the order of invocation."""
     operations: list[Operation] = []

@@ -15,7 +15,7 @@ from secondlook.shared.memory.record import Document, Record
 from support.history import TOMBSTONE, Operation, digest
 from support.history_check import Problem
 
-RULE = Fields({"count": Counter(), "members": UnionSet(), "state": Latest("stamp")})
+LEDGER = Fields({"count": Counter(), "members": UnionSet(), "state": Latest("stamp")})
 """How two changes of such a document are merged."""
 MEMBER = re.compile(r".+\+(\d+)")
 

@@ -33,9 +33,11 @@ from secondlook.shared.errors import (
     VersionConflict,
 )
 from secondlook.shared.memory import ContextStore, open_store
+from secondlook.shared.memory.merging import Latest, Rule
 from secondlook.shared.memory.record import Origin, Record, Write
+from support.echo import echoing
 from support.history import Recorder, RecordingStore
-from support.history_ledger import added, member
+from support.history_ledger import LEDGER, added, member
 
 T = TypeVar("T")
 
@@ -56,6 +58,8 @@ class Task:
         seed: of its dice.
         writers: how many, each with a store of its own.
         operations: each does at least so many, and goes on until it is stopped.
+        echoes: share of the writes that arrive once more, later.
+        pause_s: between two steps of a writer, on average.
     """
 
     name: str
@@ -64,6 +68,8 @@ class Task:
     seed: int
     writers: int = 2
     operations: int = 200
+    echoes: float = 0.05
+    pause_s: float = 0.0
 
     def command(self) -> list[str]:
         """The command line of the process."""
@@ -77,12 +83,16 @@ class Writer:
         name: its name, which no other writer has ever had.
         store: where it writes.
         dice: what it does.
+        pause_s: between two steps, on average.
     """
 
-    def __init__(self, name: str, store: RecordingStore, dice: random.Random) -> None:
+    def __init__(
+        self, name: str, store: RecordingStore, dice: random.Random, pause_s: float = 0.0
+    ) -> None:
         self._name = name
         self._store = store
         self._dice = dice
+        self._pause_s = pause_s
         self._seen: dict[str, int] = {}
         self._last_token = 0
         self.done = 0
@@ -93,6 +103,7 @@ class Writer:
         while self.done < operations or not enough():
             await self._dice.choice(steps)()
             self.done += 1
+            await anyio.sleep(self._dice.uniform(0, 2 * self._pause_s))
 
     async def _add(self) -> None:
         record_id = self._dice.choice(LEDGERS)
@@ -150,7 +161,7 @@ class Writer:
         if version and self._dice.random() < 0.3:
             return self._write(record_id, None, version)
         padding = "ü" * self._dice.randint(0, 60)
-        data = {"by": self._name, "n": self.done, "r": self._dice.random(), "padding": padding}
+        data = {"by": self._name, "n": self.done, "stamp": time.monotonic(), "padding": padding}
         return self._write(record_id, data, version)
 
     def _write(self, record_id: str, data: dict[str, object] | None, expected: int) -> Write:
@@ -175,6 +186,11 @@ class Writer:
             await anyio.sleep(self._dice.uniform(0.005, 0.05))
 
 
+def rules(record_id: str) -> Rule:
+    """How two changes of the records here are merged."""
+    return LEDGER if record_id in LEDGERS else Latest("stamp")
+
+
 async def run_task(task: Task) -> None:
     """All writers of a process, until the file ``stop`` is there."""
     folder = Path(task.folder)
@@ -183,11 +199,13 @@ async def run_task(task: Task) -> None:
         async def one(number: int) -> None:
             name = f"{task.name}-{number}"
             dice = random.Random(f"{task.seed} {name}")
-            store = await _opened(task.url)
+            store = await opened(task.url)
             try:
-                recording = RecordingStore(store, recorder, "cloud")
-                writer = Writer(name, recording, dice)
-                await writer.work(task.operations, (folder / "stop").exists)
+                async with echoing(store, dice, task.echoes) as echo:
+                    writer = Writer(
+                        name, RecordingStore(echo, recorder, "cloud"), dice, task.pause_s
+                    )
+                    await writer.work(task.operations, (folder / "stop").exists)
             finally:
                 await store.close()
 
@@ -196,7 +214,7 @@ async def run_task(task: Task) -> None:
                 tasks.start_soon(one, number)
 
 
-async def _opened(url: str) -> ContextStore:
+async def opened(url: str) -> ContextStore:
     """A store, as soon as there is one."""
     while True:
         with suppress(*UNCERTAIN):

@@ -64,6 +64,15 @@ class FaultProxy(CountingProxy):
         """Take new connections again."""
         self._refusing = False
 
+    def heal(self) -> None:
+        """Do no harm any more, neither now nor later."""
+        self._corrupt.clear()
+        self._left.clear()
+        self.delay_s = 0.0
+        self.bytes_per_s = None
+        self.accept()
+        self.resume()
+
     def corrupt_next(self, direction: Direction) -> None:
         """Flip every bit of the next piece of data."""
         self._corrupt.add(direction)
