@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import NamedTuple
 
 from secondlook.shared.errors import Overloaded
 from secondlook.shared.memory.sqlite.schema import ENDS_AT
@@ -18,9 +19,21 @@ _STEP = 16
 """Records looked up at once when room is made: usually one is enough."""
 
 
-def weight(db: sqlite3.Connection) -> int:
-    """Bytes of all records, as the schema counts them."""
-    return int(db.execute("SELECT bytes FROM state").fetchone()[0])
+class Held(NamedTuple):
+    """What a store holds.
+
+    Attributes:
+        bytes: weight of all records, as the schema counts it.
+        dirty: how many records are not synchronised.
+    """
+
+    bytes: int
+    dirty: int
+
+
+def held(db: sqlite3.Connection) -> Held:
+    """What the store holds within this transaction."""
+    return Held(*db.execute("SELECT bytes, dirty FROM state").fetchone())
 
 
 def forget_dead(db: sqlite3.Connection, before: float, limit: int) -> int:
@@ -36,27 +49,31 @@ def forget_dead(db: sqlite3.Connection, before: float, limit: int) -> int:
     return len(dead)
 
 
-def make_room(
-    db: sqlite3.Connection, weighed_before: int, max_bytes: int, now: float, path: str
-) -> None:
+def make_room(db: sqlite3.Connection, before: Held, max_bytes: int, now: float, path: str) -> None:
     """Evict what may go, until the records weigh at most ``max_bytes``.
 
     First the clean that are dead, longest dead first; then the clean that were changed longest
     ago. What is not synchronised never goes. What makes the store no heavier is always let pass.
 
+    Args:
+        db: given to the work.
+        before: what the store held before the work.
+        max_bytes: most that it may weigh.
+        now: wall clock, seconds.
+        path: for the error.
+
     Raises:
         Overloaded: nothing may go; the caller must roll back.
     """
-    if (weighs := weight(db)) <= max(max_bytes, weighed_before):
+    if held(db).bytes <= before.bytes:
         return
-    while (weighs := weight(db)) > max_bytes:
+    while (weighs := held(db).bytes) > max_bytes:
         dead = db.execute(_DEAD.format(and_clean=f"AND {_CLEAN}"), (now, _STEP)).fetchall()
         going = dead or db.execute(_LIVING, (_STEP,)).fetchall()
         if not going:
-            (dirty,) = db.execute("SELECT dirty FROM state").fetchone()
             raise Overloaded(
-                f"context memory {path} is full: {weighs} of {max_bytes} bytes, and all of its "
-                f"{dirty} records wait for synchronisation",
+                f"context memory {path} is full: it would weigh {weighs} of {max_bytes} bytes, and "
+                f"{before.dirty} records wait for synchronisation",
                 remedy="let it synchronise, or allow more bytes",
             )
         for change, version in going:
@@ -64,7 +81,7 @@ def make_room(
                 "UPDATE state SET evicted_version = ? WHERE evicted_version < ?", (version, version)
             )
             _forget(db, change, dead=bool(dead))
-            if weight(db) <= max_bytes:
+            if held(db).bytes <= max_bytes:
                 break
 
 

@@ -42,7 +42,7 @@ def _dirty(row: str) -> str:
 
 
 ENDS_AT = "(CASE deleted WHEN 1 THEN updated_at ELSE expires_at END)"
-"""SQL: wall clock at which a record died or will die; spelt as in the index ``ending``."""
+"""SQL: wall clock at which a record died or will die; spelt as in the indexes."""
 
 _SCHEMA = f"""
 CREATE TABLE records (
@@ -58,6 +58,8 @@ CREATE TABLE records (
     data BLOB NOT NULL
 );
 CREATE INDEX ending ON records ({ENDS_AT}) WHERE deleted OR expires_at IS NOT NULL;
+CREATE INDEX clean_ending ON records ({ENDS_AT})
+    WHERE synced_version = version AND (deleted OR expires_at IS NOT NULL);
 CREATE INDEX clean ON records (change) WHERE synced_version = version;
 CREATE TABLE state (
     change INTEGER NOT NULL,

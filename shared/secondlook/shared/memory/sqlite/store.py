@@ -34,7 +34,7 @@ from secondlook.shared.memory.record import (
 )
 from secondlook.shared.memory.rules import check_batch, check_page, check_write
 from secondlook.shared.memory.sqlite.pages import page
-from secondlook.shared.memory.sqlite.room import forget_dead, make_room, weight
+from secondlook.shared.memory.sqlite.room import forget_dead, held, make_room
 from secondlook.shared.memory.sqlite.rows import find, head, look, put, remember
 from secondlook.shared.memory.sqlite.schema import upgrade
 from secondlook.shared.memory.sqlite.worker import Worker
@@ -43,6 +43,9 @@ T = TypeVar("T")
 _Work = Callable[[sqlite3.Connection], T]
 
 BUSY_TIMEOUT_S = 5.0
+"""How long a commit of another process is waited for."""
+JOURNAL_BYTES = 16 * 2**20
+"""To what the write-ahead log is cut after a burst."""
 MEMORY = ":memory:"
 
 
@@ -97,7 +100,7 @@ class SqliteStore:
             try:
                 await store._reader.start()
             except BaseException:  # also when cancelled, the writer's thread must end
-                await store._writer.close()
+                store._writer.end()
                 raise
         return store
 
@@ -169,9 +172,10 @@ class SqliteStore:
 
     async def close(self) -> None:
         """See `ContextStore.close`. What was called before is finished first."""
-        if self._reader is not self._writer:
-            await self._reader.close()
-        await self._writer.close()
+        for worker in (self._reader, self._writer):
+            worker.end()
+        for worker in (self._reader, self._writer):
+            await worker.ended()
 
     async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` in the writer's thread, atomic alone; returns what it returns.
@@ -236,7 +240,7 @@ class SqliteStore:
             return work
 
         def bounded(db: sqlite3.Connection) -> T:
-            before = weight(db)
+            before = held(db)
             result = work(db)
             make_room(db, before, max_bytes, self._clock.wall(), self._path)
             return result
@@ -248,6 +252,7 @@ class SqliteStore:
         try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
+            db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
             db.execute("BEGIN IMMEDIATE")
             upgrade(db, self._path)
             db.execute("COMMIT")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -92,11 +92,14 @@ class Worker:
         self._queue.put(_Call(works, future))
         return await future
 
-    async def close(self) -> None:
-        """Finish what was called, then disconnect. Safe to repeat."""
+    def end(self) -> None:
+        """Take no more calls; finish those that wait, then disconnect. Safe to repeat."""
         if not self._closed:
             self._closed = True
             self._queue.put(None)
+
+    async def ended(self) -> None:
+        """Wait for that end."""
         # Shielded: a caller that is cancelled must not keep others from knowing of the end.
         await asyncio.shield(self._ended)
 
@@ -105,8 +108,7 @@ class Worker:
         try:
             db = self._connect()
         except Exception as error:  # noqa: BLE001 - it is raised where `start` is awaited
-            failed = mapped(error, self._path) if isinstance(error, sqlite3.Error) else error
-            _tell(loop, self._fail, failed)
+            _tell(loop, self._fail, _told(error, self._path))
             return
         _tell(loop, self._ready.set_result, None)
         try:
@@ -146,8 +148,11 @@ class Worker:
         for call in calls:
             call.done = [Done() for _ in call.works]
             pending += zip(call.done, call.works, strict=True)
-        while pending:
-            pending = self._transaction(db, pending)
+        try:
+            while pending:
+                pending = self._transaction(db, pending)
+        except Exception as error:  # noqa: BLE001 - if the thread ended, all would wait for ever
+            _undone(pending, error, self._path)
 
     def _transaction(
         self, db: sqlite3.Connection, pending: list[tuple[Done, Work]]
@@ -155,6 +160,8 @@ class Worker:
         """One transaction; returns what an error, so bad that SQLite gave up all, left undone."""
         count = 0
         try:
+            if db.in_transaction:  # left by a failure to end it
+                db.execute("ROLLBACK")
             db.execute(self._begin)
             for done, work in pending:
                 count += 1
@@ -165,14 +172,11 @@ class Worker:
                 db.execute("COMMIT")
                 return []
         except sqlite3.Error as error:
+            _undone(pending, error, self._path)
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            for done, _ in pending:
-                done.error = done.error or mapped(error, self._path)
             return []
-        cause = pending[count - 1][0].error
-        for done, _ in pending[:count]:
-            done.error = done.error or StoreError(f"given up with its neighbour: {cause}")
+        _undone(pending[: count - 1], pending[count - 1][0].error, self._path)
         return pending[count:]
 
     def _one(self, db: sqlite3.Connection, done: Done, work: Work, *, alone: bool) -> None:
@@ -184,7 +188,7 @@ class Worker:
             if savepoint:
                 db.execute("RELEASE work")
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is its caller's
-            done.error = mapped(error, self._path) if isinstance(error, sqlite3.Error) else error
+            done.error = _told(error, self._path)
             if not db.in_transaction:
                 return
             if savepoint:
@@ -192,6 +196,19 @@ class Worker:
                 db.execute("RELEASE work")
             elif self._writes:
                 db.execute("ROLLBACK")
+
+
+def _undone(group: Iterable[tuple[Done, Work]], cause: BaseException | None, path: str) -> None:
+    """Nothing of the group is committed: what any of it came to, also a conflict, is void."""
+    for done, _ in group:
+        done.value = None
+        done.error = _told(cause, path)
+        if not isinstance(done.error, StoreError):
+            done.error = StoreError(f"context memory {path}: lost with other work: {cause!r}")
+
+
+def _told(error: BaseException | None, path: str) -> BaseException | None:
+    return mapped(error, path) if isinstance(error, sqlite3.Error) else error
 
 
 def _tell(loop: asyncio.AbstractEventLoop, tell: Callable[..., None], *arguments: Any) -> None:
