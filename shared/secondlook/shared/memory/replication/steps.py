@@ -173,7 +173,8 @@ class Steps:
                 self.receive(record.id, record)
             except (InvalidInput, StoreError) as error:  # one of the two documents is none
                 self._park(record.id, str(error), self._version(record.id))
-        elif listing:
+        if listing:
+            # Also where it was parked: it stands there, whatever becomes of it here.
             tables.list_seen(self.db, record.id)
 
     def _prepare(self, record_id: str) -> Outgoing | None:
