@@ -15,7 +15,7 @@ from secondlook.cli.memory.exporting import export_records
 from secondlook.cli.memory.importing import Importer, OnConflict, Report
 from secondlook.cli.memory.progress import progress_bar
 from secondlook.cli.memory.shown import to_json
-from secondlook.cli.memory.target import by_whom, on_a_store, use
+from secondlook.cli.memory.target import Target, by_whom, on_a_store
 from secondlook.shared.errors import InvalidInput
 
 EXIT_UNDECIDED = 1
@@ -32,7 +32,7 @@ EXIT_UNDECIDED = 1
     help="Only what changed after this cursor, as the last export printed it.",
 )
 @on_a_store
-def export(file: str, prefix: str, since: int, url: str | None, as_json: bool) -> None:
+def export(file: str, prefix: str, since: int, target: Target, as_json: bool) -> None:
     """Copy the memory into a file of JSON lines; gzip where the name ends in .gz.
 
     The file appears when it is complete. The store may be written to meanwhile: each record is
@@ -48,8 +48,7 @@ def export(file: str, prefix: str, since: int, url: str | None, as_json: bool) -
         raise click.UsageError("the records go to standard output already; leave --json away")
     with progress_bar() as progress:
         task = progress.add_task("exporting", total=None)
-        header = use(
-            url,
+        header = target.use(
             lambda store: export_records(
                 store, file, prefix, since, lambda n: progress.advance(task, n)
             ),
@@ -73,7 +72,7 @@ def export(file: str, prefix: str, since: int, url: str | None, as_json: bool) -
 @by_whom
 @on_a_store
 def import_(
-    file: str, on_conflict: str, raw: bool, writer: str, url: str | None, as_json: bool
+    file: str, on_conflict: str, raw: bool, writer: str, target: Target, as_json: bool
 ) -> None:
     """Write the records of an export into a memory.
 
@@ -95,8 +94,7 @@ def import_(
         reader = Reader(stack.enter_context(_opened(file)), file)
         report = Report()
         try:
-            use(
-                url,
+            target.use(
                 lambda store: _import(
                     reader,
                     Importer(store, OnConflict(on_conflict), writer, raw, report),

@@ -7,6 +7,7 @@ import click
 from secondlook.cli.memory.archive_commands import export, import_
 from secondlook.cli.memory.edit import edit
 from secondlook.cli.memory.reading import changes, get
+from secondlook.cli.memory.replica import decide
 from secondlook.cli.memory.stats import stats
 from secondlook.cli.memory.watch import watch
 from secondlook.cli.memory.writing import delete, put
@@ -35,5 +36,5 @@ def memory() -> None:
     """
 
 
-for _command in (get, put, edit, delete, changes, watch, stats, export, import_):
+for _command in (get, put, edit, delete, changes, watch, stats, export, import_, decide):
     memory.add_command(_command)

@@ -11,7 +11,7 @@ from secondlook.cli.memory.arguments import duration, parse_json
 from secondlook.cli.memory.editor import Edited
 from secondlook.cli.memory.paths import parse_path, put_at, remove_at
 from secondlook.cli.memory.shown import as_document, said, to_json
-from secondlook.cli.memory.target import by_whom, on_a_store, use
+from secondlook.cli.memory.target import Target, by_whom, on_a_store
 from secondlook.shared.errors import InvalidInput, MergeConflict, NotFound
 from secondlook.shared.memory import ContextStore, Document, Record, merge
 from secondlook.shared.memory import edit as edit_record
@@ -37,7 +37,7 @@ def edit(
     ttl_s: float | None,
     raw: bool,
     writer: str,
-    url: str | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Change a record that stands, in $VISUAL or $EDITOR, or with --set and --unset.
@@ -53,10 +53,10 @@ def edit(
       secondlook memory edit yard/gate/note/1 --unset lux --ttl 7d
     """
     steps = [_setting(text) for text in settings] + [_removal(text) for text in removals]
-    base = use(url, lambda store: store.load(record_id))
+    base = target.use(lambda store: store.load(record_id))
 
     def save(change: Change) -> Record:
-        return use(url, lambda store: _save(store, base, change, writer, ttl_s, raw))
+        return target.use(lambda store: _save(store, base, change, writer, ttl_s, raw))
 
     if steps:
 

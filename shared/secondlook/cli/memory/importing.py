@@ -171,8 +171,7 @@ class Importer:
             attempt.expected,
             self.writer,
             None if expires_at is None else expires_at - now,
-            # Twenty digits: an origin whose tokens are in order, see `Origin`.
-            Origin(f"import.{file_id}", f"{attempt.line.number:020}"),
+            Origin(f"import.{file_id}", str(attempt.line.number)),
         )
 
     def _settle(self, attempt: _Attempt, outcome: Outcome) -> _Attempt | None:

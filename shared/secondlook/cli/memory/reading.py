@@ -6,14 +6,14 @@ import click
 
 from secondlook.cli.console import output_console
 from secondlook.cli.memory.shown import as_document, print_record, print_records, to_json
-from secondlook.cli.memory.target import on_a_store, use
+from secondlook.cli.memory.target import Target, on_a_store
 from secondlook.shared.memory.rules import MAX_LIMIT
 
 
 @click.command()
 @click.argument("record_id", metavar="ID")
 @on_a_store
-def get(record_id: str, url: str | None, as_json: bool) -> None:
+def get(record_id: str, target: Target, as_json: bool) -> None:
     """Show the record that stands.
 
     \b
@@ -21,7 +21,7 @@ def get(record_id: str, url: str | None, as_json: bool) -> None:
       secondlook memory get yard/gate/note/1
       secondlook memory get yard/gate/note/1 --json | jq .data
     """
-    record = use(url, lambda store: store.load(record_id))
+    record = target.use(lambda store: store.load(record_id))
     if as_json:
         click.echo(to_json(as_document(record)))
     else:
@@ -45,7 +45,7 @@ def get(record_id: str, url: str | None, as_json: bool) -> None:
     help="Most records shown.",
 )
 @on_a_store
-def changes(prefix: str, since: int, limit: int, url: str | None, as_json: bool) -> None:
+def changes(prefix: str, since: int, limit: int, target: Target, as_json: bool) -> None:
     """List what changed after a cursor: the newest version of each record, deletions too.
 
     PREFIX is the beginning of an id: yard/gate/ for a camera, yard/gate/note/ for a kind of it.
@@ -55,7 +55,7 @@ def changes(prefix: str, since: int, limit: int, url: str | None, as_json: bool)
       secondlook memory changes yard/
       secondlook memory changes --since 4711 --json | jq '.records[].id'
     """
-    page = use(url, lambda store: store.changes(prefix, since, limit))
+    page = target.use(lambda store: store.changes(prefix, since, limit))
     if as_json:
         records = [as_document(record) for record in page.records]
         click.echo(to_json({"records": records, "cursor": page.cursor, "more": page.more}))

@@ -10,9 +10,10 @@ from rich.table import Table
 
 from secondlook.cli.console import output_console
 from secondlook.cli.memory.progress import progress_bar
+from secondlook.cli.memory.replica import replica_of, waiting_in
 from secondlook.cli.memory.shown import to_json, when
 from secondlook.cli.memory.tally import Group, Tally
-from secondlook.cli.memory.target import on_a_store, use
+from secondlook.cli.memory.target import Target, on_a_store
 from secondlook.shared.memory import ContextStore
 from secondlook.shared.memory.rules import MAX_LIMIT
 
@@ -23,10 +24,11 @@ MOST_LINES = 20
 @click.command()
 @click.argument("prefix", default="")
 @on_a_store
-def stats(prefix: str, url: str | None, as_json: bool) -> None:
+def stats(prefix: str, target: Target, as_json: bool) -> None:
     """Count what is remembered under PREFIX: by site, camera and kind, with sizes and ages.
 
-    Bytes are those of the data as compact JSON; ids, versions and indexes come on top.
+    Bytes are those of the data as compact JSON; ids, versions and indexes come on top. Of an
+    edge's memory also: what waits to be sent, and what only a person can decide.
 
     \b
     Examples:
@@ -34,7 +36,7 @@ def stats(prefix: str, url: str | None, as_json: bool) -> None:
       secondlook memory stats yard/ --json | jq .kinds
     """
     with progress_bar() as progress:
-        tally = use(url, lambda store: _count(store, prefix, progress))
+        tally = target.use(lambda store: _count(store, prefix, progress))
     if as_json:
         click.echo(to_json(tally.as_document()))
     else:
@@ -51,6 +53,8 @@ async def _count(store: ContextStore, prefix: str, progress: Progress) -> Tally:
             tally.add(record)
         tally.cursor, more = page.cursor, page.more
         progress.advance(task, len(page.records))
+    replica = await replica_of(store)
+    tally.replica = None if replica is None else await waiting_in(replica)
     return tally
 
 
@@ -60,6 +64,11 @@ def _print(tally: Tally, console: Console) -> None:
         f"{total.live} records, {total.tombstones} tombstones, {total.data_bytes} bytes of data, "
         f"cursor {tally.cursor}"
     )
+    if tally.replica is not None:
+        console.print(
+            "replica {id}: {waiting} waiting to be sent, of these {undecided} undecided and "
+            "{refused} refused (see decide)".format(**tally.replica)
+        )
     if not total.live + total.tombstones:
         return
     console.print(f"oldest write {when(total.oldest)}, newest {when(total.newest)}")

@@ -54,13 +54,23 @@ class Group:
 
 @dataclass(slots=True)
 class Tally:
-    """What was found, in all and by site, camera and kind."""
+    """What was found, in all and by site, camera and kind.
+
+    Attributes:
+        total: of everything.
+        sites: by site.
+        cameras: by ``site/camera``.
+        kinds: by kind.
+        cursor: where an export or a watch can go on.
+        replica: what waits in an edge's memory; ``None`` for any other.
+    """
 
     total: Group = field(default_factory=Group)
     sites: dict[str, Group] = field(default_factory=dict)
     cameras: dict[str, Group] = field(default_factory=dict)
     kinds: dict[str, Group] = field(default_factory=dict)
     cursor: int = 0
+    replica: dict[str, Any] | None = None
     _largest: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, record: Record) -> None:
@@ -92,6 +102,7 @@ class Tally:
         return {
             **self.total.as_document(),
             "cursor": self.cursor,
+            "replica": self.replica,
             **{
                 name: {key: group.as_document() for key, group in sorted(groups.items())}
                 for name, groups in by.items()

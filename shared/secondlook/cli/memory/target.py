@@ -7,6 +7,8 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,19 +29,73 @@ DEFAULT_FILE = "secondlook-cloud.db"
 _SQLITE = "sqlite:///"
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The memory that the user means.
+
+    Attributes:
+        url: as given; ``None``: the default file.
+        namespace: Redis: what all keys begin with.
+    """
+
+    url: str | None
+    namespace: str
+
+    def use(self, work: Callable[[ContextStore], Awaitable[T]], *, create: bool = False) -> T:
+        """Run ``work`` on the store, which is closed behind it.
+
+        Args:
+            work: what to do.
+            create: whether a SQLite file that does not exist is made.
+
+        Raises:
+            click.UsageError: no store is named, and there is no default file.
+            StoreError: it does not exist, cannot be opened or cannot be reached.
+        """
+        # gRPC's own log repeats on standard error what our errors say better.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+        configure_logging("warning")
+        url = self.url or _default()
+        if not create:
+            _must_exist(url)
+
+        async def run() -> T:
+            async with _opened(url, self.namespace) as store:
+                return await work(store)
+
+        return anyio.run(run)
+
+
 def on_a_store(command: Command) -> Command:
-    """Add ``--store`` and ``--json``, which every command of the group has."""
-    command = click.option(
-        "--json", "as_json", is_flag=True, help="For machines: JSON on standard output, no table."
-    )(command)
-    return click.option(
-        "--store",
-        "url",
-        envvar=VARIABLE,
-        metavar="URL",
-        help="sqlite:///PATH, redis://..., rediss://..., grpc://HOST:PORT or grpcs://HOST:PORT "
-        f"(also from {VARIABLE}); without either, ./{DEFAULT_FILE} where that exists.",
-    )(command)
+    """Add ``--store``, ``--namespace`` and ``--json``; the command gets a `Target`, ``target``."""
+
+    @wraps(command)
+    def on_target(*arguments: Any, url: str | None, namespace: str, **named: Any) -> Any:
+        return command(*arguments, target=Target(url, namespace), **named)
+
+    with_options: Command = on_target
+    for option in (
+        click.option(
+            "--json", "as_json", is_flag=True, help="For machines: JSON on standard output."
+        ),
+        click.option(
+            "--namespace",
+            envvar=f"{VARIABLE}_NAMESPACE",
+            default="secondlook",
+            show_default=True,
+            help="Redis: what all keys begin with, as memory.namespace of the cloud.",
+        ),
+        click.option(
+            "--store",
+            "url",
+            envvar=VARIABLE,
+            metavar="URL",
+            help="sqlite:///PATH, redis://... and its kin, grpc://HOST:PORT or grpcs://... "
+            f"(also from {VARIABLE}); without either, ./{DEFAULT_FILE} where that exists.",
+        ),
+    ):
+        with_options = option(with_options)
+    return with_options
 
 
 def by_whom(command: Command) -> Command:
@@ -48,36 +104,8 @@ def by_whom(command: Command) -> Command:
         "--writer",
         default=writer_name,
         show_default="you@this-machine",
-        help="Who writes, as others read it in the record.",
+        help="Who writes, as others read it in the record; '' where a certificate says it.",
     )(command)
-
-
-def use(
-    url: str | None, work: Callable[[ContextStore], Awaitable[T]], *, create: bool = False
-) -> T:
-    """Run ``work`` on the store of ``url``, which is closed behind it.
-
-    Args:
-        url: as given by the user; ``None``: the default file.
-        work: what to do with the store.
-        create: whether a SQLite file that does not exist is made.
-
-    Raises:
-        click.UsageError: no store is named, and there is no default file.
-        StoreError: it does not exist, cannot be opened or cannot be reached.
-    """
-    # gRPC's own log repeats on standard error what our errors say better.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    configure_logging("warning")
-    chosen = _chosen(url)
-    if not create:
-        _must_exist(chosen)
-
-    async def run() -> T:
-        async with _opened(chosen) as store:
-            return await work(store)
-
-    return anyio.run(run)
 
 
 def writer_name() -> str:
@@ -90,9 +118,7 @@ def writer_name() -> str:
     return name.encode()[:MAX_WRITER_BYTES].decode(errors="ignore")
 
 
-def _chosen(url: str | None) -> str:
-    if url:
-        return url
+def _default() -> str:
     if Path(DEFAULT_FILE).is_file():
         return f"{_SQLITE}{DEFAULT_FILE}"
     raise click.UsageError(
@@ -104,17 +130,17 @@ def _chosen(url: str | None) -> str:
 
 def _must_exist(url: str) -> None:
     """Looking into a memory must not make an empty one out of a typo."""
-    path = url.removeprefix(_SQLITE).partition("?")[0]
+    path = url.removeprefix(_SQLITE)
     if url.startswith(_SQLITE) and path != ":memory:" and not Path(path).exists():
         raise StoreError(
             f"context memory {path} does not exist",
-            remedy="check --store; put, edit and import make the file",
+            remedy="check --store; put and import make the file",
         )
 
 
 @asynccontextmanager
-async def _opened(url: str) -> AsyncIterator[ContextStore]:
-    store = await open_store(url)
+async def _opened(url: str, namespace: str) -> AsyncIterator[ContextStore]:
+    store = await open_store(url, namespace=namespace)
     try:
         yield store
     finally:

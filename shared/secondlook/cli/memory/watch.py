@@ -10,7 +10,7 @@ import anyio
 import click
 
 from secondlook.cli.memory.shown import as_document, one_line, to_json, when
-from secondlook.cli.memory.target import on_a_store, use
+from secondlook.cli.memory.target import Target, on_a_store
 from secondlook.shared.memory import ContextStore, Record
 
 PAGE = 200
@@ -29,7 +29,7 @@ POLL_S = 0.5
 )
 @click.option("--count", type=click.IntRange(min=1), help="Stop after so many records.")
 @on_a_store
-def watch(prefix: str, since: int, count: int | None, url: str | None, as_json: bool) -> None:
+def watch(prefix: str, since: int, count: int | None, target: Target, as_json: bool) -> None:
     """Follow what changes under PREFIX, until Ctrl-C; then say where to go on.
 
     With --json each line is a record; its "change" is the cursor to resume from.
@@ -56,7 +56,7 @@ def watch(prefix: str, since: int, count: int | None, url: str | None, as_json: 
                     return
 
     try:
-        use(url, follow)
+        target.use(follow)
     finally:
         click.echo(f"resume with --since {cursor}", err=True)
 

@@ -8,7 +8,7 @@ import click
 
 from secondlook.cli.memory.arguments import document_from, duration
 from secondlook.cli.memory.shown import as_document, said, to_json
-from secondlook.cli.memory.target import by_whom, on_a_store, use
+from secondlook.cli.memory.target import Target, by_whom, on_a_store
 from secondlook.shared.errors import VersionConflict
 from secondlook.shared.memory import ContextStore, Record
 from secondlook.shared.memory.kinds import check_known
@@ -43,7 +43,7 @@ def put(
     ttl_s: float | None,
     raw: bool,
     writer: str,
-    url: str | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Save a record. Without --expect it must not exist yet.
@@ -67,7 +67,7 @@ def put(
         return await (_whatever_stands(write, 0) if any_version else write(expect or 0))
 
     try:
-        record = use(url, save, create=True)
+        record = target.use(save, create=True)
     except VersionConflict as conflict:
         conflict.remedy = _remedy(conflict, "--any-version overwrites it")
         raise
@@ -85,7 +85,7 @@ def delete(
     expect: int | None,
     any_version: bool,
     writer: str,
-    url: str | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Delete a record. It leaves a tombstone, so that replicas learn of it.
@@ -107,7 +107,7 @@ def delete(
         return await _whatever_stands(write, (await store.load(record_id)).version)
 
     try:
-        tombstone = use(url, remove)
+        tombstone = target.use(remove)
     except VersionConflict as conflict:
         conflict.remedy = _remedy(conflict, "--any-version deletes it")
         raise
