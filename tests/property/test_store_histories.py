@@ -1,9 +1,10 @@
-"""Random histories of concurrent writers over both stores, checked against the rules."""
+"""Random histories of concurrent writers over every store, checked against the rules."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -11,13 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.redis import RedisServer, redis_server
+from support.stores import opened_store
 
 from secondlook.shared.errors import NotFound, VersionConflict
-from secondlook.shared.memory import ContextStore, Record, SqliteStore
-from secondlook.shared.memory.redis import RedisStore
+from secondlook.shared.memory import ContextStore, Record
 
 IDS = ("cam/a", "cam/b")
-NUMBERS = itertools.count()
 
 # What one writer does: save or delete an id, expecting what it has seen or a wild guess.
 steps = st.lists(
@@ -35,12 +35,6 @@ histories = st.lists(steps, min_size=1, max_size=4)
 def redis() -> Iterator[RedisServer]:
     with redis_server() as server:
         yield server
-
-
-async def open_fresh(kind: str, redis: RedisServer) -> ContextStore:
-    if kind == "redis":
-        return await RedisStore.open(redis.url, namespace=f"history-{next(NUMBERS)}")
-    return await SqliteStore.open(":memory:")
 
 
 async def one_writer(
@@ -78,9 +72,8 @@ def check_conflict(conflict: VersionConflict, expected: int) -> None:
         assert not conflict.current.deleted
 
 
-async def check(kind: str, redis: RedisServer, history: list[Any]) -> None:
-    store = await open_fresh(kind, redis)
-    try:
+async def check(kind: str, folder: Path, redis: RedisServer, history: list[Any]) -> None:
+    async with opened_store(kind, folder, redis) as (store, _):
         written: list[Record] = []
         async with anyio.create_task_group() as tasks:
             for number, steps_ in enumerate(history):
@@ -107,16 +100,14 @@ async def check(kind: str, redis: RedisServer, history: list[Any]) -> None:
             else:
                 with pytest.raises(NotFound):
                     await store.load(record_id)
-    finally:
-        await store.close()
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+@pytest.mark.parametrize("kind", ["sqlite-memory", "redis", "remote-sqlite", "remote-redis"])
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(history=histories)
 def test_no_history_breaks_compare_and_set(
-    kind: str, redis: RedisServer, history: list[Any]
+    kind: str, tmp_path: Path, redis: RedisServer, history: list[Any]
 ) -> None:
-    anyio.run(check, kind, redis, history)
+    anyio.run(check, kind, tmp_path, redis, history)

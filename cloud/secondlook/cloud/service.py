@@ -104,7 +104,12 @@ async def running_cloud(
                 )
             )
         memory = settings.memory
-        store = await open_store(memory.url, namespace=memory.namespace)
+        store = await open_store(
+            memory.url,
+            namespace=memory.namespace,
+            wait_replicas=memory.wait_replicas,
+            wait_ms=memory.wait_ms,
+        )
         stack.push_async_callback(store.close)
         await stack.enter_async_context(
             maintained(

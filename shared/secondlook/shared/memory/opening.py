@@ -11,7 +11,9 @@ SQLITE = "sqlite:///"
 REMOTE = ("grpc://", "grpcs://")
 
 
-async def open_store(url: str, *, namespace: str = "secondlook") -> ContextStore:
+async def open_store(
+    url: str, *, namespace: str = "secondlook", wait_replicas: int = 0, wait_ms: int = 1000
+) -> ContextStore:
     """Open the store that ``url`` names.
 
     Args:
@@ -19,6 +21,8 @@ async def open_store(url: str, *, namespace: str = "secondlook") -> ContextStore
             ``redis://HOST:PORT/DB`` and the other URLs of `redis_url`; ``grpc://HOST:PORT`` or
             ``grpcs://...`` (TLS) for the cloud's service, see `RemoteAddress`.
         namespace: Redis: what all keys begin with.
+        wait_replicas: Redis: replicas that must have a write before it is acknowledged.
+        wait_ms: Redis: the longest wait for them.
 
     Raises:
         InvalidConfig: no such kind of store, or the URL is malformed.
@@ -40,7 +44,9 @@ async def open_store(url: str, *, namespace: str = "secondlook") -> ContextStore
             if error.name is None or error.name.partition(".")[0] != "redis":
                 raise
             raise MissingDependency("the redis library", "cloud") from None
-        return await RedisStore.open(url, namespace=namespace)
+        return await RedisStore.open(
+            url, namespace=namespace, wait_replicas=wait_replicas, wait_ms=wait_ms
+        )
     raise InvalidConfig(
         f"context memory {url!r} is not a store",
         remedy="sqlite:///PATH, redis://HOST:PORT/DB, rediss://, unix:///PATH, redis+cluster://, "
