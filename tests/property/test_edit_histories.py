@@ -89,7 +89,7 @@ async def one_writer(
         number = next(numbers)
         lossy.next = fate
         await edit(
-            lossy,  # type: ignore[arg-type]
+            lossy,
             record_id,
             change_of(action, writer, number),
             writer=writer,

@@ -342,7 +342,7 @@ async def test_bad_arguments_are_refused(store: ContextStore) -> None:
     with pytest.raises(InvalidInput):
         await edit(store, "a", lambda _: {"x": object()}, writer="w")
     with pytest.raises(InvalidInput, match="NoneType"):
-        await edit(store, "a", lambda data: data.clear(), writer="w")  # type: ignore[arg-type, return-value, func-returns-value]
+        await edit(store, "a", lambda data: data.clear(), writer="w")
     with pytest.raises(ValueError, match="attempts"):
         await edit(store, "a", mine, writer="w", attempts=0)
     assert (await store.changes()).records == ()

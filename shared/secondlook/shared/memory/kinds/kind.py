@@ -27,6 +27,9 @@ class Kind(BaseModel):
     A subclass states its name, the version of its schema and how two changes of it are merged.
     A change of the fields that older readers would refuse raises ``SCHEMA`` by one, and `upgrade`
     learns to read the schema before it.
+
+    Raises:
+        pydantic.ValidationError: a field is wrong; a ``ValueError``. `of` raises our own error.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

@@ -31,7 +31,7 @@ class UnionSet(Rule):
 
     def unite(self, sides: Sides) -> Any:
         """Both sides' additions, without both sides' removals."""
-        if not _lists(sides) or same(sides.ours, sides.theirs):
+        if not sides.both(_LISTS) or same(sides.ours, sides.theirs):
             return UNDECIDED.unite(sides)
         base, ours, theirs = (
             {canonical(value): value for value in _items(side)}
@@ -59,7 +59,7 @@ class Appended(Rule):
 
     def unite(self, sides: Sides) -> Any:
         """What was kept, then what both sides added."""
-        if not _lists(sides) or same(sides.ours, sides.theirs):
+        if not sides.both(_LISTS) or same(sides.ours, sides.theirs):
             return UNDECIDED.unite(sides)
         values = {
             canonical(value): value
@@ -103,7 +103,7 @@ class KeyedList(Rule):
 
     def unite(self, sides: Sides) -> Any:
         """Each object by the rule."""
-        if not _lists(sides):
+        if not sides.both(_LISTS):
             return UNDECIDED.unite(sides)
         ours, theirs = self._by_key(sides.ours), self._by_key(sides.theirs)
         if ours is None or theirs is None:
@@ -137,10 +137,6 @@ class KeyedList(Rule):
                 return None
             found[canonical(key)] = value
         return found if len(found) == len(values) else None
-
-
-def _lists(sides: Sides) -> bool:
-    return isinstance(sides.ours, _LISTS) and isinstance(sides.theirs, _LISTS)
 
 
 def _items(value: Any) -> Sequence[Any]:

@@ -47,9 +47,9 @@ class Sides:
         path = f"{self.path}.{name}" if self.path else name
         return replace(self, path=path, base=base, ours=ours, theirs=theirs)
 
-    def both(self, kind: type) -> bool:
-        """Whether ours and theirs are of that type."""
-        return isinstance(self.ours, kind) and isinstance(self.theirs, kind)
+    def both(self, types: type | tuple[type, ...]) -> bool:
+        """Whether ours and theirs are of that type, or of one of those."""
+        return isinstance(self.ours, types) and isinstance(self.theirs, types)
 
     def conflict(self) -> MergeConflict:
         """The error that carries both sides."""
