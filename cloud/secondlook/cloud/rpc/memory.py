@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import anyio
-import grpc
 
 from secondlook.cloud.access import Caller
 from secondlook.cloud.rpc.bells import Bells, Watcher
