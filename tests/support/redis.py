@@ -42,7 +42,9 @@ def redis_server_path() -> str:
 
 
 class RedisServer:
-    """One server in its own folder, with the append-only file on.
+    """One server in its own folder, with the append-only file on and flushed before each answer.
+
+    Under ``appendfsync everysec`` a server killed while it flushes loses what it acknowledged since.
 
     Args:
         folder: where it keeps everything.
@@ -104,7 +106,8 @@ class RedisServer:
             where = ("--port", str(self.port), "--bind", "127.0.0.1")
         return (
             *where,
-            *("--dir", str(self.folder), "--appendonly", "yes", "--save", "", "--daemonize", "no"),
+            *("--dir", str(self.folder), "--save", "", "--daemonize", "no"),
+            *("--appendonly", "yes", "--appendfsync", "always"),
             *self._options,
         )
 

@@ -32,7 +32,7 @@ from urllib.parse import parse_qsl, unquote
 from secondlook.shared.errors import InvalidConfig
 
 REMEDY = (
-    "memory.url: redis://HOST:PORT/DB, rediss://, unix:///PATH, "
+    "redis://HOST:PORT/DB, rediss://, unix:///PATH, "
     "redis+cluster://HOST:PORT,HOST:PORT or redis+sentinel://HOST:PORT,HOST:PORT/NAME/DB"
 )
 PORT = 6379
@@ -101,7 +101,13 @@ def is_redis_url(url: str) -> bool:
 def without_password(url: str) -> str:
     """The URL without user, password and query, for people to read."""
     scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}".partition("?")[0]
+    head, _, tail = rest.partition("?")
+    if "@" in head and not head.startswith("/"):
+        head = head.rpartition("@")[2]
+    elif "@" in tail:
+        # Perhaps a password with a bare '?' in it.
+        head = "..."
+    return f"{scheme}://{head}"
 
 
 def parse_redis_url(url: str) -> RedisUrl:
@@ -113,9 +119,8 @@ def parse_redis_url(url: str) -> RedisUrl:
     try:
         return _parse(url)
     except ValueError as error:
-        raise InvalidConfig(
-            f"memory.url {without_password(url)!r} is not a Redis URL: {error}", remedy=REMEDY
-        ) from None
+        # Without the URL: where it is malformed, nobody knows which part of it is the password.
+        raise InvalidConfig(f"memory.url is not a Redis URL: {error}", remedy=REMEDY) from None
 
 
 def _parse(url: str) -> RedisUrl:
@@ -167,11 +172,13 @@ def _options(query: str, kind: Kind, tls: bool) -> dict[str, str]:
     known = _OPTIONS | (_TLS_OPTIONS if tls else frozenset())
     if kind is Kind.SENTINEL:
         known |= _SENTINEL_OPTIONS
-    options: dict[str, str] = {}
-    for key, value in parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)):
-        if key not in known:
-            raise ValueError(f"unknown option {key!r}; known are {', '.join(sorted(known))}")
-        options[key] = value
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+    except ValueError:
+        raise ValueError("what follows the '?' is not NAME=VALUE&NAME=VALUE") from None
+    options = dict(pairs)
+    if not known >= options.keys():
+        raise ValueError(f"an option is not one of {', '.join(sorted(known))}")
     if options.get("ssl_cert_reqs", "required") not in ("required", "optional", "none"):
         raise ValueError("ssl_cert_reqs is required, optional or none")
     if options.get("ssl_check_hostname", "yes") not in ("yes", "no", "true", "false", "1", "0"):
@@ -184,7 +191,7 @@ def _db(segments: list[str], option: str) -> int:
         raise ValueError("one number of a database expected at its end")
     number = segments[0] if segments else option
     if number and not (number.isascii() and number.isdigit() and len(number) <= 6):
-        raise ValueError(f"{number!r} is not the number of a database")
+        raise ValueError("what follows the host is not the number of a database")
     return int(number or 0)
 
 
@@ -197,6 +204,6 @@ def _host(place: str, default: int) -> tuple[str, int]:
         host, _, port = place.partition(":")
     if not host:
         raise ValueError("a host is missing")
-    if port and not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535):
-        raise ValueError(f"{port!r} is not a port")
+    if port and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+        raise ValueError("a port is not a number from 1 to 65535")
     return unquote(host), int(port or default)

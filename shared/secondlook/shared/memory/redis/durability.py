@@ -11,6 +11,7 @@ from secondlook.shared.memory.redis_url import Kind, RedisUrl
 from secondlook.shared.telemetry import get_logger
 
 WAIT_MS = 1000
+"""Longest wait for replicas, unless told otherwise."""
 MAX_WAIT_MS = 60_000
 
 
@@ -46,6 +47,12 @@ class Wait:
         return cls(replicas, limit_ms / 1000) if replicas else None
 
 
+_LOSES = {
+    "everysec": "a killed server loses up to 2 seconds of them, a cut of power as well",
+    "no": "a cut of power loses about half a minute of them",
+}
+
+
 async def check_durability(master: Master, target: RedisUrl, wait_replicas: int) -> None:
     """Warn of settings under which an acknowledged write can be lost.
 
@@ -77,13 +84,12 @@ async def check_durability(master: Master, target: RedisUrl, wait_replicas: int)
         )
     elif config:
         policy = config[1].decode()
-        if policy == "no":
+        if policy != "always":
             log.warning(
-                "Redis leaves flushing to the system: a power cut loses half a minute of writes",
-                remedy="set `appendfsync everysec`, or `always`",
+                "Redis acknowledges writes before they are on its disk: " + _LOSES[policy],
+                appendfsync=policy,
+                remedy="set `appendfsync always`",
             )
-        elif policy == "everysec":
-            log.info("a power cut loses up to 2 seconds of writes", appendfsync=policy)
     evicts = info.get("maxmemory_policy", "noeviction")
     if evicts != "noeviction" and info.get("maxmemory", "0") != "0":
         log.warning(
