@@ -157,9 +157,11 @@ def record_of(row: tuple[Any, ...]) -> Record:
     record_id, raw, version, change, updated_at, writer, expires_at, deleted = row
     try:
         # Not `decode`: the limits were checked when it was written.
-        data = json.loads(raw) if not deleted else {}
-    except ValueError as error:
-        raise StoreError(f"{record_id}: stored data is damaged") from error
+        data = {} if deleted else json.loads(raw)
+    except ValueError:
+        data = None
     if not isinstance(data, dict):
-        raise StoreError(f"{record_id}: stored data is damaged")
+        raise StoreError(
+            f"{record_id}: stored data is damaged", remedy="restore the file, or save it anew"
+        )
     return Record(record_id, data, version, change, updated_at, writer, expires_at, bool(deleted))
