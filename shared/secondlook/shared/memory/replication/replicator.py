@@ -41,7 +41,7 @@ from secondlook.shared.memory.replication.weighing import (
 )
 from secondlook.shared.telemetry import get_logger
 
-LISTING_S = 86_400.0
+LONGEST_LISTING_S = 3600.0
 """A full listing that takes longer begins again: what was deleted meanwhile may be forgotten."""
 MAX_LISTINGS = 3
 """Full listings of one prefix that one pass begins."""
@@ -217,7 +217,7 @@ class Replicator:
                 return
 
     def _is_stale(self, place: Place) -> bool:
-        return bool(place.listing) and self._clock.wall() - place.since > LISTING_S
+        return bool(place.listing) and self._clock.wall() - place.since > LONGEST_LISTING_S
 
     async def _push(self, report: SyncReport) -> None:
         at_first = (await self._replica.counts(self._prefixes)).waiting
