@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from secondlook.shared.errors import InvalidInput, NotFound, VersionConflict
+from secondlook.shared.errors import InvalidInput, NotFound, StoreError, VersionConflict
 from secondlook.shared.memory.record import Outcome, Write, encode
 from secondlook.shared.memory.redis.keys import Keys
 from secondlook.shared.memory.redis.scripts import DELETE, SAVE
@@ -66,7 +66,10 @@ def _outcome(write: Write, said: bytes, raw: bytes) -> Outcome:
         return Outcome(error=damaged(write.id))
     if said == b"conflict" and not raw:
         return Outcome(error=VersionConflict(write.id, write.expected_version, 0))
-    record = parse(write.id, raw)
+    try:
+        record = parse(write.id, raw)
+    except StoreError as error:
+        return Outcome(error=error)
     if said == b"conflict":
         return Outcome(
             error=VersionConflict(write.id, write.expected_version, record.version, record)

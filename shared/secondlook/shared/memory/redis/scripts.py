@@ -142,7 +142,6 @@ local function write(at)
   local change = string.format('%.0f', redis.call('INCR', KEYS[1]))
   raw = string.format('%.0f %s %.0f %.0f %s\\n%s\\n%s\\n%s',
     newest + 1, change, now, ends, gone, origins, writer, data)
-  redis.call('HSET', records, rest, raw)
   redis.call('ZADD', order, change, rest)
   redis.call('ZADD', KEYS[2], change, site)
   local id = rest == '' and site or site .. '/' .. rest
@@ -151,6 +150,8 @@ local function write(at)
   elseif mortal then
     redis.call('ZREM', KEYS[3], id)
   end
+  -- Last: where a key of ours is something else, the script ends above and nothing is written.
+  redis.call('HSET', records, rest, raw)
   return 'ok', raw
 end
 
