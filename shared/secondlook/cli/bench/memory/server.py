@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
+import anyio
 import grpc
 import grpc.aio
-import uvloop
 
 from secondlook.cloud.engine.local import Loaded
 from secondlook.cloud.service import running_cloud
@@ -72,4 +73,6 @@ async def _serve(redis_url: str) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(sys.argv[1]))
+    # As the service itself is run.
+    uvloop = find_spec("uvloop") is not None
+    anyio.run(_serve, sys.argv[1], backend_options={"use_uvloop": uvloop})
