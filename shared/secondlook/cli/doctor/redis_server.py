@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from secondlook.cli.config import redact
 from secondlook.cli.doctor.address import Address
 from secondlook.cli.doctor.chain import Check, Report, run_chain
 from secondlook.cli.doctor.result import CheckResult, fail, failed, ok, warn
 from secondlook.cli.doctor.threads import in_thread
 from secondlook.cli.doctor.transport import check_name, check_tcp
 from secondlook.cli.main import EXIT_USAGE
-from secondlook.shared.errors import MissingDependency
+from secondlook.shared.errors import InvalidConfig, MissingDependency
+from secondlook.shared.memory.redis_url import (
+    Kind,
+    RedisUrl,
+    parse_redis_url,
+    without_password,
+)
 
 if TYPE_CHECKING:
     from redis import Redis
 
 OLDEST_REDIS = (6, 2)
 
-_PORT = 6379
 _REFUSALS = ("authenticat", "noauth", "password", "wrongpass")
 
 
@@ -28,7 +32,8 @@ class RedisVisit:
     """One look at a Redis.
 
     Args:
-        url: ``redis://``, ``rediss://`` or ``unix://``.
+        url: see `secondlook.shared.memory.redis_url`. Of a Cluster, the first node that can be
+            reached is looked at; of Sentinels, the master they name.
         timeout_s: longest wait at each step.
     """
 
@@ -56,13 +61,12 @@ class RedisVisit:
     def _network_checks(self) -> list[Check]:
         """The hops to a Redis on the network; none where the URL itself is wrong, or a path."""
         try:
-            parts = urlsplit(self._url)
-            host, port = parts.hostname or "", parts.port or _PORT
-        except ValueError:
+            target = parse_redis_url(self._url)
+        except InvalidConfig:
             return []
-        if parts.scheme not in ("redis", "rediss") or not host:
+        if target.kind is not Kind.SERVER:
             return []
-        address = Address(host, port)
+        address = Address(*target.hosts[0])
 
         async def tcp(name: str) -> CheckResult:
             result = await check_tcp(name, address, self._timeout_s)
@@ -76,17 +80,20 @@ class RedisVisit:
         ]
 
     async def _connect(self, name: str) -> CheckResult:
+        shown = without_password(self._url)
+        try:
+            target = parse_redis_url(self._url)
+        except InvalidConfig as error:
+            return fail(name, error.message, f"write {error.remedy}", EXIT_USAGE)
         try:
             # Importing reads files, and so does making the client.
-            self._client = await in_thread(_open, self._url, self._timeout_s)
+            self._client = await in_thread(_open, target, self._timeout_s)
         except ModuleNotFoundError:
             return failed(name, MissingDependency("redis-py", "cloud"))
-        except ValueError as error:
-            shown = redact("url", self._url)
-            return fail(name, f"{shown}: {error}", "write redis://HOST:PORT/0", EXIT_USAGE)
+        except LookupError as error:
+            return fail(name, f"{shown}: {error}", "start them, or correct memory.url")
         from redis import exceptions
 
-        shown = redact("url", self._url)
         try:
             await in_thread(self._client.ping)
         except (exceptions.RedisError, OSError) as error:
@@ -132,7 +139,7 @@ class RedisVisit:
             return warn(
                 name,
                 "the append-only file is off: a killed Redis forgets acknowledged saves",
-                "set `appendonly yes` and `appendfsync everysec` (or `always`) in redis.conf",
+                "set `appendonly yes` and `appendfsync always` in redis.conf",
             )
         policy = str(memory.get("maxmemory_policy", "noeviction"))
         if policy != "noeviction" and memory.get("maxmemory"):
@@ -145,7 +152,25 @@ class RedisVisit:
             return fail(
                 name, "the last write to the append-only file failed", "look at Redis' disk"
             )
+        loses = await self._loses()
+        if loses:
+            return warn(name, loses, "set `appendfsync always`")
         return ok(name, f"append-only file on, {policy}")
+
+    async def _loses(self) -> str:
+        """What the server has acknowledged and not flushed; empty: nothing, or it does not say."""
+        from redis import exceptions
+
+        assert self._client is not None
+        try:
+            found = await in_thread(self._client.config_get, "appendfsync")
+        except exceptions.RedisError:
+            return ""
+        policy = found.get("appendfsync", "always")
+        if policy == "always":
+            return ""
+        lost = "2 seconds" if policy == "everysec" else "half a minute"
+        return f"appendfsync is {policy}: a crash loses up to {lost} of acknowledged saves"
 
     async def _scripting(self, name: str) -> CheckResult:
         from redis import exceptions
@@ -178,14 +203,58 @@ class RedisVisit:
         return found
 
 
-def _open(url: str, timeout_s: float) -> Redis:
-    # The blocking client: a look is one call after another, and its threads may be left behind.
-    import redis
+def _open(target: RedisUrl, timeout_s: float) -> Redis:
+    """The blocking client: a look is one call after another, and its threads may be left behind.
 
-    client: Redis = redis.Redis.from_url(
-        url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s
-    )
-    return client
+    Raises:
+        LookupError: no Sentinel names a master, or no node of a Cluster answers.
+    """
+    from redis import Redis, exceptions
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+    from redis.sentinel import Sentinel
+
+    limits: dict[str, Any] = {
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    options = dict(target.options)
+    guards = {
+        "username": options.pop("sentinel_username", None),
+        "password": options.pop("sentinel_password", None),
+    }
+    tls: dict[str, Any] = {"ssl": target.tls, **options}
+    if "ssl_check_hostname" in tls:
+        tls["ssl_check_hostname"] = tls["ssl_check_hostname"] in ("yes", "true", "1")
+    account: dict[str, Any] = {
+        "username": target.username or None,
+        "password": target.password or None,
+    }
+    if target.kind is Kind.UNIX:
+        return Redis(unix_socket_path=target.path, db=target.db, **account, **limits)
+    host, port = target.hosts[0]
+    if target.kind is Kind.SENTINEL:
+        sentinel = Sentinel(  # type: ignore[no-untyped-call]
+            target.hosts, sentinel_kwargs={**guards, **tls, **limits}
+        )
+        try:
+            host, port = sentinel.discover_master(target.name)  # type: ignore[no-untyped-call]
+        except exceptions.RedisError as error:
+            raise LookupError(_first_line(error)) from error
+    if target.kind is Kind.CLUSTER:
+        host, port = _first_that_answers(target.hosts, timeout_s)
+    return Redis(host=host, port=port, db=target.db, **account, **tls, **limits)
+
+
+def _first_that_answers(hosts: tuple[tuple[str, int], ...], timeout_s: float) -> tuple[str, int]:
+    for host in hosts:
+        try:
+            socket.create_connection(host, timeout=timeout_s).close()
+        except OSError:
+            continue
+        return host
+    raise LookupError("no node can be reached")
 
 
 def _first_line(error: Exception) -> str:

@@ -25,7 +25,7 @@ async def visit(url: str, timeout_s: float = 10.0) -> Results:
 
 @pytest.fixture(scope="module")
 def durable() -> Iterator[str]:
-    with serve_redis("appendonly yes") as url:
+    with serve_redis("appendonly yes", "appendfsync always") as url:
         yield url
 
 
@@ -44,6 +44,24 @@ async def test_a_durable_redis(durable: str) -> None:
     assert set(results.shape().values()) == {"ok"}
     assert "standalone" in results.of("redis: version").detail
     assert "append-only file on" in results.of("redis: durability").detail
+
+
+async def test_a_redis_that_flushes_late() -> None:
+    with serve_redis("appendonly yes", "appendfsync everysec") as url:
+        results = await visit(url)
+    assert results.of("redis: durability").status is Status.WARN
+    assert "2 seconds" in results.of("redis: durability").detail
+    assert "always" in results.of("redis: durability").remedy
+
+
+async def test_a_cluster_and_sentinels_that_cannot_be_reached() -> None:
+    host = f"localhost:{closed_port()}"
+    for url in (f"redis+cluster://u:hunter2@{host}", f"redis+sentinel://u:hunter2@{host}/m"):
+        results = await visit(url)
+        assert results.first_failure.name == "redis: connect"
+        assert "memory.url" in results.first_failure.remedy
+        assert "hunter2" not in str(results)
+        assert exit_code(results) == 4
 
 
 async def test_a_redis_that_forgets(forgetful: str) -> None:
