@@ -19,6 +19,8 @@ from secondlook.shared.memory.record import Record
 from support.history import TOMBSTONE, Operation, content_of
 
 NEVER = float("inf")
+REFUSALS = ("conflict", "absent", "refused")
+"""What is answered to a write that has not happened and will not."""
 
 
 @dataclass(frozen=True)
@@ -257,6 +259,9 @@ def _logical(operations: Sequence[Operation]) -> list[_Logical]:
                     write.versions.add(attempt.expected + 1)
             elif attempt.outcome == "unknown":
                 write.possible = True
+        if write.first.origin and any(o.outcome in REFUSALS for o in write.attempts):
+            # With an origin, whoever asks again is told the truth about the first time.
+            write.possible = False
     return writes
 
 

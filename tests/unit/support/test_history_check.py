@@ -179,6 +179,15 @@ BAD: dict[str, tuple[str, list[Operation], dict[str, Record] | None]] = {
         [unknown(save(0, 1, 0, A, origin="r:1")), save(0, 2, 0, A, origin="r:1"), delete(2, 3, 1)],
         stands(3, "a"),
     ),
+    "refused the second time, and yet written the first time": (
+        "gap",
+        [
+            save(0, 1, 0, A),
+            unknown(save(2, 3, 1, B, origin="r:1")),
+            conflict(save(4, 5, 1, B, origin="r:1"), 2, B),
+        ],
+        None,
+    ),
     "seen before it was asked for": ("future", [load(0, 1, 1, A), save(2, 3, 0, A)], None),
     "a conflict with what was expected": (
         "spurious",
