@@ -12,7 +12,8 @@ from secondlook.edge.appearance import Thumbnail, difference
 from secondlook.edge.fusion.belief import Belief
 from secondlook.shared.geometry import iou
 
-_SAME_PLACE_IOU = 0.5
+SAME_PLACE_IOU = 0.5
+"""Boxes that overlap by as much are at the same place."""
 MAX_PLACES = 256
 """Most places about which a camera's pipeline remembers something."""
 
@@ -26,7 +27,7 @@ def same_place(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> bool:
         return False
     shared: float = width * height
     union: float = (a2 - a1) * (b2 - b1) + (c2 - c1) * (d2 - d1) - shared
-    return shared >= _SAME_PLACE_IOU * union
+    return shared >= SAME_PLACE_IOU * union
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +96,7 @@ class Places:
             return None
         if self._boxes is None:
             self._boxes = np.stack([known.sight.box for known in self._known])
-        near = np.flatnonzero(iou(box[None], self._boxes)[0] >= _SAME_PLACE_IOU)
+        near = np.flatnonzero(iou(box[None], self._boxes)[0] >= SAME_PLACE_IOU)
         for index in near[::-1].tolist():
             known = self._known[index]
             if known.until_s >= time_s and known.sight.unchanged(now, self._same_levels):

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from secondlook.edge.appearance import Thumbnail, difference
 from secondlook.edge.fusion.belief import Belief
-from secondlook.edge.fusion.places import MAX_PLACES, same_place
+from secondlook.edge.fusion.places import MAX_PLACES, SAME_PLACE_IOU
+from secondlook.shared.geometry import iou
 
 
 class FalsePositives:
@@ -24,6 +25,8 @@ class FalsePositives:
         self._same_levels = same_levels
         self._frame_width = frame_width
         self._known: OrderedDict[str, Belief] = OrderedDict()
+        self._beliefs: list[Belief] = []
+        self._boxes: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self._known)
@@ -37,6 +40,7 @@ class FalsePositives:
         self._known[belief.key] = belief
         while len(self._known) > MAX_PLACES:
             self._known.popitem(last=False)
+        self._boxes = None
 
     def find(self, box: npt.NDArray[np.float32], now: Thumbnail, time_s: float) -> Belief | None:
         """What is known about a place that looks as it did.
@@ -46,12 +50,8 @@ class FalsePositives:
             now: thumbnail of the frame.
             time_s: stream time.
         """
-        for belief in reversed(self._known.values()):
-            if (
-                belief.until_s >= time_s
-                and same_place(box, belief.box)
-                and self._unchanged(belief, now)
-            ):
+        for belief in reversed(self._at(box)):
+            if belief.until_s >= time_s and self._unchanged(belief, now):
                 return belief
         return None
 
@@ -61,14 +61,21 @@ class FalsePositives:
         Returns:
             The keys of what is forgotten.
         """
-        wrong = [
-            key
-            for key, belief in self._known.items()
-            if same_place(said.box, belief.box) and self._unchanged(belief, said.look)
-        ]
+        wrong = [b.key for b in self._at(said.box) if self._unchanged(b, said.look)]
         for key in wrong:
             del self._known[key]
+            self._boxes = None
         return wrong
+
+    def _at(self, box: npt.NDArray[np.float32]) -> list[Belief]:
+        """What is known about places that overlap a box by half, the oldest first."""
+        if not self._known:
+            return []
+        if self._boxes is None:
+            self._beliefs = list(self._known.values())
+            self._boxes = np.stack([belief.box for belief in self._beliefs])
+        near = np.flatnonzero(iou(box[None], self._boxes)[0] >= SAME_PLACE_IOU)
+        return [self._beliefs[index] for index in near.tolist()]
 
     def _unchanged(self, belief: Belief, now: Thumbnail) -> bool:
         levels = difference(belief.look, now, belief.box, self._frame_width)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from secondlook.edge.appearance import Thumbnail
 from secondlook.edge.fusion.belief import Belief
-from secondlook.edge.fusion.places import Places, Sight, same_place
+from secondlook.edge.fusion.places import MAX_PLACES, Places, Sight, same_place
 from secondlook.edge.fusion.vocabulary import Vocabulary
 from secondlook.edge.memory.false_positives import FalsePositives
 from secondlook.edge.memory.looks import cut
@@ -21,8 +21,10 @@ from secondlook.edge.memory.notes import Note, Recollection, size_key
 from secondlook.edge.memory.prior import Prior
 from secondlook.edge.memory.recalling import Recall
 from secondlook.edge.pipeline_settings import PipelineSettings
-from secondlook.shared.memory.kinds import FalsePositive, GateState, ScenePrior, TrackVerdict
+from secondlook.shared.memory.kinds import FalsePositive, GateState, Kind, ScenePrior, TrackVerdict
 from secondlook.shared.values import Detections, FrameRef, Purpose
+
+_MAX_TOLD = 2 * MAX_PLACES
 
 
 @dataclass(slots=True)
@@ -68,7 +70,8 @@ class Knowledge:
         self._standing: dict[int, _Standing] = {}
         self._false = FalsePositives(settings.fusion.same_levels, frame.width)
         self._tally = GateState()
-        self._told_s: float | None = None
+        self._told: OrderedDict[tuple[type[Kind], str], Belief] = OrderedDict()
+        self._counts_told_s: float | None = None
         self._size = size_key(frame.width, frame.height)
         self.prior = Prior(frame, vocabulary, known.priors.get(self._size))
 
@@ -119,6 +122,7 @@ class Knowledge:
         self._standing[track_id] = _Standing(belief, since_s)
         if not belief.refuted:
             for key in self._false.contradicted(belief):
+                self._told.pop((FalsePositive, key), None)
                 self._notes.append(Note(FalsePositive, key, None))
         elif belief.confirmations >= self._memory.false_positive_confirmations:
             belief = replace(belief, until_s=belief.at_s + self._memory.false_positive_life_s)
@@ -154,10 +158,10 @@ class Knowledge:
     def published(self, answer: Detections, time_s: float) -> None:
         """Count an answer; write down now and then what was counted."""
         self.prior.count(answer)
-        if self._told_s is None:
-            self._told_s = time_s
-        elif time_s >= self._told_s + self._memory.prior_every_s:
-            self._told_s = time_s
+        if self._counts_told_s is None:
+            self._counts_told_s = time_s
+        elif time_s >= self._counts_told_s + self._memory.prior_every_s:
+            self._counts_told_s = time_s
             self.write_counts()
 
     def asked(self) -> None:
@@ -194,6 +198,8 @@ class Knowledge:
             self._tally = GateState()
 
     def _write_verdict(self, belief: Belief) -> None:
+        if self._is_told(TrackVerdict, belief):
+            return
         try:
             value = TrackVerdict(
                 **self._place(belief),
@@ -206,15 +212,34 @@ class Knowledge:
         except ValidationError:
             # A place too large for a record, or a name too long: known in this process only.
             return
-        self._notes.append(Note(TrackVerdict, belief.key, value))
+        self._tell(Note(TrackVerdict, belief.key, value), belief)
 
     def _write_false_positive(self, belief: Belief) -> None:
+        if self._is_told(FalsePositive, belief):
+            return
         seen = 1 if belief.key in self._false else belief.confirmations + 1
         try:
             value = FalsePositive(**self._place(belief), seen=seen)
         except ValidationError:
             return
-        self._notes.append(Note(FalsePositive, belief.key, value))
+        self._tell(Note(FalsePositive, belief.key, value), belief)
+
+    def _is_told(self, kind: type[Kind], belief: Belief) -> bool:
+        """Whether a record says the same already, and holds for long enough yet."""
+        told = self._told.get((kind, belief.key))
+        return (
+            told is not None
+            and belief.agrees(told)
+            and same_place(belief.box, told.box)
+            and belief.at_s < (told.at_s + told.until_s) / 2
+        )
+
+    def _tell(self, note: Note, belief: Belief) -> None:
+        self._notes.append(note)
+        self._told.pop((note.kind, note.key), None)
+        self._told[note.kind, note.key] = belief
+        while len(self._told) > _MAX_TOLD:
+            self._told.popitem(last=False)
 
     def _place(self, belief: Belief) -> dict[str, Any]:
         """The fields that all records of places have."""
