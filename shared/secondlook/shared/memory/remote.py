@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 import anyio
+import anyio.lowlevel
 import grpc
 import grpc.aio
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
 from secondlook.rpc.v1 import context_memory_pb2 as pb
 from secondlook.shared.errors import InvalidInput, NotFound, PermissionDenied, StoreError
@@ -31,14 +32,16 @@ from secondlook.shared.memory.record import (
 )
 from secondlook.shared.memory.remote_channel import RemoteAddress
 from secondlook.shared.memory.remote_errors import error_of, passes
-from secondlook.shared.memory.rules import check_batch, check_page, read_cursor
-from secondlook.shared.telemetry import get_logger, inject
-from secondlook.shared.wire.memory import (
-    changes_from_proto,
-    outcome_from_proto,
-    record_from_proto,
-    write_to_proto,
+from secondlook.shared.memory.remote_replies import (
+    outcome_of,
+    page_of,
+    parsed,
+    record_of,
+    told_of,
 )
+from secondlook.shared.memory.rules import check_batch, check_page
+from secondlook.shared.telemetry import get_logger, inject
+from secondlook.shared.wire.memory import write_to_proto
 
 M = TypeVar("M", bound=Message)
 
@@ -55,7 +58,7 @@ _log = get_logger(__name__)
 
 
 @dataclass(slots=True)
-class Traffic:
+class Exchanged:
     """What a `RemoteStore` has sent and received.
 
     Attributes:
@@ -85,7 +88,7 @@ class RemoteStore:
         self._owned = False
         self._timeout_s = timeout_s
         self._closed = False
-        self.traffic = Traffic()
+        self.traffic = Exchanged()
         # Bytes in, bytes out: what comes back is parsed, counted and doubted here.
         self._methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {
             name: channel.unary_unary(f"/{_SERVICE}/{name}")
@@ -129,7 +132,7 @@ class RemoteStore:
         """See `ContextStore.load`."""
         check_id(record_id)
         reply = await self._ask("Load", pb.LoadRequest(id=record_id), pb.LoadResponse)
-        return _record(reply.record, record_id)
+        return record_of(reply.record, record_id)
 
     async def delete(
         self, record_id: str, expected_version: int, *, writer: str, origin: Origin | None = None
@@ -157,7 +160,7 @@ class RemoteStore:
                 )
             # The service may leave the end of a batch for the next request.
             for index, message in zip(group, reply.outcomes, strict=False):
-                outcomes[index] = _outcome(message, writes[index])
+                outcomes[index] = outcome_of(message, writes[index])
                 del messages[index]
         return [outcomes[index] for index in range(len(writes))]
 
@@ -166,14 +169,7 @@ class RemoteStore:
         check_page(prefix, since, limit)
         request = pb.ChangesRequest(prefix=prefix, since=since, limit=limit)
         reply = await self._ask("Changes", request, pb.ChangesResponse, since=since)
-        with _doubted():
-            page = changes_from_proto(reply)
-            for record in page.records:
-                _check_asked(record, prefix, since)
-            (after, _), (until, _) = read_cursor(since), read_cursor(page.cursor)
-            if len(page.records) > limit or until < after or (page.more and until == after):
-                raise InvalidInput("a page of changes does not go on from where it was asked")
-        return page
+        return page_of(reply, prefix, since, limit)
 
     async def watch(self, prefix: str = "", since: int = 0) -> AsyncIterator[Record]:
         """What changed after ``since``, then each change as it comes; for ever.
@@ -194,22 +190,20 @@ class RemoteStore:
             request = pb.WatchRequest(prefix=prefix, since=since).SerializeToString()
             self.traffic.requests += 1
             self.traffic.sent_bytes += len(request)
-            with self._usable():
+            async with self._usable():
                 call = self._watching(request, metadata=inject())
             try:
                 while True:
-                    with self._usable():
+                    async with self._usable():
                         raw = await call.read()
                     if not isinstance(raw, bytes):  # the end of the stream
                         break
                     self.traffic.received_bytes += len(raw)
                     failures = 0
-                    message = _parsed(pb.WatchResponse, raw)
-                    after, since = since, message.cursor
-                    if message.HasField("record"):
-                        with _doubted():
-                            record = record_from_proto(message.record)
-                            _check_asked(record, prefix, after)
+                    message = parsed(pb.WatchResponse, raw)
+                    record = told_of(message, prefix, since)
+                    since = message.cursor
+                    if record is not None:
                         yield record
             except grpc.aio.AioRpcError as error:
                 if not passes(error):
@@ -255,7 +249,7 @@ class RemoteStore:
         self.traffic.requests += 1
         self.traffic.sent_bytes += len(raw)
         try:
-            with self._usable():
+            async with self._usable():
                 answer = await self._methods[method](
                     raw,
                     timeout=self._timeout_s,
@@ -265,24 +259,26 @@ class RemoteStore:
         except grpc.aio.AioRpcError as error:
             raise error_of(error, since, writes=writes) from None
         self.traffic.received_bytes += len(answer)
-        return _parsed(reply, answer)
+        return parsed(reply, answer)
 
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError("the context memory is closed")
 
-    @contextmanager
-    def _usable(self) -> Iterator[None]:
-        """A channel that was closed under a call: gRPC pretends that the caller was cancelled."""
+    @asynccontextmanager
+    async def _usable(self) -> AsyncIterator[None]:
+        """A call, or a wait for its answer, that may be cancelled, or its channel closed."""
         try:
             yield
         except grpc.aio.UsageError:
             raise StoreError("the context memory is closed") from None
         except asyncio.CancelledError:
+            # gRPC raises a new one, in which a cancel scope does not recognise its own.
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            # It also cancels those whose channel is closed. Python 3.10 cannot tell them from a
+            # task that was cancelled; there, one that was both is told the former.
             task = asyncio.current_task()
-            # Python 3.10 cannot tell; there, whoever closes and cancels at once is told the former.
-            cancelled = getattr(task, "cancelling", lambda: 0)()
-            if not self._closed or cancelled:
+            if not self._closed or getattr(task, "cancelling", lambda: 0)():
                 raise
             raise StoreError("the context memory was closed during the call") from None
 
@@ -297,42 +293,3 @@ def _fitting(messages: dict[int, pb.Write]) -> list[int]:
             break
         group.append(index)
     return group
-
-
-def _parsed(kind: type[M], raw: bytes) -> M:
-    try:
-        return kind.FromString(raw)
-    except DecodeError as error:
-        raise StoreError("the service answered with bytes that are no message") from error
-
-
-@contextmanager
-def _doubted() -> Iterator[None]:
-    """What the service says is checked like any input, but it is not the caller's mistake."""
-    try:
-        yield
-    except InvalidInput as error:
-        raise StoreError(f"the service answered nonsense: {error}") from error
-
-
-def _record(message: pb.Record, record_id: str) -> Record:
-    with _doubted():
-        record = record_from_proto(message)
-        if record.id != record_id:
-            raise InvalidInput(f"asked for {record_id}, got {record.id}")
-        return record
-
-
-def _outcome(message: pb.Outcome, write: Write) -> Outcome:
-    with _doubted():
-        outcome = outcome_from_proto(message)
-        about = outcome.record.id if outcome.record else getattr(outcome.error, "record_id", None)
-        if about not in (None, write.id):
-            raise InvalidInput(f"asked to write {write.id}, got {about}")
-        return outcome
-
-
-def _check_asked(record: Record, prefix: str, since: int) -> None:
-    after, _ = read_cursor(since)
-    if not record.id.startswith(prefix) or record.change <= after:
-        raise InvalidInput(f"{record.id} at change {record.change} was not asked for")

@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 from secondlook.shared.errors import InvalidConfig
+from secondlook.shared.memory.redis_url import without_password
 
 DEFAULT_PORT = 50051
 MAX_RECEIVE_BYTES = 32 * 1024 * 1024
@@ -48,8 +49,8 @@ class RemoteAddress:
             InvalidConfig: malformed, an unknown field, half a pair of certificate and key, or
                 plaintext to an address that is not loopback without ``?allow_plaintext=1``.
         """
-        parts = urlsplit(url)
         try:
+            parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError as error:
             raise _malformed(url, str(error)) from None
@@ -63,7 +64,7 @@ class RemoteAddress:
         if parts.scheme == _PLAIN:
             if not (is_loopback(host) or fields.get("allow_plaintext") == "1"):
                 raise InvalidConfig(
-                    f"{url}: {host} is not loopback, and grpc:// is plaintext",
+                    f"context memory: {host} is not loopback, and grpc:// is plaintext",
                     remedy="use grpcs://, or add ?allow_plaintext=1",
                 )
             return cls(target, tls=False)
@@ -132,7 +133,7 @@ def _fields(url: str, scheme: str, query: str) -> dict[str, str]:
 
 def _malformed(url: str, why: str) -> InvalidConfig:
     return InvalidConfig(
-        f"context memory {url!r}: {why}",
+        f"context memory {without_password(url)!r}: {why}",
         remedy="grpc://HOST:PORT, or grpcs://HOST:PORT?ca=FILE&cert=FILE&key=FILE",
     )
 
