@@ -21,8 +21,10 @@ RUN pip install --no-cache-dir --root-user-action=ignore -c /tmp/pins.txt \
  && useradd --system --create-home --home-dir /var/lib/secondlook --groups video secondlook
 USER secondlook
 WORKDIR /var/lib/secondlook
+# The memory is kept there. A container that is replaced needs the same volume to know what it knew.
 VOLUME /var/lib/secondlook
-ENV SECONDLOOK_EDGE__LOG__FORMAT=json
+ENV SECONDLOOK_EDGE__LOG__FORMAT=json \
+    SECONDLOOK_EDGE__MEMORY__PATH=/var/lib/secondlook/edge-memory.db
 # Mount the settings: -v ./edge.toml:/etc/secondlook/edge.toml:ro
 # A USB camera needs: --device /dev/video0
 ENTRYPOINT ["secondlook", "edge", "run"]
