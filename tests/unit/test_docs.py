@@ -37,7 +37,8 @@ def name(path: Path) -> str:
 def test_the_documents_that_people_look_for_exist() -> None:
     expected = {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"}
     expected |= {"docs/architecture.md", "docs/adr/README.md"}
-    expected |= {f"docs/guides/{g}.md" for g in ("quickstart", "price", "configuration", "doctor")}
+    guides = ("quickstart", "price", "configuration", "memory", "doctor")
+    expected |= {f"docs/guides/{guide}.md" for guide in guides}
     assert expected <= {name(file) for file in DOCUMENTS}
 
 
@@ -77,12 +78,12 @@ def test_commands_in_documents_exist(block: Block) -> None:
 
 
 @pytest.mark.parametrize("block", of("bash", word="runnable"), ids=lambda b: b.id)
-def test_runnable_commands_run(block: Block) -> None:
+def test_runnable_commands_run(block: Block, tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     run = subprocess.run(
         ["bash", "-eu", "-c", block.body],
         cwd=ROOT,
-        env={**os.environ, "PATH": path},
+        env={**os.environ, "PATH": path, "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -161,8 +162,9 @@ def _exists(dotted: str) -> bool:
         return False
 
 
-def test_the_picture_follows_the_readers_light() -> None:
-    svg = (ROOT / "docs" / "data-flow.svg").read_text()
+@pytest.mark.parametrize("picture", ["data-flow.svg", "memory-record.svg"])
+def test_the_pictures_follow_the_readers_light(picture: str) -> None:
+    svg = (ROOT / "docs" / picture).read_text()
     assert "prefers-color-scheme: dark" in svg
     assert "<title" in svg
     assert "<desc" in svg

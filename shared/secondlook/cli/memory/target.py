@@ -54,7 +54,8 @@ class Target:
         """
         # gRPC's own log repeats on standard error what our errors say better.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-        configure_logging("warning")
+        # What a store warns of when it is opened is for who runs it, not for who looks into it.
+        configure_logging("error")
         url = self.url or _default()
         if not create:
             _must_exist(url)

@@ -67,6 +67,35 @@ def test_stats_tell_what_waits(memory: Memory, put: Put, sync: Callable[[], None
     assert memory("decide")[:2] == (0, "nothing is held back\n")
 
 
+def test_a_cloud_that_counts_anew_gets_what_only_the_edge_knew(
+    memory: Memory, put: Put, sync: Callable[[], None], tmp_path: Path
+) -> None:
+    """The procedure of `docs/guides/memory.md`."""
+    for number in range(5):
+        put(f"yard/gate/note/{number}", {"n": number})
+    sync()
+    assert memory("export", "cloud.jsonl", *CLOUD)[0] == 0
+    put("yard/gate/note/5", {"n": 5})
+    sync()
+    put("yard/gate/note/6", {"n": 6})
+
+    # The cloud is lost, and comes back from its export; the edge has read further than that.
+    for name in ("cloud.db", "cloud.db-wal", "cloud.db-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    assert memory("import", "cloud.jsonl", *CLOUD)[0] == 0
+    put("yard/gate/note/0", {"n": "changed in the cloud"}, "--expect", "1", *CLOUD)
+
+    assert memory("export", "edge.jsonl")[0] == 0
+    (tmp_path / "memory.db").rename(tmp_path / "old.db")
+    sync()
+    assert memory("import", "edge.jsonl", "--on-conflict", "skip")[0] == 0
+    sync()
+    for store in ((), CLOUD):
+        records = json.loads(memory("changes", "--json", *store)[1])["records"]
+        found = {record["id"][-1]: record["data"]["n"] for record in records}
+        assert found == {"0": "changed in the cloud", **{str(n): n for n in range(1, 7)}}
+
+
 @pytest.mark.usefixtures("undecided")
 def test_both_sides_are_shown(memory: Memory) -> None:
     assert replica(memory)["undecided"] == 1
