@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from secondlook.shared.memory.record import Record
 from support.history import TOMBSTONE, Operation, content_of
@@ -263,6 +263,21 @@ def _logical(operations: Sequence[Operation]) -> list[_Logical]:
             # With an origin, whoever asks again is told the truth about the first time.
             write.possible = False
     return writes
+
+
+def acknowledgements(operations: Iterable[Operation]) -> list[Operation]:
+    """The history without what reads and conflicts saw.
+
+    A master shows what its replicas do not have yet. If it dies, nobody will see that again: of a
+    failover, only what was acknowledged after WAIT is promised.
+    """
+    return [
+        replace(operation, version=0, seen="", outcome="refused")
+        if operation.outcome in ("conflict", "absent")
+        else operation
+        for operation in operations
+        if operation.verb != "load"
+    ]
 
 
 def of_store(operations: Iterable[Operation], store: str) -> list[Operation]:

@@ -60,6 +60,7 @@ class Task:
         operations: each does at least so many, and goes on until it is stopped.
         echoes: share of the writes that arrive once more, later.
         pause_s: between two steps of a writer, on average.
+        wait_replicas: see `open_store`.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Task:
     operations: int = 200
     echoes: float = 0.05
     pause_s: float = 0.0
+    wait_replicas: int = 0
 
     def command(self) -> list[str]:
         """The command line of the process."""
@@ -199,7 +201,7 @@ async def run_task(task: Task) -> None:
         async def one(number: int) -> None:
             name = f"{task.name}-{number}"
             dice = random.Random(f"{task.seed} {name}")
-            store = await opened(task.url)
+            store = await opened(task.url, task.wait_replicas)
             try:
                 async with echoing(store, dice, task.echoes) as echo:
                     writer = Writer(
@@ -214,11 +216,11 @@ async def run_task(task: Task) -> None:
                 tasks.start_soon(one, number)
 
 
-async def opened(url: str) -> ContextStore:
+async def opened(url: str, wait_replicas: int) -> ContextStore:
     """A store, as soon as there is one."""
     while True:
         with suppress(*UNCERTAIN):
-            return await open_store(url)
+            return await open_store(url, wait_replicas=wait_replicas)
         await anyio.sleep(0.05)
 
 
