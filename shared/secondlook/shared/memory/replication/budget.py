@@ -8,6 +8,9 @@ import anyio
 
 from secondlook.shared.clock import Clock
 
+SHORTEST_S = 0.001
+"""Below this a wait might not move the clock at all."""
+
 
 class ByteBudget:
     """A token bucket that one message may overdraw: an answer is weighed after it came.
@@ -41,7 +44,7 @@ class ByteBudget:
             return
         self._fill()
         while self._balance < 0:
-            await self._sleep(-self._balance / self._rate)
+            await self._sleep(max(SHORTEST_S, -self._balance / self._rate))
             self._fill()
 
     def spend(self, size_bytes: int) -> None:

@@ -267,6 +267,8 @@ class Replicator:
             raise StoreError(f"{len(writes)} writes were sent, {len(outcomes)} were answered")
         for outcome in outcomes:
             conflict = outcome.error
+            if outcome.record is None and conflict is None:
+                raise StoreError("a write was answered with neither a record nor an error")
             if isinstance(conflict, VersionConflict) and not conflict.current and conflict.actual:
                 raise StoreError(f"{conflict.record_id}: a conflict without what stands")
         return outcomes

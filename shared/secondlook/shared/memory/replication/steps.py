@@ -21,9 +21,12 @@ from secondlook.shared.memory.replication import parking, tables
 from secondlook.shared.memory.replication.reconcile import reconcile
 from secondlook.shared.memory.replication.values import Outgoing, Place, State, SyncReport
 from secondlook.shared.memory.sqlite import find, mark_synced, put
+from secondlook.shared.telemetry import get_logger
 
 WRITE_OVERHEAD_BYTES = 192
 """What a write weighs on the wire beside its document and twice its id, at most."""
+
+_log = get_logger(__name__)
 
 
 def passing(error: SecondlookError) -> bool:
@@ -241,6 +244,7 @@ class Steps:
     def _park(
         self, record_id: str, reason: str, local_version: int, theirs: Record | None = None
     ) -> None:
+        _log.warning("record is parked", record=record_id, reason=reason)
         parking.park(self.db, record_id, reason, self.now, local_version, theirs)
         self.report.parked += 1
 
