@@ -139,7 +139,9 @@ async def test_scripts_are_flushed_while_writers_run(store: RedisStore, redis: R
 
 async def test_a_lost_answer_is_told_and_the_repetition_writes_nothing(redis: RedisServer) -> None:
     async with fault_proxy(redis.port) as proxy:
-        store = await RedisStore.open(f"redis://{proxy.target}", namespace="lost-answer")
+        store = await RedisStore.open(
+            f"redis://{proxy.target}", namespace="lost-answer", timeout_s=60
+        )
         await store.save("site/a", {"n": 0}, 0, writer="w")
         proxy.cut_after(Direction.DOWN, 1)
         origin = Origin("edge-1", "t1")

@@ -44,7 +44,7 @@ def redis_server_path() -> str:
 class RedisServer:
     """One server in its own folder, with the append-only file on and flushed before each answer.
 
-    Under ``appendfsync everysec`` a server killed while it flushes loses what it acknowledged since.
+    Under ``appendfsync everysec`` a server killed while it flushes loses what it answered since.
 
     Args:
         folder: where it keeps everything.
@@ -136,8 +136,14 @@ def redis_server(*options: str, tcp: bool = False) -> Iterator[RedisServer]:
 
 @contextmanager
 def redis_folder() -> Iterator[Path]:
-    """A folder of its own with a short name: the path of a unix socket has at most 107 bytes."""
-    with TemporaryDirectory(prefix="sl-redis-", dir="/tmp") as folder:
+    """A folder of its own with a short name: the path of a unix socket has at most 107 bytes.
+
+    In memory where that can be had: it outlives the server, and flushing it costs nothing.
+    """
+    memory = Path("/dev/shm")
+    with TemporaryDirectory(
+        prefix="sl-redis-", dir=memory if os.access(memory, os.W_OK) else "/tmp"
+    ) as folder:
         yield Path(folder)
 
 

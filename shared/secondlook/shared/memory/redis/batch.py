@@ -9,7 +9,7 @@ from secondlook.shared.errors import InvalidInput, NotFound, StoreError, Version
 from secondlook.shared.memory.record import Outcome, Write, encode
 from secondlook.shared.memory.redis.keys import Keys
 from secondlook.shared.memory.redis.scripts import DELETE, SAVE
-from secondlook.shared.memory.redis.text import damaged, parse, split_id
+from secondlook.shared.memory.redis.text import damaged, parse, split_id, with_head
 from secondlook.shared.memory.rules import check_write
 
 
@@ -26,10 +26,11 @@ class Batch:
         self.arguments: list[str | bytes | int] = []
         self._writes = writes
         self._errors: dict[int, InvalidInput] = {}
+        self._documents: list[bytes] = []
         places: dict[str, int] = {}
         for number, write in enumerate(writes):
             try:
-                arguments = _arguments(write)
+                origin, document = _checked(write)
             except InvalidInput as error:
                 self._errors[number] = error
                 continue
@@ -37,29 +38,40 @@ class Batch:
             if site not in places:
                 places[site] = len(self.keys) + 1
                 self.keys += (keys.records(site), keys.order(site))
-            self.arguments += (places[site], site, rest, *arguments)
+            verb = DELETE if write.data is None else SAVE
+            ttl_us = (
+                0 if write.ttl_s is None or verb == DELETE else max(1, round(write.ttl_s * 1e6))
+            )
+            self.arguments += (places[site], site, rest, verb, write.expected_version)
+            self.arguments += (write.writer, ttl_us, origin, document)
+            self._documents.append(document)
 
     def outcomes(self, answers: Sequence[bytes]) -> list[Outcome]:
         """What became of each write, from what the script answered."""
         answered = iter(zip(answers[::2], answers[1::2], strict=True))
+        documents = iter(self._documents)
         return [
             Outcome(error=self._errors[number])
             if number in self._errors
-            else _outcome(write, *next(answered))
+            else _outcome(write, *next(answered), next(documents))
             for number, write in enumerate(self._writes)
         ]
 
 
-def _arguments(write: Write) -> tuple[str | bytes | int, ...]:
+def _checked(write: Write) -> tuple[str, bytes]:
+    """Its origin and its document as text.
+
+    Raises:
+        InvalidInput: it can never work.
+    """
     check_write(write.id, write.expected_version, write.writer, write.ttl_s, write.origin)
     origin = "" if write.origin is None else f"{write.origin.replica}={write.origin.token}"
-    if write.data is None:
-        return DELETE, write.expected_version, write.writer, 0, origin, b"{}"
-    ttl_us = 0 if write.ttl_s is None else max(1, round(write.ttl_s * 1e6))
-    return SAVE, write.expected_version, write.writer, ttl_us, origin, encode(write.data)
+    return origin, b"{}" if write.data is None else encode(write.data)
 
 
-def _outcome(write: Write, said: bytes, raw: bytes) -> Outcome:
+def _outcome(write: Write, said: bytes, raw: bytes, data: bytes) -> Outcome:
+    if said == b"ok":
+        return Outcome(with_head(write.id, raw, write.writer, data))
     if said == b"absent":
         return Outcome(error=NotFound(f"{write.id}: no such record"))
     if said == b"damaged":
@@ -76,4 +88,4 @@ def _outcome(write: Write, said: bytes, raw: bytes) -> Outcome:
         )
     if said == b"expired":
         record = replace(record, data={}, deleted=True)
-    return Outcome(record, repeat=said != b"ok")
+    return Outcome(record, repeat=True)

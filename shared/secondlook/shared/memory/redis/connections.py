@@ -73,9 +73,7 @@ class Connections:
             if greet:
                 assert self._greeting is not None
                 commands = [self._greeting, *commands]
-            await connection.send_packed_command(
-                connection.pack_commands(commands), check_health=False
-            )
+            await connection.send_packed_command(packed(commands), check_health=False)
             replies = [await _reply(connection) for _ in commands]
             whole = True
             # A greeting is refused for what the command after it is refused for; sent again then.
@@ -100,6 +98,17 @@ class Connections:
                 pass
             await _close(connection, self._greeted)
         return self._make()
+
+
+def packed(commands: Sequence[Command]) -> bytes:
+    """Commands as Redis reads them; redis-py's own packing takes several times as long."""
+    pieces = []
+    for command in commands:
+        pieces.append(b"*%d\r\n" % len(command))
+        for argument in command:
+            raw = argument if isinstance(argument, bytes) else str(argument).encode()
+            pieces.append(b"$%d\r\n%b\r\n" % (len(raw), raw))
+    return b"".join(pieces)
 
 
 async def _reply(connection: AbstractConnection) -> Any:

@@ -13,7 +13,7 @@ the last `Origin` of each replica, the newest last. The scripts write this; Pyth
 
 from __future__ import annotations
 
-from secondlook.shared.errors import InvalidInput, StoreError
+from secondlook.shared.errors import StoreError
 from secondlook.shared.memory.record import Record, decode
 
 
@@ -36,6 +36,18 @@ def parse(record_id: str, raw: bytes) -> Record:
     """
     try:
         head, _, writer, data = raw.split(b"\n", 3)
+        return with_head(record_id, head, writer.decode(), data)
+    except ValueError as error:
+        raise damaged(record_id) from error
+
+
+def with_head(record_id: str, head: bytes, writer: str, data: bytes) -> Record:
+    """The record of a first line and what belongs to it.
+
+    Raises:
+        StoreError: one of them is damaged.
+    """
+    try:
         version, change, updated_us, expires_us, deleted = map(int, head.split(b" "))
         return Record(
             id=record_id,
@@ -43,11 +55,11 @@ def parse(record_id: str, raw: bytes) -> Record:
             version=version,
             change=change,
             updated_at=updated_us / 1e6,
-            writer=writer.decode(),
+            writer=writer,
             expires_at=expires_us / 1e6 if expires_us else None,
             deleted=bool(deleted),
         )
-    except (InvalidInput, ValueError) as error:
+    except ValueError as error:
         raise damaged(record_id) from error
 
 
