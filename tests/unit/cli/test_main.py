@@ -13,7 +13,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     shown = capsys.readouterr().out
     assert "Examples" in shown
-    for name in ("bench", "cloud", "config", "demo", "doctor", "edge", "price", "train"):
+    for name in ("bench", "cloud", "config", "demo", "doctor", "edge", "memory", "price", "train"):
         assert f"\n  {name} " in shown
 
 

@@ -7,6 +7,7 @@ import click
 from secondlook.cli.console import output_console
 from secondlook.cli.memory.shown import as_document, print_record, print_records, to_json
 from secondlook.cli.memory.target import Target, on_a_store
+from secondlook.shared.memory import Changes, ContextStore, Record
 from secondlook.shared.memory.rules import MAX_LIMIT
 
 
@@ -49,18 +50,33 @@ def changes(prefix: str, since: int, limit: int, target: Target, as_json: bool) 
     """List what changed after a cursor: the newest version of each record, deletions too.
 
     PREFIX is the beginning of an id: yard/gate/ for a camera, yard/gate/note/ for a kind of it.
+    With --json the cursor is text, since it can be larger than what jq takes for a number.
 
     \b
     Examples:
       secondlook memory changes yard/
       secondlook memory changes --since 4711 --json | jq '.records[].id'
     """
-    page = target.use(lambda store: store.changes(prefix, since, limit))
+    page = target.use(lambda store: _read(store, prefix, since, limit))
     if as_json:
         records = [as_document(record) for record in page.records]
-        click.echo(to_json({"records": records, "cursor": page.cursor, "more": page.more}))
+        click.echo(to_json({"records": records, "cursor": str(page.cursor), "more": page.more}))
         return
     if page.records:
         print_records(page.records, output_console())
     there_is_more = ", and there is more" if page.more else ""
     click.echo(f"cursor {page.cursor}{there_is_more}: go on with --since {page.cursor}", err=True)
+
+
+async def _read(store: ContextStore, prefix: str, since: int, limit: int) -> Changes:
+    """As many changes as were asked for: one page of a store may hold fewer, or none."""
+    found: dict[str, Record] = {}
+    cursor, more = since, True
+    while more and len(found) < limit:
+        page = await store.changes(prefix, cursor, limit - len(found))
+        for record in page.records:
+            # Written again since the last page: it moved to its newest change.
+            found.pop(record.id, None)
+            found[record.id] = record
+        cursor, more = page.cursor, page.more
+    return Changes(tuple(found.values()), cursor, more)

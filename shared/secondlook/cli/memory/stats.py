@@ -46,11 +46,15 @@ def stats(prefix: str, target: Target, as_json: bool) -> None:
 async def _count(store: ContextStore, prefix: str, progress: Progress) -> Tally:
     tally = Tally()
     task = progress.add_task("counting", total=None)
+    counted: set[int] = set()
     more = True
     while more:
         page = await store.changes(prefix, tally.cursor, MAX_LIMIT)
         for record in page.records:
-            tally.add(record)
+            # What is written while it is counted comes again.
+            if (key := hash(record.id)) not in counted:
+                counted.add(key)
+                tally.add(record)
         tally.cursor, more = page.cursor, page.more
         progress.advance(task, len(page.records))
     replica = await replica_of(store)

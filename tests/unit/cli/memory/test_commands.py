@@ -104,7 +104,7 @@ def test_wrong_use_is_told_and_changes_nothing(
     assert code == 2, err
     assert told in err
     assert "Traceback" not in err
-    assert json.loads(memory("changes", "--json")[1])["cursor"] == 1
+    assert json.loads(memory("changes", "--json")[1])["cursor"] == "1"
 
 
 def test_known_kinds_are_checked_unless_raw(memory: Memory) -> None:
@@ -139,6 +139,19 @@ def test_changes_go_on_from_their_cursor(memory: Memory, put: Put) -> None:
     assert code == 0
     assert len(out.splitlines()) == 2
     assert err == "cursor 4: go on with --since 4\n"
+
+
+def test_changes_are_gathered_from_many_pages(memory: Memory, put: Put) -> None:
+    """Under a prefix a store looks through so many changes of others and ends its page."""
+    put("yard/gate/note/1", {})
+    lines = [{"format": "secondlook-memory", "version": 1, "id": "x", "records": 5000}]
+    lines += [{"id": f"roof/c/note/{n}", "data": {}} for n in range(5000)]
+    Path("many.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert memory("import", "many.jsonl")[0] == 0
+    put("yard/gate/note/2", {})
+    page = json.loads(memory("changes", "yard/", "--json")[1])
+    assert [r["id"] for r in page["records"]] == ["yard/gate/note/1", "yard/gate/note/2"]
+    assert (page["cursor"], page["more"]) == ("5002", False)
 
 
 def test_a_watch_follows_and_says_where_to_go_on(memory: Memory, put: Put) -> None:
