@@ -53,7 +53,8 @@ def _settings(
         f'[detector]\nmodel = "{folder / "light.onnx"}"\nthreads = 1\n'
         f"[gate]\naudit_rate = 0.0\n{gate}"
         "[uplink]\nreconnect_max_s = 0.2\n"
-        f'[memory]\npath = "{at / "memory.db"}"\nsettle_s = 0.2\nwrite_every_s = 0.05\n{memory}'
+        f'[memory]\npath = "{at / "memory.db"}"\nsettle_s = 0.2\nwrite_every_s = 0.05\n'
+        f"false_positive_after_s = 0.5\n{memory}"
         "[memory.sync]\npoll_s = 0.2\ngather_s = 0.05\nbackoff_max_s = 1.0\n"
         f'[[cameras]]\nid = "{camera}"\nurl = "{folder / "yard.mp4"}"\nloop = true\n'
     )

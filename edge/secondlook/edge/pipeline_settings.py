@@ -187,7 +187,7 @@ class KnowledgeSettings(Section):
     """The part of ``[memory]`` that says what a camera's pipeline remembers."""
 
     settle_s: float = Field(
-        1.0,
+        2.0,
         ge=0,
         le=3600,
         description="A verdict is remembered where its object is still in place after this time, "
@@ -206,6 +206,13 @@ class KnowledgeSettings(Section):
         le=100,
         description="Times that the cloud must confirm that nothing is at a place, beyond the "
         "first, before the place is a known false positive.",
+    )
+    false_positive_after_s: float = Field(
+        10.0,
+        ge=0,
+        le=86_400,
+        description="Time from the first of these verdicts to the last that it takes at least, "
+        "seconds.",
     )
     false_positive_life_s: float = Field(
         86_400.0,

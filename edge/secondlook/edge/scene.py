@@ -118,7 +118,7 @@ class Scene:
     def _let_go(self, track_id: int, sight: Sight, belief: Belief) -> None:
         self.places.remember(sight, belief)
         if self.knowledge is not None:
-            self.knowledge.gone(track_id, sight, belief)
+            self.knowledge.gone(track_id, sight, belief, self._time_s)
 
     def _doubt_refutations(self, tracked: Detections, look: Thumbnail, frame: FrameRef) -> None:
         """Forget that nothing is there where something may have come: at another or a new look."""

@@ -30,6 +30,7 @@ class Belief:
         edge_class: the light model's class in that frame; -1 where it saw nothing.
         edge_score: the light model's score in that frame.
         confirmations: verdicts in a row that said the same.
+        since_s: stream time of the first of them.
         request_id: the escalation that was answered.
         correction: float32 (4,), how the cloud's box differs from the light model's in that frame,
             see `secondlook.edge.fusion.correction`.
@@ -55,6 +56,7 @@ class Belief:
     model: str = ""
     version: str = ""
     key: str = ""
+    since_s: float = float("inf")
 
     @property
     def area(self) -> float:
@@ -70,8 +72,9 @@ class Belief:
         confirmed = before is not None and before.at_s < self.at_s and self.agrees(before)
         confirmations = before.confirmations + 1 if before is not None and confirmed else 0
         until_s = self.at_s + holds_for_s(confirmations, settings)
+        since_s = before.since_s if before is not None and confirmed else self.at_s
         key = before.key if before is not None else self.key
-        return replace(self, confirmations=confirmations, until_s=until_s, key=key)
+        return replace(self, confirmations=confirmations, until_s=until_s, since_s=since_s, key=key)
 
     def agrees(self, other: Belief) -> bool:
         """Whether both say the same."""

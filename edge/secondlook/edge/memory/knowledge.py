@@ -124,16 +124,20 @@ class Knowledge:
             for key in self._false.contradicted(belief):
                 self._told.pop((FalsePositive, key), None)
                 self._notes.append(Note(FalsePositive, key, None))
-        elif belief.confirmations >= self._memory.false_positive_confirmations:
+        elif (
+            belief.confirmations >= self._memory.false_positive_confirmations
+            and belief.at_s >= belief.since_s + self._memory.false_positive_after_s
+        ):
             belief = replace(belief, until_s=belief.at_s + self._memory.false_positive_life_s)
             self._standing.pop(track_id)
             self._write_false_positive(belief)
             self._false.add(belief)
         return belief
 
-    def gone(self, track_id: int, sight: Sight, belief: Belief) -> None:
+    def gone(self, track_id: int, sight: Sight, belief: Belief, time_s: float) -> None:
         """A track has ended; what was known about it is of use where it had stayed."""
-        if self._standing.pop(track_id, None) is not None and same_place(sight.box, belief.box):
+        standing = self._standing.pop(track_id, None)
+        if standing is not None and self._stayed(standing, sight, time_s):
             self._write_verdict(belief)
 
     def find(self, box: npt.NDArray[np.float32], now: Thumbnail, time_s: float) -> Belief | None:
@@ -144,16 +148,17 @@ class Knowledge:
         """Write down the verdicts whose objects have stayed in place."""
         if not self._standing:
             return
-        due = [
-            track_id
-            for track_id, standing in self._standing.items()
-            if time_s >= standing.since_s + self._memory.settle_s
-        ]
+        due_s = time_s - self._memory.settle_s
+        due = [key for key, standing in self._standing.items() if standing.since_s <= due_s]
         for track_id in due:
-            belief = self._standing.pop(track_id).belief
-            sight = sights.get(track_id)
-            if sight is not None and same_place(sight.box, belief.box):
-                self._write_verdict(belief)
+            standing, sight = self._standing.pop(track_id), sights.get(track_id)
+            if sight is not None and self._stayed(standing, sight, time_s):
+                self._write_verdict(standing.belief)
+
+    def _stayed(self, standing: _Standing, sight: Sight, time_s: float) -> bool:
+        """Whether an object was long enough where the cloud has judged it."""
+        settled = time_s >= standing.since_s + self._memory.settle_s
+        return settled and same_place(sight.box, standing.belief.box)
 
     def published(self, answer: Detections, time_s: float) -> None:
         """Count an answer; write down now and then what was counted."""

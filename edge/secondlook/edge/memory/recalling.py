@@ -73,4 +73,5 @@ class Recall:
             model=said.model,
             version=said.model_version,
             key=key,
+            since_s=at_s,
         )

@@ -19,6 +19,18 @@ Scope = Literal["site", "cameras"]
 FILE_NAME = "edge-memory.db"
 
 
+class SyncSettings(ReplicationSettings):
+    """``[memory.sync]``: how the edge's memory and the cloud's are kept the same."""
+
+    gather_s: float = Field(
+        15.0,
+        ge=0,
+        le=600,
+        description="How long local writes are gathered before they are sent, seconds: a record "
+        "that is written again meanwhile is sent once.",
+    )
+
+
 class MemorySettings(KnowledgeSettings):
     """``[memory]``: what outlives a restart, and what the cloud and other edges learn of it."""
 
@@ -73,8 +85,8 @@ class MemorySettings(KnowledgeSettings):
         description="What is shared with the cloud: `site`, the records of all cameras of this "
         "edge's sites, or `cameras`, those of its own cameras alone.",
     )
-    sync: ReplicationSettings = Field(
-        default_factory=ReplicationSettings,
+    sync: SyncSettings = Field(
+        default_factory=SyncSettings,
         description="How it is shared with the cloud, where the uplink is enabled.",
     )
 

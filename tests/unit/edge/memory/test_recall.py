@@ -18,6 +18,11 @@ from secondlook.shared.values import Detections, Escalation, Observation, Purpos
 CAR: Seen = ((100, 100, 140, 140), 0.45, "car")
 ROOM = textured()
 NOTHING = Recollection()
+AGING: dict[str, dict[str, object]] = {
+    "gate": {"ttl_s": 0.5, "ttl_growth": 1.0, "background_every_s": 5000.0},
+    "memory": {"false_positive_after_s": 1.0},
+}
+"""Verdicts age fast, and places are known for false positives after a second."""
 CHANGED = ROOM.copy()
 CHANGED[90:150, 90:150] = textured(seed=9)[90:150, 90:150]
 
@@ -104,7 +109,7 @@ def _said(detections: Detections) -> list[tuple[str, float]]:
     ]
 
 
-def _lived(life: Life, seconds: float = 2.0) -> Recollection:
+def _lived(life: Life, seconds: float = 3.0) -> Recollection:
     for _ in range(int(seconds * 10)):
         life.show(CAR)
     return life.end()
@@ -145,7 +150,7 @@ def test_an_aged_verdict_still_stands_for_its_place_but_is_asked_again_at_once()
     assert [asked.purpose for asked in again.asked] == [Purpose.REFRESH]
     # The verdict was confirmed: it holds for longer than a first one.
     again.notes.clear()
-    for _ in range(12):
+    for _ in range(25):
         again.show(CAR)
     (note,) = [note for note in again.notes if note.kind is TrackVerdict]
     assert isinstance(note.value, TrackVerdict)
@@ -203,24 +208,30 @@ def test_what_moves_on_is_not_remembered() -> None:
 
 
 def test_a_place_refuted_again_and_again_is_a_known_false_positive_for_long() -> None:
-    gate = {"ttl_s": 0.5, "ttl_growth": 1.0, "background_every_s": 5000.0}
-    life = NothingThere(gate=gate)
+    life = NothingThere(**AGING)
     known = _lived(life, 5.0)
     asked = len(life.asked)
     assert asked == 3, "the whole frame and two that confirm it; then it is known"
     (known_as,) = known.false_positives.values()
     assert known_as.seen == 3
     assert known_as.edge_class == "car"
-    again = NothingThere(known, at_s=1000.0, session="two", gate=gate)
+    again = NothingThere(known, at_s=1000.0, session="two", **AGING)
     for _ in range(50):
         assert len(again.show(CAR).detections) == 0
     assert again.asked == []
 
 
+def test_refuted_in_quick_succession_is_no_known_false_positive() -> None:
+    """Frames of one moment say the same thing: they confirm nothing."""
+    life = NothingThere(gate={"audit_rate": 1.0}, memory={"false_positive_after_s": 4.0})
+    assert _lived(life, 3.0).false_positives == {}
+    assert len(life.asked) == 30
+    assert len(_lived(life, 2.0).false_positives) == 1
+
+
 def test_a_false_positive_is_forgotten_when_the_cloud_sees_something_there_after_all() -> None:
-    gate = {"ttl_s": 0.5, "ttl_growth": 1.0, "background_every_s": 5000.0}
-    known = _lived(NothingThere(gate=gate), 5.0)
-    again = Life(known, at_s=6000.0, session="two", gate=gate)
+    known = _lived(NothingThere(**AGING), 5.0)
+    again = Life(known, at_s=6000.0, session="two", **AGING)
     again.show(CAR)
     assert [asked.whole_frame for asked in again.asked] == [True], "the background is too old"
     again.notes += again.pipeline.take_notes()
@@ -231,13 +242,12 @@ def test_a_false_positive_is_forgotten_when_the_cloud_sees_something_there_after
 
 
 def test_a_false_positive_whose_box_is_surer_or_looks_different_is_asked_about() -> None:
-    gate = {"ttl_s": 0.5, "ttl_growth": 1.0, "background_every_s": 5000.0}
-    known = _lived(NothingThere(gate=gate), 5.0)
-    surer = NothingThere(known, at_s=9.0, session="two", gate=gate)
+    known = _lived(NothingThere(**AGING), 5.0)
+    surer = NothingThere(known, at_s=9.0, session="two", **AGING)
     risen: Seen = (CAR[0], 0.7, "car")
     assert len(surer.show(risen).detections) == 1
     assert len(surer.asked) == 1
-    changed = NothingThere(known, at_s=9.0, session="two", gate=gate)
+    changed = NothingThere(known, at_s=9.0, session="two", **AGING)
     assert len(changed.show(CAR, image=CHANGED).detections) == 1
     assert len(changed.asked) == 1
 
