@@ -71,9 +71,62 @@ def test_loopback_is_loopback(host: str) -> None:
         ("models = []\n", "models"),
         ('[batcher]\noverflow = "block"\n', "batcher.overflow"),
         ('[memory]\nurl = "postgres://x"\n', "memory.url"),
+        ('[memory]\nurl = "grpc://x:1"\n', "memory.url"),
+        ('[memory]\nnamespace = ""\n', "memory.namespace"),
+        ('[memory]\nnamespace = "a{b}"\n', "memory.namespace"),
+        ("[memory]\nwait_replicas = -1\n", "memory.wait_replicas"),
+        ("[memory]\nwait_ms = 0\n", "memory.wait_ms"),
+        ("[memory]\nkeep_tombstones_s = 1\n", "memory.keep_tombstones_s"),
+        ("[memory]\ncompact_every_s = 0\n", "memory.compact_every_s"),
+        ("[memory]\nmax_watches = 0\n", "memory.max_watches"),
+        ('[[access.devices]]\nidentity = ""\n', "access.devices.0.identity"),
+        ('[[access.devices]]\nidentity = "a\\nb"\n', "access.devices.0.identity"),
+        ('[[access.devices]]\nidentity = "a"\ncameras = ["a/b/c"]\n', "site/camera"),
+        ('[[access.devices]]\nidentity = "a"\nreads = ["../*"]\n', "access.devices.0.reads"),
+        ('[[access.devices]]\nidentity = "a"\nwrites = ["x"]\n', "access.devices.0.writes"),
+        ('[[access.devices]]\nidentity = "a"\ncameras = ["x"]\n', "set server.tls.client_ca"),
+        (
+            '[[access.devices]]\nidentity = "a"\n[[access.devices]]\nidentity = "a"\n',
+            "two devices have the identity 'a'",
+        ),
         ("[background]\nmax_age_s = 0\n", "background.max_age_s"),
     ],
 )
 def test_each_mistake_names_its_field(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InvalidConfig, match=message):
         parse(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///memory.db",
+        "redis://host:6379/0",
+        "rediss://host/0",
+        "unix:///run/redis.sock",
+        "redis+cluster://a:1,b:2",
+        "redis+sentinel://a:1,b:2/name",
+    ],
+)
+def test_the_memory_of_record_is_a_store_of_its_own(tmp_path: Path, url: str) -> None:
+    assert parse(tmp_path, f'[memory]\nurl = "{url}"\n').memory.url == url
+
+
+def test_devices_need_the_authority_that_signs_them(tmp_path: Path) -> None:
+    tls = '[server.tls]\ncert = "c.pem"\nkey = "k.pem"\nclient_ca = "ca.pem"\n'
+    devices = """
+    [[access.devices]]
+    identity = "gate-1"
+    cameras = ["museum/gate", "cam"]
+    reads = ["museum/*"]
+    [[access.devices]]
+    identity = "CN of an operator"
+    cameras = ["*"]
+    """
+    settings = parse(tmp_path, tls + devices)
+    assert [device.identity for device in settings.access.devices] == [
+        "gate-1",
+        "CN of an operator",
+    ]
+    with pytest.raises(InvalidConfig, match="client_ca"):
+        parse(tmp_path, tls.replace('client_ca = "ca.pem"\n', "") + devices)

@@ -176,7 +176,8 @@ def decode(raw: bytes) -> dict[str, Any]:
     if len(raw) > MAX_DATA_BYTES:
         raise InvalidInput(f"data has {len(raw)} bytes; at most {MAX_DATA_BYTES} are accepted")
     try:
-        data = json.loads(raw)
+        # From bytes it would also read UTF-16, and lone surrogates.
+        data = json.loads(raw.decode())
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"data is not JSON: {error}") from error
     if not isinstance(data, dict):

@@ -281,7 +281,7 @@ async def serving(store: Any, **options: Any) -> AsyncIterator[Any]:
             yield context_memory_pb2_grpc.ContextMemoryStub(channel)
     finally:
         boundary.drain()
-        await server.stop(None)
+        await server.stop(10)
 
 
 @pytest.fixture

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import anyio
 import pytest
+from support.cloud import fake_cloud
 
-from secondlook.shared.errors import InvalidConfig, StoreError
+from secondlook.shared.errors import InvalidConfig, StoreError, Unavailable
 from secondlook.shared.memory import SqliteStore, open_store
 from secondlook.shared.memory.redis import without_password
 
@@ -51,6 +53,27 @@ async def test_a_malformed_redis_url_is_told(url: str) -> None:
 )
 def test_passwords_are_not_shown(url: str, shown: str) -> None:
     assert without_password(url) == shown
+
+
+async def test_a_service_is_a_store(tmp_path: Path) -> None:
+    async with fake_cloud() as (cloud, _):
+        store = await open_store(f"grpc://127.0.0.1:{cloud.port}")
+        await store.save("a", {"n": 1}, 0, writer="w")
+        assert (await cloud.store.load("a")).data == {"n": 1}
+        await store.close()
+    with pytest.raises(InvalidConfig, match="allow_plaintext"):
+        await open_store("grpc://cloud.example.com:50051")
+    with pytest.raises(InvalidConfig, match="cannot be read"):
+        await open_store(f"grpcs://cloud.example.com:50051?ca={tmp_path}/none.pem")
+
+
+async def test_a_service_that_is_away_is_told_by_the_first_call() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        store = await open_store(f"grpc://127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(Unavailable):
+            await store.ping()
+        await store.close()
 
 
 def test_the_edge_needs_no_redis_library() -> None:

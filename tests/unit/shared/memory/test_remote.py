@@ -89,7 +89,8 @@ async def serving(handler: Any = None) -> AsyncIterator[tuple[Service, int]]:
         yield service, port
     finally:
         service.hold.set()
-        await server.stop(None)
+        # With time to end: what gRPC tells of a call must not come after the test's event loop.
+        await server.stop(10)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from secondlook.shared.wire.status import error_from_status, status_of
         (errors.InvalidConfig("field x"), grpc.StatusCode.INVALID_ARGUMENT),
         (errors.NotFound("a"), grpc.StatusCode.NOT_FOUND),
         (errors.VersionConflict("a", 1, 2), grpc.StatusCode.ABORTED),
+        (errors.CursorTooOld(3, 7), grpc.StatusCode.OUT_OF_RANGE),
         (errors.PermissionDenied("a"), grpc.StatusCode.PERMISSION_DENIED),
         (errors.Overloaded("full"), grpc.StatusCode.RESOURCE_EXHAUSTED),
         (errors.DeadlineExceeded("late"), grpc.StatusCode.DEADLINE_EXCEEDED),
@@ -22,7 +23,12 @@ def test_an_expected_error_keeps_its_message(
     error: errors.SecondlookError, code: grpc.StatusCode
 ) -> None:
     status = status_of(error)
-    assert (status.code, status.text, status.incident) == (code, error.message, "")
+    assert (status.code, status.text, status.incident) == (code, str(error), "")
+
+
+def test_a_remedy_travels_behind_the_message() -> None:
+    error = errors.PermissionDenied("gate-1 may not", remedy="ask the operator")
+    assert status_of(error).text == "gate-1 may not (ask the operator)"
 
 
 def test_what_may_hold_secrets_does_not_leave() -> None:
