@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -149,19 +149,34 @@ class Importer:
             if line.data is None or line.expires_at is None or line.expires_at > now
         ]
         self.report.expired += len(batch) - len(attempts)
-        for attempt_number in range(1, ATTEMPTS + 1):
-            writes = [self._write(attempt, file_id, now) for attempt in attempts]
-            outcomes = await self.store.apply(writes)
-            following: list[_Attempt] = []
-            for attempt, outcome in zip(attempts, outcomes, strict=True):
-                again = self._settle(attempt, outcome)
-                if again is not None and attempt_number == ATTEMPTS and outcome.error:
-                    raise _at(again.line, outcome.error, "other writers are busy: import again")
-                if again is not None:
-                    following.append(again)
-            attempts = following
+        for _ in range(ATTEMPTS):
             if not attempts:
                 return
+            writes = [self._write(attempt, file_id, now) for attempt in attempts]
+            outcomes = await self.store.apply(writes)
+            attempts = self._settle_all(zip(attempts, outcomes, strict=True))
+        if attempts and attempts[0].met is not None:
+            raise _at(attempts[0].line, attempts[0].met, "others are busy: import again")
+
+    def _settle_all(self, done: Iterable[tuple[_Attempt, Outcome]]) -> list[_Attempt]:
+        """What is to be tried instead. Each write fails alone: all are counted before one is told.
+
+        Raises:
+            SecondlookError: of the first line that is wrong.
+        """
+        following: list[_Attempt] = []
+        wrong: SecondlookError | None = None
+        for attempt, outcome in done:
+            try:
+                again = self._settle(attempt, outcome)
+            except SecondlookError as error:
+                wrong = wrong or error
+                continue
+            if again is not None:
+                following.append(again)
+        if wrong is not None:
+            raise wrong
+        return following
 
     def _write(self, attempt: _Attempt, file_id: str, now: float) -> Write:
         expires_at = attempt.expires_at
@@ -187,7 +202,8 @@ class Importer:
             raise _at(attempt.line, error)
         current: Record | None = error.current
         if current is None:  # what stood has been deleted meanwhile
-            return _Attempt(attempt.line, attempt.line.data, attempt.line.expires_at)
+            line = attempt.line
+            return _Attempt(line, line.data, line.expires_at, met=error)
         return self._decide(attempt.line, current, error)
 
     def _decide(self, line: Line, current: Record, error: VersionConflict) -> _Attempt | None:
@@ -195,18 +211,20 @@ class Importer:
         if line.data is not None and encode(line.data) == encode(current.data):
             self._count("same")
         elif self.on_conflict is OnConflict.FAIL:
-            raise _at(line, error, "see --on-conflict; what could be imported before it, is")
+            raise _at(line, error, "see --on-conflict; the lines before it are done")
         elif self.on_conflict is OnConflict.REPLACE:
             becomes = "deleted" if line.data is None else "replaced"
-            return _Attempt(line, line.data, line.expires_at, current.version, becomes)
+            return _Attempt(line, line.data, line.expires_at, current.version, becomes, error)
         elif self.on_conflict is OnConflict.SKIP or line.data is None:
             # Merged: a record that stands outweighs a deletion.
             self._count("skipped")
         else:
-            return self._merge(line, line.data, current)
+            return self._merge(line, line.data, current, error)
         return None
 
-    def _merge(self, line: Line, data: Document, current: Record) -> _Attempt | None:
+    def _merge(
+        self, line: Line, data: Document, current: Record, error: VersionConflict
+    ) -> _Attempt | None:
         try:
             # The file and the store have no common ancestor that anybody knows.
             merged = merge({}, current.data, data, rule_for(line.id), line.id)
@@ -218,7 +236,7 @@ class Importer:
             return None
         ends = (line.expires_at, current.expires_at)
         expires_at = None if None in ends else max(end for end in ends if end is not None)
-        return _Attempt(line, merged, expires_at, current.version, "merged")
+        return _Attempt(line, merged, expires_at, current.version, "merged", error)
 
     def _count(self, name: str) -> None:
         setattr(self.report, name, getattr(self.report, name) + 1)
@@ -226,13 +244,14 @@ class Importer:
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """One write of a line, and what it is called where it succeeds."""
+    """One write of a line, what it is called where it succeeds, and what it met before."""
 
     line: Line
     data: Document | None
     expires_at: float | None
     expected: int = 0
     becomes: str = "created"
+    met: VersionConflict | None = None
 
 
 def _next_batch(lines: Iterator[Line]) -> tuple[list[Line], SecondlookError | None]:

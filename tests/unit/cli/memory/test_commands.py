@@ -221,7 +221,7 @@ def test_export_and_import(memory: Memory, put: Put, tmp_path: Path) -> None:
     (tmp_path / "plain.jsonl").write_text(out)
     code, out, err = memory("import", "plain.jsonl", *other)
     assert code == 1
-    assert err.startswith("stopped after 0 of 2 lines\nerror: line 2: yard/gate/note/1: expected")
+    assert err.startswith("stopped after 1 of 2 lines\nerror: line 2: yard/gate/note/1: expected")
     code, out, err = memory("import", "plain.jsonl", *other, "--on-conflict", "merge", "--json")
     assert code == 1
     assert json.loads(out)["undecided"] == [{"line": 2, "id": NOTE, "field": "n"}]
