@@ -2,7 +2,8 @@
 
 ``python tests/support/golden.py`` writes what is missing under ``tests/unit/rpc/golden/``. It never
 rewrites the bytes that exist, which are what released peers send, and refuses any change of the
-wire that is not an addition.
+wire that is not an addition. A message that has grown, or holds one thing out of several, has more
+than one file: ``Name.binpb``, ``Name.2.binpb`` and so on.
 """
 
 from __future__ import annotations
@@ -29,8 +30,12 @@ TYPES = {
 }
 
 
-def filled(descriptor: Descriptor, known: Mapping[str, Any]) -> Message:
+def filled(
+    descriptor: Descriptor, known: Mapping[str, Any], like: Message | None = None
+) -> Message:
     """A message of that type with every field that ``known`` (a `snapshot`) lists set.
+
+    With ``like``, only those that are set there.
 
     The values follow from field numbers alone. Strings hold a two-byte character, integers take
     several bytes as varints, repeated fields hold two entries, so that a changed encoding shows.
@@ -39,8 +44,14 @@ def filled(descriptor: Descriptor, known: Mapping[str, Any]) -> Message:
     for field in descriptor.fields:
         if str(field.number) not in known["messages"][descriptor.full_name]:
             continue
+        if like is not None and field.name not in set_fields(like):
+            continue
         if field.message_type is not None:
-            child = filled(field.message_type, known)
+            inner = None
+            if like is not None:
+                inner = getattr(like, field.name)
+                inner = inner[0] if _repeated(field) else inner
+            child = filled(field.message_type, known, inner)
             if _repeated(field):
                 getattr(message, field.name).extend([child, child])
             else:
@@ -50,6 +61,24 @@ def filled(descriptor: Descriptor, known: Mapping[str, Any]) -> Message:
         else:
             setattr(message, field.name, _value(field, 0))
     return message
+
+
+def set_fields(message: Message) -> set[str]:
+    """Names of the fields that are set."""
+    return {field.name for field, _ in message.ListFields()}
+
+
+def golden_files(name: str) -> list[Path]:
+    """The files of a message, by its short name."""
+    return sorted([*GOLDEN.glob(f"{name}.binpb"), *GOLDEN.glob(f"{name}.*.binpb")])
+
+
+def missing(cls: type[Message]) -> set[str]:
+    """Names of the fields that no golden file of the message holds."""
+    held = [
+        set_fields(cls.FromString(path.read_bytes())) for path in golden_files(cls.DESCRIPTOR.name)
+    ]
+    return {field.name for field in cls.DESCRIPTOR.fields}.difference(*held)
 
 
 def _repeated(field: FieldDescriptor) -> bool:
@@ -157,10 +186,20 @@ def main() -> None:
     if path.exists() and (problems := broken(json.loads(path.read_text()), known)):
         raise SystemExit("the wire only grows:\n" + "\n".join(problems))
     path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
-    for name, cls in sorted(message_classes().items()):
-        path = GOLDEN / f"{name.rsplit('.', 1)[1]}.binpb"
-        if not path.exists():
-            path.write_bytes(filled(cls.DESCRIPTOR, known).SerializeToString(deterministic=True))
+    for _, cls in sorted(message_classes().items()):
+        while (new := missing(cls)) or not golden_files(cls.DESCRIPTOR.name):
+            message = filled(cls.DESCRIPTOR, known)
+            for oneof in cls.DESCRIPTOR.oneofs:
+                # Of several, the last one set is held: one that no file has yet.
+                for field in [field for field in oneof.fields if field.name in new][:1]:
+                    value = getattr(message, field.name)
+                    if field.message_type is not None:
+                        value.CopyFrom(filled(field.message_type, known))
+                    else:
+                        setattr(message, field.name, _value(field, 0))
+            number = len(golden_files(cls.DESCRIPTOR.name)) + 1
+            name = cls.DESCRIPTOR.name + (f".{number}" if number > 1 else "")
+            (GOLDEN / f"{name}.binpb").write_bytes(message.SerializeToString(deterministic=True))
 
 
 if __name__ == "__main__":
