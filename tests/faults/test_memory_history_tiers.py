@@ -128,7 +128,7 @@ async def run(
 
         async def kill_edge() -> None:
             name = dice.choice(hands.names)
-            await in_thread(partial(hands.kill, name, f"{name}-again"))
+            await in_thread(partial(hands.kill, name))
 
         more = {"redis killed": kill_redis, "cloud killed": kill_cloud, "edge killed": kill_edge}
         chaos = Chaos(dice, folder, network.faults() | more)

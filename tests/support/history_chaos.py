@@ -63,13 +63,14 @@ class Crew:
             )
         self._commands[name] = command
 
-    def kill(self, name: str, successor: str) -> None:
-        """kill -9, by its pid, and start another one in its place."""
+    def kill(self, name: str) -> None:
+        """kill -9, by its pid, and start another one in its place, with the next name."""
         process = self._running.pop(name)
         self._check(name, process.poll(), None)
         process.kill()
         process.wait()
-        self.start(successor, self._commands.pop(name))
+        base, _, number = name.partition("-")
+        self.start(f"{base}-{int(number or 0) + 1}", self._commands.pop(name))
 
     @property
     def names(self) -> list[str]:

@@ -71,7 +71,7 @@ class Run:
 
             async def kill_writer() -> None:
                 name = self.dice.choice(hands.names)
-                await in_thread(partial(hands.kill, name, f"{name}-again"))
+                await in_thread(partial(hands.kill, name))
 
             chaos = Chaos(self.dice, self.folder, {**faults, "writer killed": kill_writer})
             async with anyio.create_task_group() as tasks:
@@ -105,7 +105,6 @@ class Run:
         assert sum(operation.repeat for operation in self.history) >= repeats
         # Whoever was not killed knows in the end what became of everything.
         unsettled = {o.process for o in self.history if o.verb == "add" and o.outcome == "unknown"}
-        assert unsettled <= {o.process.removesuffix("-again") for o in self.history}
         assert len(unsettled) <= times["writer killed"]
 
     def _task(self, name: str) -> Task:
