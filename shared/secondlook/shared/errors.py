@@ -15,6 +15,7 @@
     +-- Overloaded       (retriable)  a bounded queue is full
     +-- DeadlineExceeded        the answer would come too late to be useful
     +-- Unavailable      (retriable)  the other side cannot be reached or is draining
+    |   +-- StateLost           a stream cannot go on from here: the next update is a key frame
     +-- SourceError      (retriable)  a camera stream died, stalled or cannot be opened
     +-- ModelFailure            a model ran and gave nonsense (NaN, wrong shape)
     +-- StoreError       (retriable)  the context memory's store failed
@@ -149,6 +150,12 @@ class Unavailable(SecondlookError):
     """The other side cannot be reached, or is going away."""
 
     retriable = True
+
+
+class StateLost(Unavailable):
+    """The other end has lost what an update builds on; only a key frame can follow."""
+
+    retriable = False
 
 
 class SourceError(SecondlookError):

@@ -31,6 +31,8 @@ def read_size(data: bytes, encoding: ImageEncoding) -> tuple[int, int]:
             return _jpeg_size(data)
         if encoding is ImageEncoding.PNG:
             return _png_size(data)
+        if encoding is ImageEncoding.H264:
+            raise InvalidInput("image is an update of a canvas; a still picture expected")
         return _webp_size(data)
     except (struct.error, IndexError):
         raise InvalidInput(f"image is a {encoding.value} cut short in its header") from None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from secondlook.shared.errors import InvalidInput
+from secondlook.shared.values.canvas import CanvasUpdate, native_region
 from secondlook.shared.values.decision import Purpose, Region
 from secondlook.shared.values.frame import check_size
 
@@ -21,6 +22,8 @@ class ImageEncoding(str, Enum):
     JPEG = "jpeg"
     WEBP = "webp"
     PNG = "png"
+    H264 = "h264"
+    """An access unit of a canvas stream; means nothing without those before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Escalation:
         useful_for_s: for how long an answer is useful; ``None``: as long as the call's deadline.
         min_score: boxes below are not wanted; 0 for the model's default.
         model: name of the model; empty for the service's default.
+        canvas: where in its stream an update of a canvas belongs; ``None`` for a mosaic.
 
     Raises:
         InvalidInput: a field is outside the limits above, or a region leaves the frame.
@@ -85,6 +89,7 @@ class Escalation:
     useful_for_s: float | None = None
     min_score: float = 0.0
     model: str = ""
+    canvas: CanvasUpdate | None = None
 
     def __post_init__(self) -> None:
         check_name(self.request_id, "request_id", MAX_REQUEST_ID_BYTES)
@@ -104,6 +109,8 @@ class Escalation:
             raise InvalidInput(f"min_score is {self.min_score}; 0 to 1 expected")
         if self.useful_for_s is not None and not 0 < self.useful_for_s < 86_400:
             raise InvalidInput(f"useful_for is {self.useful_for_s} s; 0 to 86400 expected")
+        if (self.canvas is not None) != (self.encoding is ImageEncoding.H264):
+            raise InvalidInput(f"encoding {self.encoding.value}: a canvas, and it alone, is h264")
         for placement in self.placements:
             _, _, right, bottom = placement.region.xyxy
             if right > self.frame_width or bottom > self.frame_height:
@@ -126,6 +133,19 @@ class Escalation:
             self.frame_width,
             self.frame_height,
         )
+
+
+def canvas_placements(update: CanvasUpdate, frame: tuple[int, int]) -> tuple[Placement, ...]:
+    """The regions of an update, each where it lies on the canvas.
+
+    Args:
+        update: what has changed.
+        frame: width and height of the native frame.
+    """
+    canvas = update.width, update.height
+    return tuple(
+        Placement(native_region(pixels, frame, canvas), *pixels) for pixels in update.pixels()
+    )
 
 
 def check_name(name: str, what: str, limit: int) -> None:

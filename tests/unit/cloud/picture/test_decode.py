@@ -10,6 +10,8 @@ from secondlook.cloud.picture.decode import decode_image
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.values import ImageEncoding
 
+STILL = [item for item in ImageEncoding if item is not ImageEncoding.H264]
+
 LIMIT = 1_000_000
 
 
@@ -62,7 +64,7 @@ def test_a_broken_body_is_refused() -> None:
         decode_image(png_that_says(300, 300), ImageEncoding.PNG, LIMIT)
 
 
-@pytest.mark.parametrize("encoding", list(ImageEncoding))
+@pytest.mark.parametrize("encoding", STILL)
 @pytest.mark.parametrize("seed", range(25))
 def test_damage_is_refused_or_gives_a_picture_of_the_size_told(
     encoding: ImageEncoding, seed: int

@@ -12,6 +12,8 @@ from secondlook.cloud.picture.header import read_size
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.values import ImageEncoding
 
+STILL = [item for item in ImageEncoding if item is not ImageEncoding.H264]
+
 SIZES = [(1, 1), (17, 3), (640, 360), (1000, 16)]
 
 
@@ -31,7 +33,7 @@ def png_that_says(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize("encoding", list(ImageEncoding))
+@pytest.mark.parametrize("encoding", STILL)
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_reads_the_size_of_what_opencv_wrote(
     encoding: ImageEncoding, width: int, height: int
@@ -66,7 +68,7 @@ def test_reads_a_bomb_without_decoding_it() -> None:
     assert read_size(png_that_says(60000, 60000), ImageEncoding.PNG) == (60000, 60000)
 
 
-@pytest.mark.parametrize("encoding", list(ImageEncoding))
+@pytest.mark.parametrize("encoding", STILL)
 @pytest.mark.parametrize("keep", [0.0, 0.01, 0.1, 0.5, 0.99])
 def test_refuses_what_is_cut_short(encoding: ImageEncoding, keep: float) -> None:
     data = encoded(noise(64, 48), encoding)
@@ -74,8 +76,8 @@ def test_refuses_what_is_cut_short(encoding: ImageEncoding, keep: float) -> None
         read_size(data[: int(len(data) * keep)], encoding)
 
 
-@pytest.mark.parametrize("encoding", list(ImageEncoding))
-@pytest.mark.parametrize("other", list(ImageEncoding))
+@pytest.mark.parametrize("encoding", STILL)
+@pytest.mark.parametrize("other", STILL)
 def test_refuses_another_encoding_than_it_says(
     encoding: ImageEncoding, other: ImageEncoding
 ) -> None:
@@ -84,7 +86,7 @@ def test_refuses_another_encoding_than_it_says(
             read_size(encoded(noise(8, 8), other), encoding)
 
 
-@pytest.mark.parametrize("encoding", list(ImageEncoding))
+@pytest.mark.parametrize("encoding", STILL)
 @pytest.mark.parametrize("seed", range(40))
 def test_damage_is_refused_or_read_but_never_crashes(encoding: ImageEncoding, seed: int) -> None:
     rng = np.random.default_rng(seed)

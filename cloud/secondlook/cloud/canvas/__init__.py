@@ -1,0 +1,1 @@
+"""The cloud's end of canvas streams: decoders that may die, and sessions that notice."""
