@@ -34,7 +34,10 @@ class Cost:
         spread = weight * squares - n * n
         if spread > 1e-6 * max(1.0, n * n):
             self._block = max(self._least_block, (weight * products - n * size) / spread)
-        self._fixed = max(0.0, (size - self._block * n) / weight)
+        self._fixed = (size - self._block * n) / weight
+        if self._fixed < 0:
+            # No update costs less than nothing: the best line is one through the origin.
+            self._fixed, self._block = 0.0, max(self._least_block, products / squares)
 
     def of(self, blocks: int) -> int:
         """Bytes of an update of so many blocks, at least 1."""
