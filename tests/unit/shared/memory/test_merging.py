@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -309,3 +310,11 @@ def test_documents_as_deep_as_allowed_are_merged_to_the_bottom() -> None:
         return document
 
     assert merge(deep({}), deep({"a": 1}), deep({"b": 1})) == deep({"a": 1, "b": 1})
+
+
+def test_any_mapping_is_merged_as_the_object_it_is() -> None:
+    def proxies(x: int, y: int) -> MappingProxyType[str, Any]:
+        return MappingProxyType({"in": MappingProxyType({"x": x, "y": (y,)})})
+
+    merged = merge(proxies(0, 0), proxies(1, 0), proxies(0, 1))
+    assert merged == {"in": {"x": 1, "y": [1]}}

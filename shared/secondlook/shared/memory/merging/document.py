@@ -38,7 +38,8 @@ def merge(
         return decode(other)
     if other == before:
         return decode(one)
-    sides = Sides("", base, ours, theirs, record_id)
+    # Decoded: rules see dicts and lists, whatever mappings and sequences they were made of.
+    sides = Sides("", decode(before), decode(one), decode(other), record_id)
     try:
         return decode(encode(rule.unite(sides)))
     except InvalidInput as error:
