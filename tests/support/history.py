@@ -270,10 +270,14 @@ async def everything(store: ContextStore) -> dict[str, Record]:
 
 
 def read_history(folder: Path) -> list[Operation]:
-    """What all ``*.history`` files of a folder tell, in the order of invocation."""
+    """What all ``*.history`` files of a folder tell, in the order of invocation.
+
+    They may grow meanwhile: a line without an end is not there yet.
+    """
     operations: list[Operation] = []
     for file in sorted(folder.glob("*.history")):
-        operations += parse_history(file.read_text().splitlines())
+        whole, end, _ = file.read_text().rpartition("\n")
+        operations += parse_history((whole + end).splitlines())
     return sorted(operations, key=lambda operation: operation.invoked)
 
 

@@ -351,3 +351,14 @@ async def test_a_recorded_run_passes_and_its_forgeries_do_not(tmp_path: Path, se
         replace(o, outcome="refused", version=0) if o.outcome == "unknown" else o for o in hidden
     ]
     assert "gap" in {p.kind for p in check_history(hidden, final)}
+
+
+def test_a_history_may_be_read_while_it_grows(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "w.history", "w") as recorder:
+        recorder.end(recorder.invoke("s", "load", R), "absent")
+        recorder.invoke("s", "load", R)
+    (whole,) = tmp_path.iterdir()
+    whole.write_bytes(whole.read_bytes()[:-9])
+    assert [operation.outcome for operation in read_history(tmp_path)] == ["absent"]
+    whole.write_bytes(b"")
+    assert read_history(tmp_path) == []
