@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio.to_thread
 from prometheus_client import CollectorRegistry
 
 from secondlook.edge.capture.camera import CameraCapture, CapturedFrame
+from secondlook.edge.capture.protocol import SourceInfo
 from secondlook.edge.capture.settings import CaptureSettings, Overflow, Pacing
 from secondlook.shared.clock import SystemClock
 from secondlook.shared.errors import InvalidInput
@@ -19,7 +21,12 @@ ENDLESS_FRAMES = 300
 
 @asynccontextmanager
 async def open_clip(
-    url: str, analysis_fps: float, max_frames: int | None, *, clip_fps: float = 0.0
+    url: str,
+    analysis_fps: float,
+    max_frames: int | None,
+    *,
+    clip_fps: float = 0.0,
+    on_total: Callable[[int], None] | None = None,
 ) -> AsyncIterator[AsyncIterator[CapturedFrame]]:
     """The frames of ``url``, as fast as they are taken, none lost.
 
@@ -28,6 +35,8 @@ async def open_clip(
         analysis_fps: frames a second of media time; 0.0 gives every frame.
         max_frames: stop after so many; ``None``: the whole clip.
         clip_fps: frames a second of a clip whose header lies; 0.0 trusts it.
+        on_total: told how many frames there are going to be, as far as the header is right; not
+            called where it does not say.
 
     Raises:
         InvalidInput: the URL can never work, or ``max_frames`` is below 1.
@@ -43,15 +52,35 @@ async def open_clip(
         lambda: CameraCapture("clip", url, settings, SystemClock(), CollectorRegistry())
     )
     async with capture:
-        yield _frames(capture, max_frames)
+        yield _frames(capture, max_frames, analysis_fps, on_total)
 
 
-async def _frames(capture: CameraCapture, max_frames: int | None) -> AsyncIterator[CapturedFrame]:
+async def _frames(
+    capture: CameraCapture,
+    max_frames: int | None,
+    analysis_fps: float,
+    on_total: Callable[[int], None] | None,
+) -> AsyncIterator[CapturedFrame]:
     count = 0
     async for captured in capture.frames():
+        info = capture.info
+        if max_frames is None and info is not None and info.frames is None:
+            max_frames = ENDLESS_FRAMES
+        if not count and on_total is not None:
+            total = expected_frames(info, analysis_fps)
+            known = [n for n in (total, max_frames) if n is not None]
+            if known:
+                on_total(min(known))
         yield captured
         count += 1
-        if max_frames is None and capture.info is not None and capture.info.frames is None:
-            max_frames = ENDLESS_FRAMES
         if max_frames is not None and count >= max_frames:
             return
+
+
+def expected_frames(info: SourceInfo | None, analysis_fps: float) -> int | None:
+    """How many frames of a clip are analysed, as far as its header tells."""
+    if info is None or info.frames is None:
+        return None
+    if not analysis_fps or info.fps <= analysis_fps:
+        return info.frames
+    return math.ceil(info.frames * analysis_fps / info.fps)

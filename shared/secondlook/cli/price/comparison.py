@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -58,6 +59,7 @@ class Standard:
         ignores: which rows of ``truths`` do not count.
         media_s: time of each frame in the clip, seconds.
         sequences: number of each frame in its stream.
+        checks: checksum of each frame's pixels.
         width, height: size of the first frame, pixels.
     """
 
@@ -66,6 +68,7 @@ class Standard:
     ignores: list[npt.NDArray[np.bool_]] = field(default_factory=list)
     media_s: list[float] = field(default_factory=list)
     sequences: list[int] = field(default_factory=list)
+    checks: list[int] = field(default_factory=list)
     width: int = 0
     height: int = 0
 
@@ -93,16 +96,68 @@ class Standard:
         self.references.append(reference)
         self.media_s.append(captured.media_s)
         self.sequences.append(ref.sequence)
+        self.checks.append(check_of(captured.frame))
         if captured.truth is not None:
             ignore = captured.ignore
             self.truths.append(captured.truth)
             self.ignores.append(np.zeros(len(captured.truth), bool) if ignore is None else ignore)
 
 
+class OtherFrames(Exception):
+    """What was stored is of other frames than these."""
+
+
+def check_of(frame: Frame) -> int:
+    """A checksum of a frame's pixels."""
+    return zlib.crc32(np.ascontiguousarray(frame.image).data)
+
+
+class Referee(Protocol):
+    """Says what the cloud model sees in the untouched frames, in order."""
+
+    async def see(self, index: int, frame: Frame) -> Detections:
+        """Its boxes in the frame of that place."""
+        ...
+
+
+class LiveReferee:
+    """Asks the model."""
+
+    def __init__(self, heavy: Heavy) -> None:
+        self._heavy = heavy
+
+    async def see(self, index: int, frame: Frame) -> Detections:
+        """See `Referee.see`."""
+        return await self._heavy.see(frame.image, REFERENCE_SCORE)
+
+
+class StoredReferee:
+    """Remembers what the model saw in the same frames.
+
+    Args:
+        answers: for each frame.
+        checks: `check_of` each frame.
+    """
+
+    def __init__(self, answers: Sequence[Detections], checks: Sequence[int]) -> None:
+        self._answers = answers
+        self._checks = checks
+
+    async def see(self, index: int, frame: Frame) -> Detections:
+        """See `Referee.see`.
+
+        Raises:
+            OtherFrames: these are other frames.
+        """
+        if index >= len(self._answers) or self._checks[index] != check_of(frame):
+            raise OtherFrames
+        return self._answers[index]
+
+
 async def compare(
     clip: AsyncIterator[Captured],
     light: Detector | None,
-    heavy: Heavy,
+    referee: Referee,
     systems: Sequence[System],
     on_frame: Callable[[int, Captured], None] | None = None,
 ) -> Standard:
@@ -114,7 +169,7 @@ async def compare(
     Args:
         clip: the frames.
         light: the edge's model; ``None`` where no system wants its boxes.
-        heavy: the cloud's model, for the reference.
+        referee: gives the reference.
         systems: see `System`; finished on return.
         on_frame: called with the number of frames done and the last one.
 
@@ -131,10 +186,11 @@ async def compare(
                 light.detect, [captured.frame.image], CANDIDATE_SCORE
             )
             light_s = time.perf_counter() - started
-        shot = Shot(len(standard), captured.frame, captured.media_s, seen, light_s)
+        reference = await referee.see(len(standard), captured.frame)
+        shot = Shot(len(standard), captured.frame, captured.media_s, seen, light_s, reference)
         for system in systems:
             await system.see(shot)
-        standard.note(captured, await heavy.see(captured.frame.image, REFERENCE_SCORE))
+        standard.note(captured, reference)
         if on_frame is not None:
             on_frame(len(standard), captured)
     if not len(standard):

@@ -10,12 +10,13 @@ from secondlook.edge.gate import Choice, FrameEvidence
 from secondlook.edge.pipeline import CameraPipeline
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.shared.clock import SystemClock
+from secondlook.shared.measure import Traffic
 
 
 class SilentGate:
     """Asks nothing."""
 
-    def choose(self, frame: FrameEvidence) -> Choice:
+    def choose(self, frame: FrameEvidence, *terms: object) -> Choice:
         """See `Gate.choose`."""
         return Choice(reasons=("there is no cloud",))
 
@@ -35,6 +36,7 @@ class EdgeOnly:
         observation = self._pipeline.answer(shot.frame, shot.light, media_s=shot.media_s)
         latency_s = shot.light_s + time.perf_counter() - started
         self.ledger.answers.append(FrameAnswer.once(observation.detections, latency_s))
+        self.ledger.passed(Traffic())
 
     async def finish(self) -> None:
         """See `System.finish`."""

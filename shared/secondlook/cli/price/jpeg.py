@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from secondlook.cli.price.asking import Asker
 from secondlook.cli.price.ledger import FrameAnswer, Ledger
+from secondlook.cli.price.scaled import Scaling
 from secondlook.cli.price.system import Shot
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.measure import CountingProxy
@@ -17,19 +18,29 @@ from secondlook.shared.values import Escalation, ImageEncoding, Placement, Regio
 
 
 class CloudJpeg:
-    """Sends each native frame as one JPEG through the real `Escalate`, and says what comes back.
+    """Sends each frame as one JPEG through the real `Escalate`, and says what comes back.
 
     Args:
+        name: of the system.
         proxy: the way to the cloud, counted.
         asker: asks through that proxy.
+        width_px: frames that are wider are sent at this width; ``None``: as they are.
         quality: JPEG quality, 1 to 100.
         min_score: boxes below are not wanted.
     """
 
     def __init__(
-        self, proxy: CountingProxy, asker: Asker, *, quality: int, min_score: float
+        self,
+        name: str,
+        proxy: CountingProxy,
+        asker: Asker,
+        *,
+        width_px: int | None,
+        quality: int,
+        min_score: float,
     ) -> None:
-        self.ledger = Ledger("cloud_jpeg")
+        self.ledger = Ledger(name)
+        self._width_px = width_px
         self._proxy = proxy
         self._asker = asker
         self._quality = quality
@@ -38,31 +49,48 @@ class CloudJpeg:
     async def see(self, shot: Shot) -> None:
         """See `System.see`."""
         started = time.perf_counter()
-        ref = shot.frame.ref
-        whole = Region(0, 0, ref.width, ref.height)
         verdict = await self._asker.ask(
-            Escalation(
-                request_id=f"jpeg-{shot.index}",
-                camera="cloud-jpeg",
-                sequence=ref.sequence,
-                captured_at=ref.captured_at,
-                frame_width=ref.width,
-                frame_height=ref.height,
-                image=encode_jpeg(shot.frame.image, self._quality),
-                encoding=ImageEncoding.JPEG,
-                placements=(Placement(whole, 0, 0, ref.width, ref.height),),
-                min_score=self._min_score,
-            )
+            whole_frame_question(shot, self._width_px, self._quality, self._min_score)
         )
         self.ledger.escalations += 1
         self.ledger.inferences += 1
         self.ledger.answers.append(
             FrameAnswer.once(verdict.detections, time.perf_counter() - started)
         )
+        self.ledger.passed(self._proxy.traffic)
 
     async def finish(self) -> None:
         """See `System.finish`."""
-        self.ledger.traffic = self._proxy.traffic
+        self.ledger.settle(self._proxy.traffic)
+
+
+def whole_frame_question(
+    shot: Shot, width_px: int | None, quality: int, min_score: float, camera: str = "cloud-jpeg"
+) -> Escalation:
+    """A frame as one JPEG.
+
+    Args:
+        shot: the frame.
+        width_px: width that is sent, where the frame is wider; ``None``: as it is.
+        quality: JPEG quality, 1 to 100.
+        min_score: boxes below are not wanted.
+        camera: id under which it is asked.
+    """
+    ref = shot.frame.ref
+    scaling = Scaling.of(ref.width, ref.height, width_px)
+    whole = Region(0, 0, ref.width, ref.height)
+    return Escalation(
+        request_id=f"jpeg-{shot.index}",
+        camera=camera,
+        sequence=ref.sequence,
+        captured_at=ref.captured_at,
+        frame_width=ref.width,
+        frame_height=ref.height,
+        image=encode_jpeg(scaling.down(shot.frame.image), quality),
+        encoding=ImageEncoding.JPEG,
+        placements=(Placement(whole, 0, 0, scaling.frame.width, scaling.frame.height),),
+        min_score=min_score,
+    )
 
 
 def encode_jpeg(image: npt.NDArray[np.uint8], quality: int) -> bytes:

@@ -45,6 +45,8 @@ class Ledger:
         inferences: pictures the heavy model looked at.
         failures: questions that got no verdict.
         traffic: what passed between the tiers.
+        up_bytes: what went up while each frame was worked on; the sum is ``traffic.up``. Empty
+            where frames were not worked on one after the other.
     """
 
     name: str
@@ -53,3 +55,15 @@ class Ledger:
     inferences: int = 0
     failures: int = 0
     traffic: Traffic = field(default_factory=Traffic)
+    up_bytes: list[int] = field(default_factory=list)
+
+    def passed(self, traffic: Traffic) -> None:
+        """A frame is done, and so much has passed since the beginning."""
+        self.up_bytes.append(traffic.up - self.traffic.up)
+        self.traffic = traffic
+
+    def settle(self, traffic: Traffic) -> None:
+        """The clip is over; what still passed goes to the last frame."""
+        if self.up_bytes:
+            self.up_bytes[-1] += traffic.up - self.traffic.up
+        self.traffic = traffic

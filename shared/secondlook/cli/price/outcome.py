@@ -8,7 +8,15 @@ from typing import Any
 
 from secondlook.cli.price.comparison import Standard
 from secondlook.cli.price.ledger import Ledger
-from secondlook.shared.measure import ALL_CLASSES, Counts, Metric, Spread, spread
+from secondlook.shared.measure import (
+    ALL_CLASSES,
+    Blocks,
+    Counts,
+    Interval,
+    Metric,
+    Spread,
+    spread,
+)
 from secondlook.shared.values import Detections
 
 KB = 1000.0
@@ -60,6 +68,12 @@ class Outcome:
         escalations_per_frame: questions to the cloud.
         cloud_inferences_per_frame: pictures the heavy model looked at.
         failures: questions without a verdict.
+        interval: 95 % interval of the final F1 on the classes of interest, against the reference;
+            ``None`` where the clip is too short for one.
+        gain: by how much that F1 is above the edge's alone; ``None`` without the edge alone.
+        gain_interval: 95 % interval of the gain, on the same draws.
+        frames_per_s: analysed frames a second of the clip; ``None`` of a single frame.
+        title: what people call the system; empty for the usual title of its name.
     """
 
     name: str
@@ -73,6 +87,18 @@ class Outcome:
     escalations_per_frame: float
     cloud_inferences_per_frame: float
     failures: int
+    interval: Interval | None = None
+    gain: float | None = None
+    gain_interval: Interval | None = None
+    frames_per_s: float | None = None
+    title: str = ""
+
+    @property
+    def cloud_inferences_per_s(self) -> float | None:
+        """Pictures the heavy model looked at, a second of the clip."""
+        if self.frames_per_s is None:
+            return None
+        return self.cloud_inferences_per_frame * self.frames_per_s
 
     def as_json(self) -> dict[str, Any]:
         """As in the JSON of `secondlook price`."""
@@ -82,21 +108,42 @@ class Outcome:
             "downlink_kb_per_frame": _rounded(self.downlink_kb_per_frame),
             "escalations_per_frame": _rounded(self.escalations_per_frame),
             "cloud_inferences_per_frame": _rounded(self.cloud_inferences_per_frame),
-            "uplink_kb_per_s": None
-            if self.uplink_kb_per_s is None
-            else _rounded(self.uplink_kb_per_s),
+            "uplink_kb_per_s": _maybe(self.uplink_kb_per_s),
             "setup_kb": _rounded(self.setup_kb),
             "failures": self.failures,
+            "frames_per_s": _maybe(self.frames_per_s),
+            "cloud_inferences_per_s": _maybe(self.cloud_inferences_per_s),
+            "f1_interval_95": _ends(self.interval),
+            "gain_over_edge": _maybe(self.gain),
+            "gain_interval_95": _ends(self.gain_interval),
             "first": self.first.as_json(),
             "final": self.final.as_json(),
         }
 
 
-def outcome_of(ledger: Ledger, standard: Standard, metric: Metric) -> Outcome:
-    """A system's numbers over a clip."""
+def outcome_of(
+    ledger: Ledger,
+    standard: Standard,
+    metric: Metric,
+    *,
+    blocks: Blocks | None = None,
+    edge: Sequence[Counts] | None = None,
+    title: str = "",
+) -> Outcome:
+    """A system's numbers over a clip.
+
+    Args:
+        ledger: what it said and sent.
+        standard: what that is held against.
+        metric: on the classes of interest.
+        blocks: for intervals; without, there are none.
+        edge: the edge's own final answers against the reference, frame by frame.
+        title: what people call the system.
+    """
     frames = len(standard)
     traffic = ledger.traffic
     answers = ledger.answers
+    counts = agreement([a.final for a in answers], standard.references, metric)
     return Outcome(
         name=ledger.name,
         first=_stage([a.first for a in answers], [a.first_s for a in answers], standard, metric),
@@ -109,6 +156,11 @@ def outcome_of(ledger: Ledger, standard: Standard, metric: Metric) -> Outcome:
         escalations_per_frame=ledger.escalations / frames,
         cloud_inferences_per_frame=ledger.inferences / frames,
         failures=ledger.failures,
+        interval=None if blocks is None else blocks.f1(counts),
+        gain=None if edge is None else total(counts).f1 - total(edge).f1,
+        gain_interval=None if blocks is None or edge is None else blocks.difference(counts, edge),
+        frames_per_s=frames / standard.duration_s if standard.duration_s else None,
+        title=title,
     )
 
 
@@ -155,6 +207,14 @@ def _quality(counts: Counts) -> dict[str, float]:
 
 def _rounded(value: float) -> float:
     return round(value, 4)
+
+
+def _maybe(value: float | None) -> float | None:
+    return None if value is None else _rounded(value)
+
+
+def _ends(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [_rounded(interval.low), _rounded(interval.high)]
 
 
 def _milliseconds(seconds: float | None) -> float | None:

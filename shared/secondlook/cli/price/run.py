@@ -2,50 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from secondlook.cli.price.asking import PlainAsker
 from secondlook.cli.price.clip import open_clip
-from secondlook.cli.price.comparison import REFERENCE_SCORE, Captured, Standard, compare
-from secondlook.cli.price.edge_only import EdgeOnly
-from secondlook.cli.price.h264_stream import CloudH264, stream_server
-from secondlook.cli.price.jpeg import CloudJpeg
+from secondlook.cli.price.comparison import (
+    REFERENCE_SCORE,
+    Captured,
+    OtherFrames,
+    Standard,
+    compare,
+)
+from secondlook.cli.price.curve import Verdicts, judged
 from secondlook.cli.price.ledger import Ledger
-from secondlook.cli.price.outcome import Outcome, outcome_of
-from secondlook.cli.price.second_look import second_look
+from secondlook.cli.price.outcome import Outcome, agreement, outcome_of
+from secondlook.cli.price.plan import Plan
+from secondlook.cli.price.specs import Kind, Spec
+from secondlook.cli.price.stored import Stored, no_store, open_store
 from secondlook.cli.price.system import System
-from secondlook.cli.price.tiers import Cloud, comparison_cloud, counted_channel
-from secondlook.edge.pipeline_settings import PipelineSettings
+from secondlook.cli.price.systems import Bench, build
+from secondlook.cli.price.tiers import comparison_cloud
 from secondlook.shared.detect import Detector, ModelInfo
-from secondlook.shared.measure import Metric, classes_of_interest
+from secondlook.shared.measure import Blocks, Metric, classes_of_interest
+from secondlook.shared.telemetry import get_logger
 
+__all__ = ["Comparison", "Plan", "price"]
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is compared, and how.
+_log = get_logger(__name__)
 
-    Attributes:
-        clip: URL or path of the frames.
-        analysis_fps: analysed frames a second of media time.
-        clip_fps: frames a second of a clip whose header lies; 0.0 trusts it.
-        max_frames: most analysed frames; ``None``: the whole clip.
-        classes: class names that count; ``None``: the street set.
-        jpeg_quality: of the JPEG baseline, 1 to 100.
-        crf: of the H.264 baseline, 0 to 51.
-        pipeline: settings of the edge's pipeline.
-    """
-
-    clip: str
-    analysis_fps: float = 5.0
-    clip_fps: float = 0.0
-    max_frames: int | None = None
-    classes: tuple[str, ...] | None = None
-    jpeg_quality: int = 85
-    crf: int = 23
-    pipeline: PipelineSettings = PipelineSettings()  # noqa: RUF009 - frozen
+OnFrame = Callable[[int, Captured], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +45,8 @@ class Comparison:
         metric: on the classes of interest.
         standard: what the answers were held against.
         ledgers: of the systems, in the order they are shown.
+        specs: of the systems by name, as far as they ran here.
+        kept: names of the systems whose answers were kept from an earlier run.
     """
 
     plan: Plan
@@ -66,18 +55,48 @@ class Comparison:
     metric: Metric
     standard: Standard
     ledgers: tuple[Ledger, ...]
+    specs: dict[str, Spec] = field(default_factory=dict)
+    kept: frozenset[str] = frozenset()
 
     def beside(self, ledger: Ledger) -> Comparison:
         """The same with one more system, which saw the same frames."""
         return replace(self, ledgers=(*self.ledgers, ledger))
 
+    def blocks(self) -> Blocks:
+        """The blocks of time that intervals are drawn from."""
+        return Blocks(self.standard.media_s, self.plan.block_s, seed=self.plan.seed)
+
     def outcomes(self) -> list[Outcome]:
         """Every system in numbers."""
-        return [outcome_of(ledger, self.standard, self.metric) for ledger in self.ledgers]
+        blocks = self.blocks()
+        edge = next((ledger for ledger in self.ledgers if ledger.name == "edge_only"), None)
+        counts = None
+        if edge is not None:
+            said = [answer.final for answer in edge.answers]
+            counts = agreement(said, self.standard.references, self.metric)
+        return [
+            outcome_of(
+                ledger,
+                self.standard,
+                self.metric,
+                blocks=blocks,
+                edge=counts,
+                title=self.specs[ledger.name].title if ledger.name in self.specs else "",
+            )
+            for ledger in self.ledgers
+        ]
+
+    def verdicts(self, outcomes: Sequence[Outcome]) -> Verdicts | None:
+        """What the curve says; ``None`` where none was asked for."""
+        if self.plan.curve is None:
+            return None
+        return judged(outcomes, self.specs)
 
     def as_json(self, outcomes: Sequence[Outcome] | None = None) -> dict[str, Any]:
         """The JSON of `secondlook price`; more keys may come, none goes."""
-        return {
+        shown = self.outcomes() if outcomes is None else outcomes
+        blocks = self.blocks()
+        data: dict[str, Any] = {
             "clip": self.plan.clip,
             "frames": len(self.standard),
             "analysis_fps": self.plan.analysis_fps,
@@ -95,9 +114,21 @@ class Comparison:
                 "match_iou": self.metric.match_iou,
                 "average": "micro",
             },
-            "baselines": {"jpeg_quality": self.plan.jpeg_quality, "h264_crf": self.plan.crf},
-            "systems": [o.as_json() for o in (self.outcomes() if outcomes is None else outcomes)],
+            "intervals": {
+                "method": "bootstrap over blocks of time",
+                "block_s": round(blocks.block_s, 3),
+                "blocks": blocks.count,
+                "seed": self.plan.seed,
+            },
+            "verdict_latency_s": self.plan.verdict_latency_s,
+            "baselines": self.plan.baselines_json(),
+            "kept_from_earlier_runs": sorted(self.kept),
+            "systems": [outcome.as_json() for outcome in shown],
         }
+        verdicts = self.verdicts(shown)
+        if verdicts is not None:
+            data["curve"] = verdicts.as_json()
+        return data
 
 
 async def price(
@@ -106,7 +137,8 @@ async def price(
     heavy: Detector,
     *,
     with_secondlook: bool = True,
-    on_frame: Callable[[int, Captured], None] | None = None,
+    on_frame: OnFrame | None = None,
+    on_total: Callable[[int], None] | None = None,
 ) -> Comparison:
     """Compare all systems on one clip.
 
@@ -116,62 +148,89 @@ async def price(
         heavy: the cloud's model; closed on return.
         with_secondlook: whether Secondlook is one of the systems.
         on_frame: called with the number of frames done and the last one.
+        on_total: called with the number of frames that are expected, where that is known.
 
     Raises:
-        InvalidInput: the models share no class, a class is unknown, the clip is empty or wrong.
+        InvalidInput: the models share no class, a class or system is unknown, the clip is empty
+            or wrong.
         SourceError: the clip cannot be opened or decoded.
     """
     try:
-        classes = classes_of_interest(plan.classes, light.info.names, heavy.info.names)
-        async with (
-            open_clip(
-                plan.clip, plan.analysis_fps, plan.max_frames, clip_fps=plan.clip_fps
-            ) as clip,
-            comparison_cloud(heavy) as cloud,
-            _baselines(plan, light.info, cloud) as baselines,
-        ):
-            systems: list[System] = list(baselines)
-            if with_secondlook:
-                async with second_look(plan.pipeline, light.info, cloud.port) as ours:
-                    systems.append(ours)
-                    standard = await compare(clip, light, cloud.heavy, systems, on_frame)
-            else:
-                standard = await compare(clip, light, cloud.heavy, systems, on_frame)
+        specs = [s for s in plan.specs() if with_secondlook or s.kind is not Kind.OURS]
+        metric = Metric(classes_of_interest(plan.classes, light.info.names, heavy.info.names))
+        stored = await open_store(plan, heavy.info)
+        async with comparison_cloud(heavy) as cloud:
+            bench = Bench(
+                cloud,
+                light.info.names,
+                metric,
+                plan.analysis_fps,
+                plan.band,
+                plan.verdict_latency_s,
+                plan.seed,
+            )
+            done = await _pass(plan, specs, bench, light, stored, on_frame, on_total)
+            if done is None:
+                _log.warning("what was kept is of other frames; everything is computed again")
+                done = await _pass(plan, specs, bench, light, no_store(), on_frame, on_total)
+                assert done is not None
     finally:
         light.close()
         heavy.close()
+    standard, ledgers, kept = done
     return Comparison(
         plan,
         light.info,
         heavy.info,
-        Metric(classes),
+        metric,
         standard,
-        tuple(system.ledger for system in systems),
+        tuple(ledgers[spec.name] for spec in specs),
+        {spec.name: spec for spec in specs},
+        kept,
     )
 
 
-@asynccontextmanager
-async def _baselines(plan: Plan, light: ModelInfo, cloud: Cloud) -> AsyncIterator[list[System]]:
-    """Edge only, JPEG frames, H.264 stream."""
-    async with (
-        counted_channel(cloud.port) as (jpeg_proxy, jpeg_channel),
-        stream_server(cloud.heavy) as stream_port,
-        counted_channel(stream_port) as (h264_proxy, h264_channel),
-    ):
-        jpeg = CloudJpeg(
-            jpeg_proxy,
-            PlainAsker(jpeg_channel),
-            quality=plan.jpeg_quality,
-            min_score=REFERENCE_SCORE,
+async def _pass(
+    plan: Plan,
+    specs: Sequence[Spec],
+    bench: Bench,
+    light: Detector,
+    stored: Stored,
+    on_frame: OnFrame | None,
+    on_total: Callable[[int], None] | None,
+) -> tuple[Standard, dict[str, Ledger], frozenset[str]] | None:
+    """Play the clip once before all systems that nothing is kept of.
+
+    Returns:
+        The standard, every system's ledger, and which of them were kept; ``None`` where what is
+        kept is of other frames.
+    """
+    kept = await stored.load(specs)
+    live = [spec for spec in specs if spec.name not in kept]
+    # Baselines want nothing of the edge's model.
+    eyes = light if any(not spec.cacheable for spec in live) else None
+    async with AsyncExitStack() as stack:
+        clip = await stack.enter_async_context(
+            open_clip(
+                plan.clip,
+                plan.analysis_fps,
+                plan.max_frames,
+                clip_fps=plan.clip_fps,
+                on_total=on_total,
+            )
         )
-        h264 = CloudH264(
-            h264_proxy,
-            h264_channel,
-            fps=plan.analysis_fps,
-            crf=plan.crf,
-            min_score=REFERENCE_SCORE,
-        )
-        yield [EdgeOnly(plan.pipeline, light.names), jpeg, h264]
+        systems: list[System] = await build(live, bench, stack)
+        try:
+            standard = await compare(
+                clip, eyes, stored.referee(bench.cloud.heavy), systems, on_frame
+            )
+        except OtherFrames:
+            return None
+        if not stored.fits(len(standard)):
+            return None
+    made = {system.ledger.name: system.ledger for system in systems}
+    await stored.save(live, made, standard)
+    return standard, {**kept, **made}, frozenset(kept)
 
 
 def _model(info: ModelInfo) -> dict[str, str]:

@@ -1,35 +1,28 @@
-"""Secondlook itself: the edge's real pipeline and the real way to the cloud, in the clip's time.
+"""Secondlook, driven frame by frame: the pipeline of one camera and the real way to the cloud.
 
 The clip is played faster or slower than real time, whatever the machine gives. So that this
 changes no answer, a verdict is held back until it would have come: a question about the frame at
-media time ``t`` that took ``L`` seconds, as measured here, is known to frames later than ``t + L``.
-Frames in between are answered without it and revised when it comes. The cloud is taken to have a
-free worker for each question, as for the baselines.
+media time ``t`` that took ``L`` seconds, as measured here or as the user says, is known to frames
+later than ``t + L``. Frames in between are answered without it and revised when it comes. The
+cloud is taken to have a free worker for each question, as for the baselines.
 """
 
 from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
-import anyio
-from prometheus_client import CollectorRegistry
-
-from secondlook.cli.price.asking import TIMEOUT_S, Asker
+from secondlook.cli.price.asking import Asker
+from secondlook.cli.price.choosers import Budget, Chooser
 from secondlook.cli.price.ledger import FrameAnswer, Ledger
 from secondlook.cli.price.system import Shot
 from secondlook.edge.pipeline import CameraPipeline
-from secondlook.edge.pipeline_settings import PipelineSettings
-from secondlook.edge.uplink import Uplink, UplinkSettings, UplinkState
-from secondlook.shared.clock import SystemClock
-from secondlook.shared.detect import ModelInfo
-from secondlook.shared.errors import SecondlookError, Unavailable
+from secondlook.shared.errors import SecondlookError
 from secondlook.shared.measure import CountingProxy
 from secondlook.shared.telemetry import get_logger
-from secondlook.shared.values import Escalation, Verdict
+from secondlook.shared.values import Escalation, Region, Verdict
 
 _log = get_logger(__name__)
 
@@ -41,6 +34,7 @@ class _Due:
     at_s: float
     index: int
     request_id: str = field(compare=False)
+    regions: tuple[Region, ...] = field(compare=False)
     verdict: Verdict | None = field(compare=False)
 
 
@@ -52,6 +46,10 @@ class SecondLook:
         proxy: the way to the cloud, counted.
         asker: asks through that proxy.
         timer: seconds, for how long things take.
+        name: of the system.
+        verdict_latency_s: from capture to verdict; ``None``: as measured.
+        chooser: decides in the place of the pipeline's gate.
+        budget: told what is asked.
     """
 
     def __init__(
@@ -60,12 +58,20 @@ class SecondLook:
         proxy: CountingProxy,
         asker: Asker,
         timer: Callable[[], float] = time.perf_counter,
+        *,
+        name: str = "secondlook",
+        verdict_latency_s: float | None = None,
+        chooser: Chooser | None = None,
+        budget: Budget | None = None,
     ) -> None:
-        self.ledger = Ledger("secondlook")
+        self.ledger = Ledger(name)
         self._pipeline = pipeline
         self._proxy = proxy
         self._asker = asker
         self._timer = timer
+        self._verdict_latency_s = verdict_latency_s
+        self._chooser = chooser
+        self._budget = budget
         self._due: list[_Due] = []
         self._at: dict[int, tuple[FrameAnswer, float]] = {}
 
@@ -78,19 +84,33 @@ class SecondLook:
         answer = FrameAnswer.once(observation.detections, first_s)
         self.ledger.answers.append(answer)
         self._at[shot.frame.ref.sequence] = (answer, shot.media_s)
+        if self._chooser is not None:
+            waiting = [region for due in self._due for region in due.regions]
+            decision = self._chooser.choose(shot, observation, waiting)
+            observation = replace(observation, decision=decision)
+        if self._budget is not None:
+            self._budget.note(shot.frame.ref, observation.decision)
         started = self._timer()
         escalation = self._pipeline.escalation(shot.frame, observation)
-        if escalation is None:
-            return
-        verdict = await self._ask(escalation)
-        asked_s = self._timer() - started
-        due_s = shot.media_s + first_s + asked_s
-        heapq.heappush(self._due, _Due(due_s, shot.index, escalation.request_id, verdict))
+        if escalation is not None:
+            verdict = await self._ask(escalation)
+            latency_s = first_s + self._timer() - started
+            if self._verdict_latency_s is not None:
+                latency_s = self._verdict_latency_s
+            due = _Due(
+                shot.media_s + latency_s,
+                shot.index,
+                escalation.request_id,
+                escalation.regions,
+                verdict,
+            )
+            heapq.heappush(self._due, due)
+        self.ledger.passed(self._proxy.traffic)
 
     async def finish(self) -> None:
         """See `System.finish`."""
         self._deliver(float("inf"))
-        self.ledger.traffic = self._proxy.traffic
+        self.ledger.settle(self._proxy.traffic)
 
     async def _ask(self, escalation: Escalation) -> Verdict | None:
         self.ledger.escalations += 1
@@ -113,65 +133,3 @@ class SecondLook:
             for revised in self._pipeline.apply(due.verdict):
                 answer, captured_s = self._at[revised.frame.sequence]
                 answer.revise(revised.detections, due.at_s - captured_s)
-
-
-class UplinkAsker:
-    """Asks through the edge's own uplink, with its deadlines and retries."""
-
-    def __init__(self, uplink: Uplink) -> None:
-        self._uplink = uplink
-
-    async def ask(self, escalation: Escalation) -> Verdict:
-        """See `Asker.ask`."""
-        reply = _Reply()
-        await self._uplink.submit(escalation, reply, block=True)
-        await reply.settled.wait()
-        if reply.error is not None:
-            raise reply.error
-        assert reply.said is not None
-        return reply.said
-
-
-class _Reply:
-    """What became of one question."""
-
-    def __init__(self) -> None:
-        self.settled = anyio.Event()
-        self.said: Verdict | None = None
-        self.error: SecondlookError | None = None
-
-    def verdict(self, verdict: Verdict) -> None:
-        self.said = verdict
-        self.settled.set()
-
-    def failed(self, escalation: Escalation, error: SecondlookError) -> None:
-        self.error = error
-        self.settled.set()
-
-
-@asynccontextmanager
-async def second_look(
-    settings: PipelineSettings, light: ModelInfo, port: int
-) -> AsyncIterator[SecondLook]:
-    """Secondlook in front of a cloud on a loopback port."""
-    clock = SystemClock()
-    async with CountingProxy("127.0.0.1", port).running() as proxy:
-        # A slow machine makes verdicts late, which is measured; it does not make them useless.
-        way = UplinkSettings(address=proxy.target, timeout_s=TIMEOUT_S)
-        async with Uplink(way, clock, CollectorRegistry()) as uplink:
-            await _connected(uplink)
-            pipeline = CameraPipeline("price", settings, light.names, clock)
-            yield SecondLook(pipeline, proxy, UplinkAsker(uplink))
-
-
-async def _connected(uplink: Uplink) -> None:
-    """Wait for the connection: its set-up is apart, in time as in bytes.
-
-    Raises:
-        Unavailable: there is none after a long while.
-    """
-    with anyio.move_on_after(TIMEOUT_S):
-        while uplink.state is not UplinkState.READY:  # noqa: ASYNC110 - it tells when asked only
-            await anyio.sleep(0.02)
-        return
-    raise Unavailable(f"the cloud's own port on loopback cannot be reached in {TIMEOUT_S:g} s")

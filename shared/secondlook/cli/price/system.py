@@ -19,6 +19,7 @@ class Shot:
         media_s: time in the clip, seconds.
         light: the light model's boxes, from a low score on.
         light_s: seconds the light model took.
+        reference: what the cloud model sees in the untouched frame; only the oracle may look.
     """
 
     index: int
@@ -26,6 +27,7 @@ class Shot:
     media_s: float
     light: Detections
     light_s: float
+    reference: Detections | None = None
 
 
 class System(Protocol):

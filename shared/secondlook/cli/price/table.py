@@ -7,16 +7,12 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
+from secondlook.cli.price.curve import PointVerdict, Verdicts, f1_of
 from secondlook.cli.price.outcome import Outcome
-from secondlook.shared.measure import Counts, Spread
+from secondlook.cli.price.specs import TITLES
+from secondlook.shared.measure import Counts, Interval, Spread
 
-TITLES = {
-    "edge_only": "edge only",
-    "cloud_jpeg": "cloud, JPEG",
-    "cloud_h264": "cloud, H.264",
-    "secondlook": "Secondlook",
-}
-"""How people call the systems."""
+__all__ = ["TITLES", "curve_tables", "latency", "sentence", "tables_of"]
 
 
 def tables_of(outcomes: Sequence[Outcome]) -> list[Table]:
@@ -27,8 +23,46 @@ def tables_of(outcomes: Sequence[Outcome]) -> list[Table]:
     tables = [_quality_table(outcomes)]
     if any(outcome.final.truth is not None for outcome in outcomes):
         tables.append(_truth_table(outcomes))
+    if any(outcome.interval is not None for outcome in outcomes):
+        tables.append(_interval_table(outcomes))
     tables.append(_price_table(outcomes))
     return tables
+
+
+def curve_tables(verdicts: Verdicts) -> list[Table]:
+    """Each of our points against the edge alone and the best video stream; and the streams."""
+    columns = ["KB up\n/frame", "heavy\n/frame", "F1", "as good as\nedge only"]
+    columns += ["best stream\nneeds, KB", "our share"]
+    table = _table(f"points of Secondlook (edge only: F1 {verdicts.edge_f1:.3f})", columns)
+    for point in verdicts.points:
+        outcome = point.outcome
+        worse = "no, surely" if point.surely_worse else "no"
+        table.add_row(
+            point.point,
+            f"{outcome.uplink_kb_per_frame:.2f}",
+            f"{outcome.cloud_inferences_per_frame:.2f}",
+            f"{f1_of(outcome):.3f}",
+            "yes" if point.no_worse else worse,
+            stream_price(point),
+            "-" if point.share is None else f"{point.share:.0%}",
+        )
+    streams = _table("points of the streams, at the canonical width", ["KB up\n/frame", "F1"])
+    for outcomes in verdicts.streams.values():
+        for outcome in outcomes:
+            streams.add_row(
+                outcome.title or TITLES.get(outcome.name, outcome.name),
+                f"{outcome.uplink_kb_per_frame:.2f}",
+                f"{f1_of(outcome):.3f}",
+            )
+    return [table, streams]
+
+
+def stream_price(point: PointVerdict) -> str:
+    """What the best stream needs for the F1 of a point, in words."""
+    if point.needs.kb is None:
+        return "not reached"
+    bound = "≤ " if point.needs.at_most else ""
+    return f"{bound}{point.needs.kb:.2f} {point.stream}"
 
 
 def _quality_table(outcomes: Sequence[Outcome]) -> Table:
@@ -44,6 +78,25 @@ def _quality_table(outcomes: Sequence[Outcome]) -> Table:
     return table
 
 
+def _interval_table(outcomes: Sequence[Outcome]) -> Table:
+    table = _table("95 % intervals of the final F1", ["F1", "above edge only"])
+    for outcome in outcomes:
+        gain = "-"
+        if outcome.gain is not None and outcome.name != "edge_only":
+            gain = f"{outcome.gain:+.3f}  {interval(outcome.gain_interval, sign=True)}"
+        cells = [f"{outcome.final.agreement.f1:.3f}  {interval(outcome.interval)}", gain]
+        _add(table, outcome, cells)
+    return table
+
+
+def interval(ends: Interval | None, *, sign: bool = False) -> str:
+    """``[low, high]``; nothing where there is none."""
+    if ends is None:
+        return ""
+    form = "+.3f" if sign else ".3f"
+    return f"[{ends.low:{form}}, {ends.high:{form}}]"
+
+
 def _truth_table(outcomes: Sequence[Outcome]) -> Table:
     table = _table("against the truth", ["recall", "precision", "F1"])
     for outcome in outcomes:
@@ -55,8 +108,10 @@ def _truth_table(outcomes: Sequence[Outcome]) -> Table:
 
 def _price_table(outcomes: Sequence[Outcome]) -> Table:
     columns = ["KB up\n/frame", "KB up\n/s", "asked\n/frame", "heavy\n/frame"]
+    rates = {round(o.frames_per_s, 1) for o in outcomes if o.frames_per_s is not None}
     columns += ["first, ms\np50 / p95", "final, ms\np50 / p95"]
-    table = _table("price", columns)
+    rate = f", {rates.pop():g} frames a second" if len(rates) == 1 else ""
+    table = _table(f"price{rate}", columns)
     for outcome in outcomes:
         per_s = outcome.uplink_kb_per_s
         cells = [
@@ -83,7 +138,8 @@ def _table(title: str, columns: Sequence[str]) -> Table:
 
 def _add(table: Table, outcome: Outcome, cells: Sequence[str]) -> None:
     style = "bold" if outcome.name == "secondlook" else ""
-    table.add_row(TITLES.get(outcome.name, outcome.name), *cells, style=style)
+    title = outcome.title or TITLES.get(outcome.name, outcome.name)
+    table.add_row(title, *cells, style=style)
 
 
 def latency(spread: Spread) -> str:
@@ -108,11 +164,15 @@ def sentence(outcomes: Sequence[Outcome]) -> str:
     streams = [
         f"{ours.uplink_kb_per_frame / other.uplink_kb_per_frame:.0%} of the bytes of "
         f"{title} (F1 {f1[name]:.3f})"
-        for name, title in (("cloud_jpeg", "JPEG frames"), ("cloud_h264", "an H.264 stream"))
+        for name, title in (
+            ("cloud_jpeg", "JPEG frames"),
+            ("cloud_h264", "an H.264 stream"),
+            ("cloud_h265", "an H.265 stream"),
+        )
         if (other := by_name.get(name)) is not None and other.uplink_kb_per_frame
     ]
     if streams:
-        text += ", with " + " and ".join(streams)
+        text += ", with " + ", ".join(streams)
     heavy = ours.cloud_inferences_per_frame
     return f"{text}; the heavy model looked at {heavy:.2f} pictures a frame."
 

@@ -16,6 +16,7 @@ from secondlook.cli.price.heavy import Heavy
 from secondlook.cloud.engine.local import Loaded
 from secondlook.cloud.service import running_cloud
 from secondlook.cloud.settings import (
+    BackgroundSettings,
     CloudSettings,
     MemorySettings,
     MetricsSettings,
@@ -56,6 +57,9 @@ async def comparison_cloud(heavy: Detector) -> AsyncIterator[Cloud]:
         models=(ModelSettings(name="heavy", path=heavy.info.name),),
         memory=MemorySettings(url="sqlite:///:memory:"),
         metrics=MetricsSettings(enabled=False),
+        # The clip may be played far slower than real time: its own settings say when a picture
+        # is too old, not the clock of this machine.
+        background=BackgroundSettings(max_cameras=4096, max_age_s=1e7),
     )
 
     def load(_: Sequence[ModelSettings]) -> list[Loaded]:

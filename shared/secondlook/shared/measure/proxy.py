@@ -11,7 +11,8 @@ import anyio.abc
 from secondlook.shared.measure.traffic import Direction, SetupScanner, Traffic
 
 _CHUNK_BYTES = 65536
-_BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
+BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
+"""How a stream tells that its other side is gone."""
 
 
 class CountingProxy:
@@ -19,7 +20,7 @@ class CountingProxy:
 
     Use as ``async with CountingProxy(host, port).running() as proxy: connect to proxy.target``.
     Subclasses override `passed`, `sent` and `admits` to delay, change, cut or
-    refuse what travels.
+    refuse what travels, and `carry` where reading must go on while what was read is held back.
 
     Args:
         host: host of the server.
@@ -86,6 +87,29 @@ class CountingProxy:
     async def sent(self, direction: Direction) -> None:
         """Called after data went on."""
 
+    async def carry(
+        self,
+        direction: Direction,
+        source: anyio.abc.SocketStream,
+        sink: anyio.abc.SocketStream,
+    ) -> None:
+        """Move all that comes from ``source`` on to ``sink``, until its end."""
+        async for data in self.incoming(direction, source):
+            await sink.send(data)
+            await self.sent(direction)
+
+    async def incoming(
+        self, direction: Direction, source: anyio.abc.SocketStream
+    ) -> AsyncIterator[bytes]:
+        """What comes from ``source`` and goes on, counted; ends where the sender has ended."""
+        scanner = SetupScanner(direction)
+        with suppress(anyio.EndOfStream):
+            while True:
+                data = await self.passed(direction, await source.receive(_CHUNK_BYTES))
+                if data:
+                    self._count(direction, data, scanner)
+                    yield data
+
     def admits(self) -> bool:
         """Whether the next connection is taken; otherwise it is closed at once."""
         return True
@@ -115,19 +139,12 @@ class CountingProxy:
         source: anyio.abc.SocketStream,
         sink: anyio.abc.SocketStream,
     ) -> None:
-        scanner = SetupScanner(direction)
         try:
-            while True:
-                data = await self.passed(direction, await source.receive(_CHUNK_BYTES))
-                if data:
-                    self._count(direction, data, scanner)
-                    await sink.send(data)
-                    await self.sent(direction)
-        except anyio.EndOfStream:
+            await self.carry(direction, source, sink)
             # Half-closed: the other direction goes on until its own end.
-            with suppress(*_BROKEN):
+            with suppress(*BROKEN):
                 await sink.send_eof()
-        except _BROKEN:
+        except BROKEN:
             # One side is gone: so that the other does not wait for ever, both go.
             await anyio.aclose_forcefully(source)
             await anyio.aclose_forcefully(sink)

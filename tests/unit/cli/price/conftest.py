@@ -14,7 +14,7 @@ SURE, UNSURE = (8, 8, 40, 40), (80, 40, 120, 80)
 
 
 def painted(number: int) -> np.ndarray:
-    """Two objects: a car that both models see, a person of whom the light one is unsure."""
+    """A car that both models see, and a person whom the light one takes for something else."""
     image = blank(160, 96)
     paint(image, SURE, "car", score=1.0)
     paint(image, UNSURE, "person", score=0.6)
@@ -31,8 +31,10 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Gives half the score that was painted."""
-    return write_bright_spot_model(tmp_path_factory.mktemp("light") / "light.onnx", gain=0.55)
+    """Gives half the score that was painted, and takes persons for bottles."""
+    names = ("bottle", "car", "person")
+    path = tmp_path_factory.mktemp("light") / "light.onnx"
+    return write_bright_spot_model(path, gain=0.55, names=names)
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,7 @@ async def test_the_systems_do_what_their_names_say(clip: Path, light: Path, heav
     outcomes = {o.name: o for o in comparison.outcomes()}
     assert list(outcomes) == SYSTEMS
     edge, jpeg, h264, ours = outcomes.values()
-    # The light model is sure of the car and keeps silent about the person.
+    # The light model knows the car, and not the person.
     assert edge.final.agreement.recall == 0.5
     assert edge.uplink_kb_per_frame == edge.escalations_per_frame == 0
     for cloud in (jpeg, h264):
@@ -123,7 +123,7 @@ async def test_only_the_classes_asked_for_count(clip: Path, light: Path, heavy: 
 async def test_an_unknown_class_is_named_with_those_that_are_known(
     clip: Path, light: Path, heavy: Path
 ) -> None:
-    with pytest.raises(InvalidInput, match=r"'cat'; both models know: person, car, bottle"):
+    with pytest.raises(InvalidInput, match=r"'cat'; both models know: bottle, car, person"):
         await run(clip, light, heavy, classes=("cat", "car"))
 
 

@@ -61,11 +61,19 @@ def shot(index: int, clock: ManualClock, *, score: float = 0.3) -> Shot:
     return Shot(index, frame, index / 10, light, 0.02)
 
 
-async def play(round_trip_s: float, *, frames: int = 8, dead: bool = False) -> SecondLook:
+async def play(
+    round_trip_s: float, *, frames: int = 8, dead: bool = False, latency_s: float | None = None
+) -> SecondLook:
     clock = ManualClock()
     cloud = SlowCloud(clock, round_trip_s, dead=dead)
     pipeline = CameraPipeline("price", SETTINGS, NAMES, clock)
-    system = SecondLook(pipeline, CountingProxy("127.0.0.1", 1), cloud, clock.monotonic)
+    system = SecondLook(
+        pipeline,
+        CountingProxy("127.0.0.1", 1),
+        cloud,
+        clock.monotonic,
+        verdict_latency_s=latency_s,
+    )
     for index in range(frames):
         await system.see(shot(index, clock))
     await system.finish()
@@ -100,6 +108,16 @@ async def test_what_is_on_its_way_at_the_end_still_counts() -> None:
 
 async def test_a_dead_cloud_leaves_the_edges_answers_and_is_counted() -> None:
     system = await play(0.05, dead=True)
-    assert said(system, "final") == [[]] * 8
+    assert said(system, "final") == said(system, "first")
     assert system.ledger.failures == system.ledger.escalations > 1
     assert system.ledger.inferences == 0
+
+
+async def test_a_latency_that_is_given_makes_the_machine_irrelevant() -> None:
+    fast, slow = await play(0.01, latency_s=0.25), await play(5.0, latency_s=0.25)
+    assert said(fast, "first") == said(slow, "first")
+    assert said(fast, "final") == said(slow, "final")
+    # The verdict on frame 0 is there at 0.25 s: frame 3 is the first to know.
+    assert [answer.final_s for answer in slow.ledger.answers[:3]] == pytest.approx(
+        [0.25, 0.15, 0.05]
+    )

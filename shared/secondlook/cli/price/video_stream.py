@@ -1,13 +1,13 @@
-"""Every frame to the cloud in an H.264 stream, over a real bidirectional gRPC stream.
+"""Every frame to the cloud in a video stream, over a real bidirectional gRPC stream.
 
-The messages are those of `Escalate`, with an access unit for a picture, so that both baselines
+The messages are those of `Escalate`, with an access unit for a picture, so that all baselines
 carry the same fields and differ in the codec and in the kind of call alone.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,10 +16,11 @@ import anyio.to_thread
 import grpc
 
 from secondlook.cli.price.asking import TIMEOUT_S
-from secondlook.cli.price.h264 import H264Decoder, H264Encoder
 from secondlook.cli.price.heavy import Heavy
 from secondlook.cli.price.ledger import FrameAnswer, Ledger
+from secondlook.cli.price.scaled import Scaling
 from secondlook.cli.price.system import Shot
+from secondlook.cli.price.video import H264, H265, Codec, VideoDecoder, VideoEncoder
 from secondlook.rpc.v1 import escalation_pb2 as pb
 from secondlook.shared.errors import DeadlineExceeded, SecondlookError, Unavailable
 from secondlook.shared.measure import CountingProxy
@@ -27,43 +28,52 @@ from secondlook.shared.telemetry import get_logger
 from secondlook.shared.wire.escalation import detections_from_proto, detections_to_proto
 from secondlook.shared.wire.status import error_from_status, status_of
 
-_SERVICE, _METHOD = "secondlook.price.H264", "Stream"
+_SERVICE = "secondlook.price.Video"
 
 _log = get_logger(__name__)
 
 
-class CloudH264:
+class CloudVideo:
     """Encodes the frames as a live camera would, and says what the cloud sees in the stream.
 
     Args:
+        name: of the system.
         proxy: the way to `stream_server`, counted.
         channel: a channel through that proxy.
+        codec: H.264 or H.265.
+        width_px: frames that are wider are sent at this width; ``None``: as they are.
         fps: analysed frames a second.
-        crf: constant rate factor of x264, 0 to 51.
+        crf: constant rate factor, 0 to 51.
         min_score: boxes below are not wanted.
     """
 
     def __init__(
         self,
+        name: str,
         proxy: CountingProxy,
         channel: grpc.aio.Channel,
         *,
+        codec: Codec,
+        width_px: int | None,
         fps: float,
         crf: int,
         min_score: float,
     ) -> None:
-        self.ledger = Ledger("cloud_h264")
+        self.ledger = Ledger(name)
         self._proxy = proxy
         self._call: Any = channel.stream_stream(
-            f"/{_SERVICE}/{_METHOD}",
+            f"/{_SERVICE}/{codec.decoder}",
             request_serializer=pb.EscalateRequest.SerializeToString,
             response_deserializer=pb.EscalateResponse.FromString,
         )
         self._stream: Any = None
+        self._codec = codec
+        self._width_px = width_px
         self._fps = fps
         self._crf = crf
         self._min_score = min_score
-        self._encoder: H264Encoder | None = None
+        self._encoder: VideoEncoder | None = None
+        self._scaling = Scaling.of(1, 1, None)
         self._size = (0, 0)
 
     async def see(self, shot: Shot) -> None:
@@ -74,17 +84,44 @@ class CloudH264:
             # A stream has one size; one that changes begins again with a key frame.
             await self._end()
             self._size = (ref.width, ref.height)
-            self._encoder = H264Encoder(ref.width, ref.height, self._fps, self._crf)
+            self._scaling = Scaling.of(ref.width, ref.height, self._width_px)
+            sent = self._scaling.frame
+            self._encoder = VideoEncoder(self._codec, sent.width, sent.height, self._fps, self._crf)
             self._stream = self._call()
+        encoder, scaling = self._encoder, self._scaling
         request = pb.EscalateRequest(
-            request_id=f"h264-{shot.index}",
-            camera="cloud-h264",
+            request_id=f"video-{shot.index}",
+            camera="cloud-video",
             frame_sequence=ref.sequence,
-            frame_size=pb.FrameSize(width=ref.width, height=ref.height),
-            image=await anyio.to_thread.run_sync(self._encoder.encode, shot.frame.image),
+            frame_size=pb.FrameSize(width=scaling.frame.width, height=scaling.frame.height),
+            image=await anyio.to_thread.run_sync(
+                lambda: encoder.encode(scaling.down(shot.frame.image))
+            ),
             min_score=self._min_score,
             captured_at_ms=round(ref.captured_at * 1000),
         )
+        message = await self._exchange(request)
+        self.ledger.escalations += 1
+        self.ledger.inferences += 1
+        self.ledger.answers.append(
+            FrameAnswer.once(
+                scaling.back(detections_from_proto(message.detections)),
+                time.perf_counter() - started,
+            )
+        )
+        self.ledger.passed(self._proxy.traffic)
+
+    async def finish(self) -> None:
+        """See `System.finish`."""
+        await self._end()
+        self.ledger.settle(self._proxy.traffic)
+
+    async def _exchange(self, request: pb.EscalateRequest) -> pb.EscalateResponse:
+        """A frame, and what the cloud sees in it.
+
+        Raises:
+            SecondlookError: the other end failed, or said nothing.
+        """
         try:
             with anyio.fail_after(TIMEOUT_S):
                 await self._stream.write(request)
@@ -92,22 +129,14 @@ class CloudH264:
         except grpc.aio.AioRpcError as error:
             raise error_from_status(error.code(), error.details() or "") from error
         except TimeoutError:
-            raise DeadlineExceeded(f"no answer to an H.264 frame in {TIMEOUT_S:g} s") from None
+            raise DeadlineExceeded(
+                f"no answer to an {self._codec.name} frame in {TIMEOUT_S:g} s"
+            ) from None
         if message is grpc.aio.EOF:
             code, details = await self._stream.code(), await self._stream.details()
             raise error_from_status(code, details) if code else Unavailable("the stream ended")
-        self.ledger.escalations += 1
-        self.ledger.inferences += 1
-        self.ledger.answers.append(
-            FrameAnswer.once(
-                detections_from_proto(message.detections), time.perf_counter() - started
-            )
-        )
-
-    async def finish(self) -> None:
-        """See `System.finish`."""
-        await self._end()
-        self.ledger.traffic = self._proxy.traffic
+        answer: pb.EscalateResponse = message
+        return answer
 
     async def _end(self) -> None:
         if self._stream is not None:
@@ -124,11 +153,34 @@ async def stream_server(heavy: Heavy) -> AsyncIterator[int]:
     Yields:
         Its loopback port.
     """
+    server = grpc.aio.server()
+    handlers = {
+        codec.decoder: grpc.stream_stream_rpc_method_handler(
+            _serving(heavy, codec),
+            request_deserializer=pb.EscalateRequest.FromString,
+            response_serializer=pb.EscalateResponse.SerializeToString,
+        )
+        for codec in (H264, H265)
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield port
+    finally:
+        with anyio.CancelScope(shield=True):
+            await server.stop(0)
+
+
+def _serving(
+    heavy: Heavy, codec: Codec
+) -> Callable[[AsyncIterator[pb.EscalateRequest], Any], AsyncIterator[pb.EscalateResponse]]:
+    """The method that takes streams of ``codec``."""
 
     async def stream(
         requests: AsyncIterator[pb.EscalateRequest], context: Any
     ) -> AsyncIterator[pb.EscalateResponse]:
-        decoder = H264Decoder()
+        decoder = VideoDecoder(codec)
         try:
             async for request in requests:
                 size = request.frame_size
@@ -144,22 +196,7 @@ async def stream_server(heavy: Heavy) -> AsyncIterator[int]:
                 )
         except SecondlookError as error:
             status = status_of(error)
-            _log.warning("an H.264 stream failed", error=str(error))
+            _log.warning("a video stream failed", codec=codec.name, error=str(error))
             await context.abort(status.code, status.text)
 
-    handler = grpc.stream_stream_rpc_method_handler(
-        stream,
-        request_deserializer=pb.EscalateRequest.FromString,
-        response_serializer=pb.EscalateResponse.SerializeToString,
-    )
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(_SERVICE, {_METHOD: handler}),)
-    )
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield port
-    finally:
-        with anyio.CancelScope(shield=True):
-            await server.stop(0)
+    return stream

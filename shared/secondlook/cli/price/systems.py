@@ -1,0 +1,142 @@
+"""From the names of systems to systems that run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from secondlook.cli.price.asking import Asker, PlainAsker
+from secondlook.cli.price.choosers import Budget, Chooser, OracleChooser, RandomChooser
+from secondlook.cli.price.comparison import REFERENCE_SCORE
+from secondlook.cli.price.edge_only import EdgeOnly
+from secondlook.cli.price.jpeg import CloudJpeg
+from secondlook.cli.price.score_band import ScoreBand
+from secondlook.cli.price.second_look import SecondLook
+from secondlook.cli.price.specs import Kind, Spec
+from secondlook.cli.price.system import System
+from secondlook.cli.price.tiers import Cloud, counted_channel
+from secondlook.cli.price.uplink_asker import StrangerAsker, counted_uplink
+from secondlook.cli.price.video import H264, H265
+from secondlook.cli.price.video_stream import CloudVideo, stream_server
+from secondlook.edge.pipeline import CameraPipeline
+from secondlook.shared.clock import SystemClock
+from secondlook.shared.measure import Metric
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bench:
+    """What systems are built on.
+
+    Attributes:
+        cloud: the service.
+        names: class names of the light model.
+        metric: what counts, for the oracle.
+        fps: analysed frames a second.
+        band: lowest and highest score of the score band.
+        verdict_latency_s: see `SecondLook`.
+        seed: of the random gate.
+    """
+
+    cloud: Cloud
+    names: tuple[str, ...]
+    metric: Metric
+    fps: float
+    band: tuple[float, float]
+    verdict_latency_s: float | None
+    seed: int
+
+
+async def build(specs: Sequence[Spec], bench: Bench, stack: AsyncExitStack) -> list[System]:
+    """The systems, each with a counted way of its own to the cloud; closed by ``stack``.
+
+    Args:
+        specs: in the order in which they see each frame. The random gate spends what the first
+            plain Secondlook before it spends.
+        bench: what they are built on.
+        stack: closes everything.
+    """
+    stream_port = 0
+    if any(spec.kind in (Kind.H264, Kind.H265) for spec in specs):
+        stream_port = await stack.enter_async_context(stream_server(bench.cloud.heavy))
+    # Secondlook sees each frame before the gate that is to spend as much.
+    order = sorted(range(len(specs)), key=lambda i: specs[i].kind is Kind.RANDOM)
+    budget = Budget()
+    built: dict[int, System] = {}
+    for i in order:
+        spec = specs[i]
+        noted = budget if spec.name == "secondlook" else None
+        built[i] = await _system(spec, bench, stack, stream_port, budget, noted)
+    return [built[i] for i in order]
+
+
+async def _system(
+    spec: Spec,
+    bench: Bench,
+    stack: AsyncExitStack,
+    stream_port: int,
+    budget: Budget,
+    noted: Budget | None,
+) -> System:
+    if spec.kind is Kind.EDGE:
+        assert spec.pipeline is not None
+        return EdgeOnly(spec.pipeline, bench.names)
+    if spec.kind in (Kind.H264, Kind.H265):
+        proxy, channel = await stack.enter_async_context(counted_channel(stream_port))
+        return CloudVideo(
+            spec.name,
+            proxy,
+            channel,
+            codec=H264 if spec.kind is Kind.H264 else H265,
+            width_px=spec.width_px,
+            fps=bench.fps,
+            crf=spec.crf,
+            min_score=REFERENCE_SCORE,
+        )
+    if spec.kind is Kind.JPEG:
+        proxy, channel = await stack.enter_async_context(counted_channel(bench.cloud.port))
+        return CloudJpeg(
+            spec.name,
+            proxy,
+            PlainAsker(channel),
+            width_px=spec.width_px,
+            quality=spec.quality,
+            min_score=REFERENCE_SCORE,
+        )
+    assert spec.pipeline is not None
+    if spec.kind is Kind.BAND:
+        assert spec.width_px is not None
+        proxy, channel = await stack.enter_async_context(counted_channel(bench.cloud.port))
+        return ScoreBand(
+            proxy,
+            PlainAsker(channel),
+            spec.pipeline,
+            bench.names,
+            band=bench.band,
+            width_px=spec.width_px,
+            quality=spec.quality,
+            min_score=REFERENCE_SCORE,
+        )
+    asker: Asker
+    proxy, asker = await stack.enter_async_context(counted_uplink(bench.cloud.port))
+    chooser: Chooser | None = None
+    if spec.kind is Kind.RANDOM:
+        chooser = RandomChooser(spec.pipeline, budget, bench.seed)
+    elif spec.kind is Kind.ORACLE:
+        chooser = OracleChooser(spec.pipeline, bench.metric)
+    # Each is a camera of its own: the cloud remembers a whole frame for each camera.
+    pipeline = CameraPipeline(f"price/{camera_of(spec)}", spec.pipeline, bench.names, SystemClock())
+    return SecondLook(
+        pipeline,
+        proxy,
+        asker if spec.background else StrangerAsker(asker),
+        name=spec.name,
+        verdict_latency_s=bench.verdict_latency_s,
+        chooser=chooser,
+        budget=noted,
+    )
+
+
+def camera_of(spec: Spec) -> str:
+    """A camera id of a system's name."""
+    return "".join(c if c.isalnum() else "-" for c in spec.name)
