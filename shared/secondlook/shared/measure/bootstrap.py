@@ -71,7 +71,8 @@ class Blocks:
             raise InvalidInput(f"resamples is {resamples}; at least 1 is expected")
         times = np.asarray(media_s, np.float64)
         n = len(times)
-        frame_s = (times[-1] - times[0]) / (n - 1) if n > 1 else 0.0
+        # The middle one: a gap in the recording makes no frame longer.
+        frame_s = float(np.median(np.diff(times))) if n > 1 else 0.0
         whole_s = frame_s * n
         self.block_s = min(block_s, whole_s / LEAST_BLOCKS) if whole_s > 0 else block_s
         # A block never is shorter than a frame.
