@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from secondlook.shared.values import Placement
+from secondlook.edge.carrier import CanvasEncoder, CanvasSettings
+from secondlook.edge.regions import Canonical
+from secondlook.rpc.v1 import escalation_pb2 as pb
+from secondlook.shared.values import CanvasUpdate, Escalation, Placement, Purpose, Region
+from secondlook.shared.wire.canvas import Opening, update_to_proto
 
 Image = npt.NDArray[np.uint8]
 
@@ -35,3 +41,68 @@ def psnr(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
 def cut(image: Image, place: Placement) -> Image:
     """The pixels of a placement."""
     return image[place.y : place.y + place.height, place.x : place.x + place.width]
+
+
+class Asker:
+    """The edge's end of a canvas stream, as messages: an encoder, an index, an opening.
+
+    Args:
+        width, height: of the native frames.
+        canonical: width of the canvas at most.
+        camera: id of the camera.
+    """
+
+    def __init__(
+        self, width: int, height: int, *, canonical: int = 640, camera: str = "cam"
+    ) -> None:
+        self.index = 0
+        self.frame = Canonical.of(width, height, canonical)
+        self.camera = camera
+        self._encoder = CanvasEncoder(CanvasSettings())
+        self._opening: Opening | None = None
+        self._last: CanvasUpdate | None = None
+
+    def escalation(
+        self,
+        image: Image,
+        regions: tuple[Region, ...] = (),
+        purpose: Purpose = Purpose.UNSURE,
+        **fields: Any,
+    ) -> Escalation:
+        """The next update; of the whole frame where no regions are given."""
+        carried = self._encoder.encode(
+            image, regions or (self.frame.whole(),), self.frame, 10_000_000
+        )
+        self._last = carried.canvas
+        return Escalation(
+            request_id=f"q-{self.index + 1}",
+            camera=self.camera,
+            sequence=self.index,
+            captured_at=1_700_000_000.0,
+            frame_width=self.frame.native_width,
+            frame_height=self.frame.native_height,
+            image=carried.image,
+            encoding=carried.encoding,
+            placements=carried.placements,
+            purpose=purpose,
+            canvas=carried.canvas,
+            **fields,
+        )
+
+    def request(
+        self,
+        image: Image,
+        regions: tuple[Region, ...] = (),
+        purpose: Purpose = Purpose.UNSURE,
+        **fields: Any,
+    ) -> pb.SessionRequest:
+        """The next message of the stream."""
+        escalation = self.escalation(image, regions, purpose, **fields)
+        self.index += 1
+        message = update_to_proto(escalation, self._opening)
+        self._opening = Opening.of(escalation)
+        return pb.SessionRequest(index=self.index, canvas=message)
+
+    def lost(self) -> None:
+        """The last update did not arrive: the next is a key frame."""
+        self._encoder.lost(self._last)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from secondlook.cloud.canvas.canvases import Seen
 from secondlook.cloud.engine.protocol import Engine
 from secondlook.cloud.metrics import JudgeMetrics
 from secondlook.cloud.picture.background import Backgrounds
@@ -15,7 +16,7 @@ from secondlook.cloud.picture.compose import Scene, canonical_size, compose, shr
 from secondlook.cloud.picture.decode import decode_image
 from secondlook.shared.clock import Clock, Deadline, SystemClock
 from secondlook.shared.detect.protocol import ModelInfo
-from secondlook.shared.errors import DeadlineExceeded, NotFound, Overloaded
+from secondlook.shared.errors import DeadlineExceeded, InvalidInput, NotFound, Overloaded
 from secondlook.shared.geometry import clip, coverage
 from secondlook.shared.values import Detections, Escalation, Region, Verdict, VerdictTimings
 
@@ -76,8 +77,15 @@ class Judge:
         """Escalations that have come and have no verdict yet."""
         return self._in_flight
 
-    async def judge(self, asked: Escalation, deadline: Deadline) -> Verdict:
+    async def judge(
+        self, asked: Escalation, deadline: Deadline, seen: Seen | None = None
+    ) -> Verdict:
         """The heavy model's verdict.
+
+        Args:
+            asked: the question.
+            deadline: until when an answer is useful.
+            seen: the canvas, decoded, where the question is an update of one.
 
         Raises:
             InvalidInput: the image or a region is malformed.
@@ -91,7 +99,7 @@ class Judge:
             raise Overloaded(f"{self._limits.max_concurrent} escalations are in flight")
         self._in_flight += 1
         try:
-            return await self._judge(asked, deadline)
+            return await self._judge(asked, deadline, seen)
         finally:
             self._in_flight -= 1
 
@@ -99,17 +107,19 @@ class Judge:
         """Release the decoding threads."""
         self._decoders.shutdown(wait=False, cancel_futures=True)
 
-    async def _judge(self, asked: Escalation, deadline: Deadline) -> Verdict:
+    async def _judge(self, asked: Escalation, deadline: Deadline, seen: Seen | None) -> Verdict:
         started_s = self._clock.monotonic()
         info = self._models.get(asked.model or self._default)
         if info is None:
             raise NotFound(
                 f"no model is named {asked.model!r}; served are {', '.join(self._models)}"
             )
-        loop = asyncio.get_running_loop()
-        scene, decode_s = await loop.run_in_executor(
-            self._decoders, self._see, asked, info, deadline
-        )
+        if seen is not None:
+            scene, decode_s = self._on_canvas(asked, seen, deadline), seen.decode_s
+        else:
+            scene, decode_s = await asyncio.get_running_loop().run_in_executor(
+                self._decoders, self._see, asked, info, deadline
+            )
         found, queue_s, infer_s = await self._engine.infer(
             info.name, scene.picture, min_score=asked.min_score, deadline=deadline
         )
@@ -135,6 +145,8 @@ class Judge:
         started_s = self._clock.monotonic()
         if deadline.at_s <= started_s:
             raise DeadlineExceeded("the answer would come too late to be useful")
+        if asked.canvas is not None:
+            raise InvalidInput("an update of a canvas can be asked about in a session only")
         image = decode_image(asked.image, asked.encoding, self._limits.max_image_pixels)
         frame_size = asked.frame_width, asked.frame_height
         size = canonical_size(*frame_size, info.width, info.height)
@@ -146,6 +158,17 @@ class Judge:
         if scene.whole:
             self._backgrounds.remember(asked.camera, frame_size, shrink_to(scene.picture, size))
         return scene, self._clock.monotonic() - started_s
+
+    def _on_canvas(self, asked: Escalation, seen: Seen, deadline: Deadline) -> Scene:
+        """The canvas is the picture: its regions are in their places already."""
+        if deadline.expired(self._clock):
+            raise DeadlineExceeded("the answer would come too late to be useful")
+        height, width = seen.picture.shape[:2]
+        frame_size = asked.frame_width, asked.frame_height
+        if asked.whole_frame:
+            # A mosaic of the same camera is composed on it as well.
+            self._backgrounds.remember(asked.camera, frame_size, seen.picture)
+        return Scene(seen.picture, frame_size[0] / width, frame_size[1] / height, asked.whole_frame)
 
     @staticmethod
     def _to_native(found: Detections, scene: Scene, asked: Escalation) -> Detections:

@@ -22,6 +22,8 @@ import anyio.to_thread
 from prometheus_client import CollectorRegistry
 
 from secondlook.cloud.access import Access, device
+from secondlook.cloud.canvas.canvases import Canvases
+from secondlook.cloud.canvas.metrics import CanvasMetrics
 from secondlook.cloud.engine.local import Loaded, LocalEngine
 from secondlook.cloud.engine.metrics import EngineMetrics
 from secondlook.cloud.judge import Judge, Limits
@@ -53,6 +55,7 @@ class RunningCloud:
         metrics_port: the HTTP port of the metrics; ``None`` where they are off.
         engine: what runs the models.
         judge: what answers escalations.
+        canvases: what decodes canvas streams.
         store: the context memory.
         health: readiness; ``set_serving(False)`` begins a drain.
     """
@@ -61,6 +64,7 @@ class RunningCloud:
     metrics_port: int | None
     engine: LocalEngine
     judge: Judge
+    canvases: Canvases
     store: ContextStore
     health: HealthServicer
 
@@ -138,6 +142,9 @@ async def running_cloud(
             clock,
         )
         stack.callback(judge.close)
+        canvas_metrics = CanvasMetrics(registry)
+        canvases = _canvases(settings, canvas_metrics)
+        stack.push_async_callback(anyio.to_thread.run_sync, canvases.close)
         boundary = Boundary(
             RpcMetrics(registry), clock, settings.server.default_deadline_s, _access(settings)
         )
@@ -146,7 +153,7 @@ async def running_cloud(
                 settings.server,
                 lambda server: register(
                     server,
-                    EscalationServicer(judge, boundary),
+                    EscalationServicer(judge, boundary, canvases, canvas_metrics),
                     ContextMemoryServicer(store, boundary, max_watches=memory.max_watches),
                     health,
                 ),
@@ -164,7 +171,7 @@ async def running_cloud(
             devices=len(settings.access.devices),
             models=[info.name for info in engine.models()],
         )
-        yield RunningCloud(port, metrics_port, engine, judge, store, health)
+        yield RunningCloud(port, metrics_port, engine, judge, canvases, store, health)
         log.info("draining", timeout_s=settings.server.drain_timeout_s)
 
 
@@ -173,6 +180,13 @@ def _limits(settings: CloudSettings) -> Limits:
         max_concurrent=settings.server.max_concurrent,
         max_image_pixels=settings.server.max_image_pixels,
         decode_threads=settings.server.decode_threads or default_decode_threads(),
+    )
+
+
+def _canvases(settings: CloudSettings, metrics: CanvasMetrics) -> Canvases:
+    canvas = settings.canvas
+    return Canvases(
+        canvas.max_canvases, canvas.processes, canvas.max_pixels, canvas.timeout_s, metrics
     )
 
 

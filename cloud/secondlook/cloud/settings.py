@@ -198,6 +198,23 @@ class BackgroundSettings(Section):
     max_age_s: float = Field(3600.0, gt=0, description="An older picture is forgotten, seconds.")
 
 
+class CanvasSettings(Section):
+    """The pictures that canvas streams keep here; see docs/adr/0010."""
+
+    max_canvases: int = Field(
+        256, ge=1, le=65536, description="Most canvases held; the one used longest ago goes first."
+    )
+    processes: int = Field(
+        1, ge=1, le=64, description="Decoding processes, each started with its first canvas."
+    )
+    max_pixels: int = Field(
+        2_100_000, ge=4096, le=16_646_400, description="Largest canvas that is decoded, pixels."
+    )
+    timeout_s: float = Field(
+        5.0, gt=0, le=60, description="A decoder that takes longer for an update is replaced."
+    )
+
+
 DEMO_MODEL = ModelSettings(name="street_heavy", path="zoo:street_heavy")
 """What is served where no model is configured: the demo's heavy detector."""
 
@@ -221,6 +238,9 @@ class CloudSettings(Section):
     )
     background: BackgroundSettings = Field(
         default_factory=BackgroundSettings, description="Last known pictures of the cameras."
+    )
+    canvas: CanvasSettings = Field(
+        default_factory=CanvasSettings, description="Pictures of canvas streams."
     )
     log: LogSettings = Field(default_factory=LogSettings, description="Logs.")
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from secondlook.cloud.canvas.units import check_unit
-from secondlook.shared.detect.protocol import Image
 from secondlook.shared.errors import InvalidInput, MissingDependency, StateLost
 from secondlook.shared.values import CanvasUpdate
 from secondlook.shared.values.canvas import chained
+
+# As `secondlook.shared.detect.protocol.Image`, without all that its package loads.
+Image = npt.NDArray[np.uint8]
 
 
 class CanvasDecoder:

@@ -75,6 +75,26 @@ IMAGE_ENCODING_WEBP: ImageEncoding.ValueType  # 2
 IMAGE_ENCODING_PNG: ImageEncoding.ValueType  # 3
 global___ImageEncoding = ImageEncoding
 
+class _CanvasCodec:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _CanvasCodecEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_CanvasCodec.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    CANVAS_CODEC_UNSPECIFIED: _CanvasCodec.ValueType  # 0
+    """rejected"""
+    CANVAS_CODEC_H264: _CanvasCodec.ValueType  # 1
+    """H.264, 4:2:0, 8 bits, progressive, Annex B; SPS and PPS before each key frame, no SEI."""
+
+class CanvasCodec(_CanvasCodec, metaclass=_CanvasCodecEnumTypeWrapper):
+    """How the units of a canvas are encoded."""
+
+CANVAS_CODEC_UNSPECIFIED: CanvasCodec.ValueType  # 0
+"""rejected"""
+CANVAS_CODEC_H264: CanvasCodec.ValueType  # 1
+"""H.264, 4:2:0, 8 bits, progressive, Annex B; SPS and PPS before each key frame, no SEI."""
+global___CanvasCodec = CanvasCodec
+
 class _SessionStatus:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -84,7 +104,7 @@ class _SessionStatusEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._
     SESSION_STATUS_UNSPECIFIED: _SessionStatus.ValueType  # 0
     SESSION_STATUS_OK: _SessionStatus.ValueType  # 1
     SESSION_STATUS_NEED_KEYFRAME: _SessionStatus.ValueType  # 2
-    """State is missing: send a key frame. No verdict is given."""
+    """State is missing: send a key frame. No verdict is given; `error` may say why."""
     SESSION_STATUS_ERROR: _SessionStatus.ValueType  # 3
     """This request failed; `error` says why. The stream goes on."""
 
@@ -93,7 +113,7 @@ class SessionStatus(_SessionStatus, metaclass=_SessionStatusEnumTypeWrapper): ..
 SESSION_STATUS_UNSPECIFIED: SessionStatus.ValueType  # 0
 SESSION_STATUS_OK: SessionStatus.ValueType  # 1
 SESSION_STATUS_NEED_KEYFRAME: SessionStatus.ValueType  # 2
-"""State is missing: send a key frame. No verdict is given."""
+"""State is missing: send a key frame. No verdict is given; `error` may say why."""
 SESSION_STATUS_ERROR: SessionStatus.ValueType  # 3
 """This request failed; `error` says why. The stream goes on."""
 global___SessionStatus = SessionStatus
@@ -295,7 +315,11 @@ class EscalateResponse(google.protobuf.message.Message):
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     TIMINGS_FIELD_NUMBER: builtins.int
     request_id: builtins.str
+    """Empty where a canvas was asked about: the index tells."""
     model: builtins.str
+    """Name and version of the model. Both empty where a canvas was asked about: as in the reply
+    before on the same stream.
+    """
     model_version: builtins.str
     @property
     def detections(self) -> global___DetectionArray: ...
@@ -321,25 +345,131 @@ class SessionRequest(google.protobuf.message.Message):
 
     INDEX_FIELD_NUMBER: builtins.int
     MOSAIC_FIELD_NUMBER: builtins.int
+    CANVAS_FIELD_NUMBER: builtins.int
     index: builtins.int
     """Grows by one with each request of the stream, from 1."""
     @property
     def mosaic(self) -> global___EscalateRequest:
-        """The stateless carrier: the same question as Escalate.
-        3 is kept for the canvas stream.
-        """
+        """The stateless carrier: the same question as Escalate."""
+
+    @property
+    def canvas(self) -> global___CanvasUpdate:
+        """The carrier with state: what has changed on a picture that both ends hold."""
 
     def __init__(
         self,
         *,
         index: builtins.int = ...,
         mosaic: global___EscalateRequest | None = ...,
+        canvas: global___CanvasUpdate | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["carrier", b"carrier", "mosaic", b"mosaic"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["carrier", b"carrier", "index", b"index", "mosaic", b"mosaic"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["carrier", b"carrier"]) -> typing.Literal["mosaic"] | None: ...
+    def HasField(self, field_name: typing.Literal["canvas", b"canvas", "carrier", b"carrier", "mosaic", b"mosaic"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["canvas", b"canvas", "carrier", b"carrier", "index", b"index", "mosaic", b"mosaic"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["carrier", b"carrier"]) -> typing.Literal["mosaic", "canvas"] | None: ...
 
 global___SessionRequest = SessionRequest
+
+@typing.final
+class CanvasOpening(google.protobuf.message.Message):
+    """What holds for all updates of a stream until the next opening."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CAMERA_FIELD_NUMBER: builtins.int
+    FRAME_SIZE_FIELD_NUMBER: builtins.int
+    CANVAS_SIZE_FIELD_NUMBER: builtins.int
+    CODEC_FIELD_NUMBER: builtins.int
+    MIN_SCORE_FIELD_NUMBER: builtins.int
+    MODEL_FIELD_NUMBER: builtins.int
+    USEFUL_FOR_MS_FIELD_NUMBER: builtins.int
+    CAPTURED_AT_MS_FIELD_NUMBER: builtins.int
+    camera: builtins.str
+    """Camera id, as in EscalateRequest. It stays the same in a stream."""
+    codec: global___CanvasCodec.ValueType
+    min_score: builtins.float
+    """The next three as in EscalateRequest."""
+    model: builtins.str
+    useful_for_ms: builtins.int
+    captured_at_ms: builtins.int
+    """Wall clock of the capture of its update, milliseconds since the Unix epoch; for records."""
+    @property
+    def frame_size(self) -> global___FrameSize:
+        """The native frame."""
+
+    @property
+    def canvas_size(self) -> global___FrameSize:
+        """The canvas: the frame at the size the model takes, not larger. Odd sides are one pixel more
+        in the video. Both ends count its blocks of 16 x 16 pixels from the top-left corner.
+        """
+
+    def __init__(
+        self,
+        *,
+        camera: builtins.str = ...,
+        frame_size: global___FrameSize | None = ...,
+        canvas_size: global___FrameSize | None = ...,
+        codec: global___CanvasCodec.ValueType = ...,
+        min_score: builtins.float = ...,
+        model: builtins.str = ...,
+        useful_for_ms: builtins.int = ...,
+        captured_at_ms: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["canvas_size", b"canvas_size", "frame_size", b"frame_size"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["camera", b"camera", "canvas_size", b"canvas_size", "captured_at_ms", b"captured_at_ms", "codec", b"codec", "frame_size", b"frame_size", "min_score", b"min_score", "model", b"model", "useful_for_ms", b"useful_for_ms"]) -> None: ...
+
+global___CanvasOpening = CanvasOpening
+
+@typing.final
+class CanvasUpdate(google.protobuf.message.Message):
+    """Some regions of a frame, pasted into the picture that both ends hold.
+
+    Updates are decoded in the order of the stream. One that does not follow what was decoded last is
+    answered NEED_KEYFRAME, and so is all that comes after it, up to the next key frame.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: builtins.int
+    CHECK_FIELD_NUMBER: builtins.int
+    RECTANGLES_FIELD_NUMBER: builtins.int
+    FRAME_SEQUENCE_FIELD_NUMBER: builtins.int
+    PURPOSE_FIELD_NUMBER: builtins.int
+    KEY_FRAME_FIELD_NUMBER: builtins.int
+    OPENING_FIELD_NUMBER: builtins.int
+    unit: builtins.bytes
+    """One access unit."""
+    check: builtins.int
+    """The low 21 bits of the CRC-32 of `unit`, begun from the check of the update before; from 0 for
+    a key frame.
+    """
+    rectangles: builtins.bytes
+    """What is asked about, four bytes each: x, y, width, height in blocks of the canvas. The region of
+    the native frame is the smallest one that covers it. Empty: the whole frame.
+    """
+    frame_sequence: builtins.int
+    """Number of the frame in its stream."""
+    purpose: global___Purpose.ValueType
+    key_frame: builtins.bool
+    """It is of the whole frame, and needs nothing that was sent before."""
+    @property
+    def opening(self) -> global___CanvasOpening:
+        """With the first update of a stream, and with a key frame where something of it changes."""
+
+    def __init__(
+        self,
+        *,
+        unit: builtins.bytes = ...,
+        check: builtins.int = ...,
+        rectangles: builtins.bytes = ...,
+        frame_sequence: builtins.int = ...,
+        purpose: global___Purpose.ValueType = ...,
+        key_frame: builtins.bool = ...,
+        opening: global___CanvasOpening | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["opening", b"opening"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["check", b"check", "frame_sequence", b"frame_sequence", "key_frame", b"key_frame", "opening", b"opening", "purpose", b"purpose", "rectangles", b"rectangles", "unit", b"unit"]) -> None: ...
+
+global___CanvasUpdate = CanvasUpdate
 
 @typing.final
 class SessionError(google.protobuf.message.Message):

@@ -17,8 +17,8 @@ from secondlook.shared.values.decision import Region
 BLOCK_PX = 16
 """Side of a block: that of a macroblock, so that no block holds pixels of two moments."""
 
-MAX_CANVAS_PX = 4096
-"""Longest side of a canvas; 256 blocks, so that a block's place fits in a byte."""
+MAX_CANVAS_PX = 4080
+"""Longest side of a canvas: 255 blocks, so that a number of blocks fits in a byte."""
 
 MAX_RECTANGLES = 256
 

@@ -27,16 +27,22 @@ _ENCODING_TO_PROTO = {
 }
 _ENCODING_FROM_PROTO = {proto: value for value, proto in _ENCODING_TO_PROTO.items()}
 
-_PURPOSE_TO_PROTO = {
+PURPOSE_TO_PROTO = {
     Purpose.UNSURE: pb.PURPOSE_UNSURE,
     Purpose.AUDIT: pb.PURPOSE_AUDIT,
     Purpose.REFRESH: pb.PURPOSE_REFRESH,
 }
-_PURPOSE_FROM_PROTO = {proto: value for value, proto in _PURPOSE_TO_PROTO.items()}
+PURPOSE_FROM_PROTO = {proto: value for value, proto in PURPOSE_TO_PROTO.items()}
 
 
 def request_to_proto(escalation: Escalation) -> pb.EscalateRequest:
-    """The message of an escalation."""
+    """The message of an escalation.
+
+    Raises:
+        InvalidInput: it is an update of a canvas, which means nothing by itself.
+    """
+    if escalation.canvas is not None:
+        raise InvalidInput(f"{escalation.request_id} is an update of a canvas: it needs a session")
     return pb.EscalateRequest(
         request_id=escalation.request_id,
         camera=escalation.camera,
@@ -45,7 +51,7 @@ def request_to_proto(escalation: Escalation) -> pb.EscalateRequest:
         image=escalation.image,
         encoding=_ENCODING_TO_PROTO[escalation.encoding],
         regions=[_placement_to_proto(placement) for placement in escalation.placements],
-        purpose=_PURPOSE_TO_PROTO[escalation.purpose],
+        purpose=PURPOSE_TO_PROTO[escalation.purpose],
         useful_for_ms=(
             0 if escalation.useful_for_s is None else max(1, round(escalation.useful_for_s * 1000))
         ),
@@ -75,7 +81,7 @@ def request_from_proto(message: pb.EscalateRequest) -> Escalation:
         encoding=encoding,
         placements=tuple(_placement_from_proto(region) for region in message.regions[:257]),
         # An unknown purpose comes from a newer edge: read as the default, as the wire rules say.
-        purpose=_PURPOSE_FROM_PROTO.get(message.purpose, Purpose.UNSURE),
+        purpose=PURPOSE_FROM_PROTO.get(message.purpose, Purpose.UNSURE),
         useful_for_s=message.useful_for_ms / 1000 if message.useful_for_ms else None,
         min_score=message.min_score,
         model=message.model,

@@ -1,0 +1,197 @@
+"""Updates of a canvas on the wire: what stays the same in a stream is sent once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from secondlook.rpc.v1 import escalation_pb2 as pb
+from secondlook.shared.errors import InvalidInput
+from secondlook.shared.values import CanvasUpdate, Escalation, ImageEncoding, Verdict
+from secondlook.shared.values.canvas import MAX_RECTANGLES, Blocks
+from secondlook.shared.values.escalation import canvas_placements
+from secondlook.shared.wire.escalation import (
+    PURPOSE_FROM_PROTO,
+    PURPOSE_TO_PROTO,
+    verdict_from_proto,
+)
+
+_RECTANGLE_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What holds for all updates of a stream until the next opening.
+
+    Attributes:
+        camera: id of the camera.
+        frame_width, frame_height: size of the native frame, pixels.
+        width, height: size of the canvas, pixels.
+        min_score: boxes below are not wanted; 0 for the model's default.
+        model: name of the model; empty for the service's default.
+        useful_for_s: for how long an answer is useful; ``None``: as the service likes.
+    """
+
+    camera: str
+    frame_width: int
+    frame_height: int
+    width: int
+    height: int
+    min_score: float = 0.0
+    model: str = ""
+    useful_for_s: float | None = None
+
+    @classmethod
+    def of(cls, escalation: Escalation) -> Opening:
+        """The opening under which an update can be sent.
+
+        Raises:
+            InvalidInput: it is no update of a canvas.
+        """
+        canvas = _canvas(escalation)
+        return cls(
+            escalation.camera,
+            escalation.frame_width,
+            escalation.frame_height,
+            canvas.width,
+            canvas.height,
+            escalation.min_score,
+            escalation.model,
+            escalation.useful_for_s,
+        )
+
+
+def update_to_proto(escalation: Escalation, known: Opening | None) -> pb.CanvasUpdate:
+    """The message of an update.
+
+    Args:
+        escalation: an update of a canvas.
+        known: the opening that was sent last on this stream; ``None`` before the first.
+
+    Raises:
+        InvalidInput: it is no update of a canvas.
+    """
+    canvas, opening = _canvas(escalation), Opening.of(escalation)
+    message = pb.CanvasUpdate(
+        unit=escalation.image,
+        check=canvas.check,
+        rectangles=b"".join(map(bytes, canvas.rectangles)),
+        frame_sequence=escalation.sequence,
+        key_frame=canvas.key,
+    )
+    purpose = PURPOSE_TO_PROTO[escalation.purpose]
+    if purpose != pb.PURPOSE_UNSURE:
+        # Absent is read as UNSURE.
+        message.purpose = purpose
+    if opening != known:
+        message.opening.CopyFrom(_opening_to_proto(opening, escalation.captured_at))
+    return message
+
+
+def update_from_proto(
+    message: pb.CanvasUpdate, known: Opening | None, request_id: str
+) -> tuple[Escalation, Opening]:
+    """The escalation of a message, and the opening that holds from it on.
+
+    Args:
+        message: an update.
+        known: the opening before it; ``None`` before the first.
+        request_id: what to call it.
+
+    Raises:
+        InvalidInput: a field is missing or outside its limits; the message names it.
+    """
+    opening, captured_at = known, 0.0
+    if message.HasField("opening"):
+        opening, captured_at = (
+            _opening_from_proto(message.opening),
+            message.opening.captured_at_ms / 1000,
+        )
+    if opening is None:
+        raise InvalidInput("opening is missing in the first update of a stream")
+    canvas = CanvasUpdate(
+        opening.width,
+        opening.height,
+        message.check,
+        message.key_frame,
+        _rectangles(message.rectangles),
+    )
+    escalation = Escalation(
+        request_id=request_id,
+        camera=opening.camera,
+        sequence=message.frame_sequence,
+        captured_at=captured_at,
+        frame_width=opening.frame_width,
+        frame_height=opening.frame_height,
+        image=message.unit,
+        encoding=ImageEncoding.H264,
+        placements=canvas_placements(canvas, (opening.frame_width, opening.frame_height)),
+        purpose=PURPOSE_FROM_PROTO.get(message.purpose, PURPOSE_FROM_PROTO[pb.PURPOSE_UNSURE]),
+        useful_for_s=opening.useful_for_s,
+        min_score=opening.min_score,
+        model=opening.model,
+        canvas=canvas,
+    )
+    return escalation, opening
+
+
+def canvas_verdict_from_proto(
+    message: pb.EscalateResponse, asked: Escalation, model_before: tuple[str, str]
+) -> Verdict:
+    """The verdict of a message on a canvas, given what was asked.
+
+    Raises:
+        InvalidInput: it answers another request, or its boxes are malformed.
+    """
+    if message.request_id:
+        raise InvalidInput(f"verdict answers {message.request_id[:64]!r}, a canvas was asked about")
+    message.request_id = asked.request_id
+    verdict = verdict_from_proto(message, asked)
+    if verdict.model or verdict.version:
+        return verdict
+    return replace(verdict, model=model_before[0], version=model_before[1])
+
+
+def _canvas(escalation: Escalation) -> CanvasUpdate:
+    if escalation.canvas is None:
+        raise InvalidInput(f"{escalation.request_id} is no update of a canvas")
+    return escalation.canvas
+
+
+def _opening_to_proto(opening: Opening, captured_at: float) -> pb.CanvasOpening:
+    return pb.CanvasOpening(
+        camera=opening.camera,
+        frame_size=pb.FrameSize(width=opening.frame_width, height=opening.frame_height),
+        canvas_size=pb.FrameSize(width=opening.width, height=opening.height),
+        codec=pb.CANVAS_CODEC_H264,
+        min_score=opening.min_score,
+        model=opening.model,
+        useful_for_ms=(
+            0 if opening.useful_for_s is None else max(1, round(opening.useful_for_s * 1000))
+        ),
+        captured_at_ms=round(captured_at * 1000),
+    )
+
+
+def _opening_from_proto(message: pb.CanvasOpening) -> Opening:
+    if message.codec != pb.CANVAS_CODEC_H264:
+        raise InvalidInput(f"codec {message.codec} is unknown; H.264 expected")
+    return Opening(
+        message.camera,
+        message.frame_size.width,
+        message.frame_size.height,
+        message.canvas_size.width,
+        message.canvas_size.height,
+        message.min_score,
+        message.model,
+        message.useful_for_ms / 1000 if message.useful_for_ms else None,
+    )
+
+
+def _rectangles(packed: bytes) -> tuple[Blocks, ...]:
+    count, rest = divmod(len(packed), _RECTANGLE_BYTES)
+    if rest or count > MAX_RECTANGLES:
+        raise InvalidInput(
+            f"rectangles have {len(packed)} bytes; 4 each for at most {MAX_RECTANGLES} expected"
+        )
+    starts = range(0, len(packed), _RECTANGLE_BYTES)
+    return tuple((packed[k], packed[k + 1], packed[k + 2], packed[k + 3]) for k in starts)
