@@ -1,0 +1,112 @@
+"""An uplink that carries canvases too: a stream for each camera beside the calls for mosaics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import TracebackType
+
+from prometheus_client import CollectorRegistry
+
+from secondlook.edge.control.link import Link
+from secondlook.edge.uplink.channel import UplinkState
+from secondlook.edge.uplink.client import Uplink
+from secondlook.edge.uplink.session_stream import CameraStream, Way
+from secondlook.edge.uplink.session_wire import SentUpdates, session_bytes
+from secondlook.edge.uplink.settings import UplinkSettings
+from secondlook.edge.uplink.waiting import Fare, Reply, Waiting
+from secondlook.shared.clock import Clock, Deadline
+from secondlook.shared.errors import StateLost
+from secondlook.shared.values import Escalation
+
+
+class SessionUplink(Uplink):
+    """`Uplink`, for both carriers: what is no update of a canvas goes the old way.
+
+    An update is sent once, in order, or not at all. One that fails with `StateLost` must be told
+    to its encoder (`Carrier.lost`), which then gives a key frame; after other failures the canvas
+    in the cloud is as the encoder thinks.
+    """
+
+    def __init__(
+        self,
+        settings: UplinkSettings,
+        clock: Clock,
+        registry: CollectorRegistry,
+        link: Link | None = None,
+    ) -> None:
+        super().__init__(settings, clock, registry, link)
+        self._streams: dict[str, CameraStream] = {}
+
+    @property
+    def pending(self) -> int:
+        """Questions taken in and not yet answered."""
+        return super().pending + sum(stream.pending for stream in self._streams.values())
+
+    def wire_bytes(self, escalation: Escalation) -> int:
+        """Estimate of what an attempt takes on the wire, framing included."""
+        if escalation.canvas is None:
+            return super().wire_bytes(escalation)
+        message = SentUpdates().message(escalation)
+        if not escalation.canvas.key:
+            message.canvas.ClearField("opening")
+        return session_bytes(
+            message.ByteSize(), tls=self._settings.tls.enabled, first=escalation.canvas.key
+        )
+
+    async def submit(
+        self, escalation: Escalation, reply: Reply, *, block: bool = False, fare: Fare | None = None
+    ) -> None:
+        """Take in a question; see `Uplink.submit`.
+
+        The updates of a camera MUST be submitted in the order in which they were encoded. Where
+        too many wait, it is the newest that fails, not the oldest: what waits builds on it.
+        """
+        if escalation.canvas is None:
+            await super().submit(escalation, reply, block=block, fare=fare)
+            return
+        # The stream has no deadline of its own, as a call has.
+        useful_for_s = min(self._settings.timeout_s, escalation.useful_for_s or float("inf"))
+        escalation = replace(escalation, useful_for_s=useful_for_s)
+        deadline = Deadline.after(useful_for_s, self._clock)
+        item = Waiting(escalation, reply, deadline, fare)
+        if not self.accepting:
+            self.meter.failed("offline")
+            item.failed(StateLost("the cloud cannot be reached"), self._clock.monotonic())
+            return
+        await self._stream_of(escalation.camera).put(item, block=block)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        for stream in self._streams.values():
+            stream.close()
+        return await super().__aexit__(kind, error, trace)
+
+    def _stream_of(self, camera: str) -> CameraStream:
+        stream = self._streams.get(camera)
+        if stream is None:
+            assert self._tasks is not None
+            way = Way(
+                self._settings,
+                self._clock,
+                self._stub,
+                self.meter,
+                self._guard,
+                self._link,
+                down=lambda: self._enter(UplinkState.DOWN),
+                settled=self._settled,
+            )
+            stream = self._streams[camera] = CameraStream(camera, way)
+            self._tasks.start_soon(stream.run)
+        return stream
+
+    def _settled(self) -> None:
+        if self._tasks is not None:
+            self._tasks.start_soon(self._tell_idle)
+
+    async def _tell_idle(self) -> None:
+        async with self._idle:
+            self._idle.notify_all()
