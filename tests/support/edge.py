@@ -261,7 +261,11 @@ def edge_settings(
     address: str | None = None, *, cameras: Sequence[str] = ("gate",), **sections: Any
 ) -> EdgeSettings:
     """Settings of a daemon whose cameras are fakes, paced as fast as possible."""
-    uplink = {"enabled": address is not None, **sections.pop("uplink", {})}
+    uplink = {
+        "enabled": address is not None,
+        "spool": {"enabled": False},
+        **sections.pop("uplink", {}),
+    }
     if address is not None:
         uplink["address"] = address
     return EdgeSettings.model_validate(

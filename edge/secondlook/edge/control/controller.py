@@ -193,6 +193,11 @@ class Controller:
         self._meter.required.labels(camera, "inferences").set(inferences_per_s)
         self._judge(camera)
 
+    def bytes_per_s(self, camera: str) -> float:
+        """What a camera may send in the long run, bytes a second; infinite without a limit."""
+        self._known(camera)
+        return self.bytes.rate(camera)
+
     def infeasible(self, camera: str) -> Infeasible | None:
         """What is missing for the camera's certified threshold; ``None`` where nothing is."""
         self._known(camera)

@@ -108,17 +108,23 @@ def memory_file(settings: MemorySettings, environ: Mapping[str, str]) -> Path:
     """
     if settings.path is not None:
         return settings.path
-    # systemd gives several directories separated by colons; the first is the main one.
-    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    if given:
-        return Path(given) / FILE_NAME
-    base = environ.get("XDG_STATE_HOME", "")
-    if os.path.isabs(base):  # noqa: PTH117 - the specification ignores relative ones
-        return Path(base) / "secondlook" / FILE_NAME
-    home = environ.get("HOME", "")
-    if not home:
+    folder = state_folder(environ)
+    if folder is None:
         raise InvalidConfig(
             "there is no home directory to keep the memory in",
             remedy="set memory.path, or memory.enabled = false",
         )
-    return Path(home) / ".local" / "state" / "secondlook" / FILE_NAME
+    return folder / FILE_NAME
+
+
+def state_folder(environ: Mapping[str, str]) -> Path | None:
+    """Where this program keeps what outlives it; ``None`` where there is no home directory."""
+    # systemd gives several directories separated by colons; the first is the main one.
+    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    base = environ.get("XDG_STATE_HOME", "")
+    if os.path.isabs(base):  # noqa: PTH117 - the specification ignores relative ones
+        return Path(base) / "secondlook"
+    home = environ.get("HOME", "")
+    return Path(home) / ".local" / "state" / "secondlook" if home else None

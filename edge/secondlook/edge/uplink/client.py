@@ -13,11 +13,16 @@ import grpc.aio
 from prometheus_client import CollectorRegistry
 from typing_extensions import Self
 
+from secondlook.edge.control.link import Link
+from secondlook.edge.uplink.breaker import Breaker
 from secondlook.edge.uplink.channel import UplinkState, next_state, open_channel
+from secondlook.edge.uplink.framing import on_wire
+from secondlook.edge.uplink.guard import SICK, Guard
 from secondlook.edge.uplink.meter import UplinkMeter
+from secondlook.edge.uplink.outages import OutageLog
 from secondlook.edge.uplink.retry import RetryBudget, pause_s
 from secondlook.edge.uplink.settings import UplinkSettings
-from secondlook.edge.uplink.waiting import Reply, Waiting, WaitingLine
+from secondlook.edge.uplink.waiting import Fare, Reply, Waiting, WaitingLine
 from secondlook.rpc.v1.escalation_pb2_grpc import EscalationStub
 from secondlook.shared.clock import Clock, Deadline
 from secondlook.shared.errors import (
@@ -34,7 +39,7 @@ from secondlook.shared.wire.status import error_from_status
 if TYPE_CHECKING:
     from secondlook.rpc.v1.escalation_pb2_grpc import EscalationAsyncStub
 
-__all__ = ["Reply", "Uplink", "UplinkState"]
+__all__ = ["Fare", "Reply", "Uplink", "UplinkState"]
 
 _log = get_logger(__name__)
 _tracer = tracer(__name__)
@@ -56,22 +61,38 @@ class Uplink:
         settings: where and how.
         clock: the clock of the deadlines.
         registry: where the metrics go.
+        link: is told how long each answered question took.
+
+    Attributes:
+        meter: totals.
+        outages: when nothing could be asked.
     """
 
-    def __init__(self, settings: UplinkSettings, clock: Clock, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        settings: UplinkSettings,
+        clock: Clock,
+        registry: CollectorRegistry,
+        link: Link | None = None,
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._line = WaitingLine(settings.queue)
         self._budget = RetryBudget(settings.retry_ratio, settings.retry_burst)
         self._draw = random.Random()
         self._tasks: anyio.abc.TaskGroup | None = None
+        self._link = link
         self._in_flight: dict[str, Waiting] = {}
+        self._under_way: dict[str, int] = {}
+        self._new_connection = True
         self._idle = anyio.Condition()
         self._working = anyio.CancelScope()
         self._channel: grpc.aio.Channel | None = None
         self.meter = UplinkMeter(registry)
+        self.outages = OutageLog(clock.monotonic())
         self._state = UplinkState.CONNECTING if settings.enabled else UplinkState.OFF
         self.meter.state(self._state)
+        self._guard = Guard(settings.breaker, clock, self.meter, self._draw, self._on_wire)
 
     @property
     def state(self) -> UplinkState:
@@ -86,12 +107,29 @@ class Uplink:
     @property
     def accepting(self) -> bool:
         """Whether a question has a chance now; a picture need not be encoded where it has none."""
-        return self.state in (UplinkState.READY, UplinkState.CONNECTING)
+        state = self.state
+        reason = ""
+        if state is UplinkState.DOWN:
+            reason = "unreachable"
+        elif not self._guard.admits:
+            reason = "breaker open"
+        self.outages.note(reason, self._clock.monotonic(), self._clock.wall())
+        self.meter.outage(bool(reason))
+        return not reason and state is not UplinkState.OFF
+
+    @property
+    def breaker(self) -> Breaker:
+        """Whether the cloud is asked at all."""
+        return self._guard.breaker
 
     @property
     def pending(self) -> int:
         """Questions taken in and not yet answered."""
         return len(self._line) + len(self._in_flight)
+
+    def wire_bytes(self, escalation: Escalation) -> int:
+        """Estimate of what an attempt takes on the wire, framing included."""
+        return self._on_wire(request_to_proto(escalation).ByteSize())
 
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
@@ -122,29 +160,33 @@ class Uplink:
         else:
             swallowed = await self._tasks.__aexit__(kind, error, trace)
         for item in [*self._in_flight.values(), *self._line.clear()]:
-            item.reply.failed(item.escalation, Unavailable("the edge is stopping"))
+            item.failed(Unavailable("the edge is stopping"), self._clock.monotonic())
         self._in_flight.clear()
         return swallowed
 
-    async def submit(self, escalation: Escalation, reply: Reply, *, block: bool = False) -> None:
+    async def submit(
+        self, escalation: Escalation, reply: Reply, *, block: bool = False, fare: Fare | None = None
+    ) -> None:
         """Take in a question.
 
         Args:
             escalation: what is asked.
             reply: called with the verdict, or with the reason why there is none.
             block: wait where the queue is full, instead of giving up its oldest question.
+            fare: pays for each attempt; closed when the question is over, before the reply.
         """
+        deadline = Deadline.after(self._settings.timeout_s, self._clock)
+        item = Waiting(escalation, reply, deadline, fare)
         if not self.accepting:
             self.meter.failed("offline")
-            reply.failed(escalation, Unavailable("the cloud cannot be reached"))
+            item.failed(Unavailable("the cloud cannot be reached"), self._clock.monotonic())
             return
-        deadline = Deadline.after(self._settings.timeout_s, self._clock)
-        dropped = await self._line.put(Waiting(escalation, reply, deadline), block=block)
+        dropped = await self._line.put(item, block=block)
         self.meter.queued(len(self._line))
         if dropped is not None:
             self.meter.failed("dropped")
-            dropped.reply.failed(
-                dropped.escalation, Overloaded("newer questions took its place in the queue")
+            dropped.failed(
+                Overloaded("newer questions took its place in the queue"), self._clock.monotonic()
             )
 
     async def wait_idle(self) -> None:
@@ -154,15 +196,26 @@ class Uplink:
                 await self._idle.wait()
 
     async def _work(self) -> None:
-        """Run the workers until the uplink is closed."""
+        """Run the workers, and the probes, until the uplink is closed."""
         with self._working:
             async with anyio.create_task_group() as workers:
+                assert self._channel is not None
+                workers.start_soon(self._guard.watch, self._channel)
                 for _ in range(self._settings.max_in_flight):
                     workers.start_soon(self._send)
+
+    def _on_wire(self, message_bytes: int) -> int:
+        return on_wire(
+            message_bytes,
+            metadata=inject(),
+            tls=self._settings.tls.enabled,
+            first=self._new_connection,
+        )
 
     def _enter(self, state: UplinkState) -> None:
         before, self._state = self._state, state
         self.meter.state(state)
+        self._new_connection |= state is not UplinkState.READY
         if before is not state:
             log = _log.warning if state is UplinkState.DOWN else _log.info
             log("uplink", state=state.value, address=self._settings.address)
@@ -183,10 +236,10 @@ class Uplink:
             self._in_flight.pop(escalation.request_id, None)
             self.meter.failed(_reason(error))
             _log.debug("question failed", request=escalation.request_id, error=str(error))
-            item.reply.failed(escalation, error)
+            item.failed(error, self._clock.monotonic())
         else:
             self._in_flight.pop(escalation.request_id, None)
-            item.reply.verdict(verdict)
+            item.answered(verdict, self._clock.monotonic())
         async with self._idle:
             self._idle.notify_all()
 
@@ -204,7 +257,7 @@ class Uplink:
             if remaining_s <= 0:
                 raise DeadlineExceeded("the answer would come too late to be useful")
             try:
-                return await self._call(item.escalation, remaining_s)
+                return await self._call(item, remaining_s)
             except SecondlookError as error:
                 wait_s = pause_s(
                     attempt, settings.backoff_initial_s, settings.backoff_max_s, self._draw
@@ -220,21 +273,47 @@ class Uplink:
             self.meter.retried()
             await anyio.sleep(wait_s)
 
-    async def _call(self, escalation: Escalation, timeout_s: float) -> Verdict:
+    async def _call(self, item: Waiting, timeout_s: float) -> Verdict:
         """One attempt. gRPC's errors end here."""
+        escalation = item.escalation
         request = request_to_proto(escalation)
         started_s = self._clock.monotonic()
-        self.meter.sent(request.ByteSize())
-        with _tracer.start_as_current_span("escalate"):
-            try:
-                response = await self._stub.Escalate(request, timeout=timeout_s, metadata=inject())
-            except grpc.aio.AioRpcError as error:
-                if error.code() is grpc.StatusCode.UNAVAILABLE:
-                    # Until the connection is seen ready again, no picture is worth encoding.
-                    self._enter(UplinkState.DOWN)
-                raise error_from_status(error.code(), error.details() or "") from None
-        self.meter.received(response.ByteSize(), self._clock.monotonic() - started_s)
-        return verdict_from_proto(response, escalation)
+        ahead = sum(self._under_way.values())
+        try:
+            with _tracer.start_as_current_span("escalate"):
+                size = self._pay(item, request.ByteSize())
+                call = self._stub.Escalate(request, timeout=timeout_s, metadata=inject())
+                response = await call
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                # Until the connection is seen ready again, no picture is worth encoding.
+                self._enter(UplinkState.DOWN)
+            self._guard.record(error.code() not in SICK, self._clock.monotonic() - started_s)
+            raise error_from_status(error.code(), error.details() or "") from None
+        finally:
+            self._under_way.pop(escalation.request_id, None)
+        took_s = self._clock.monotonic() - started_s
+        self._guard.record(True, took_s)
+        self.outages.answered(started_s)
+        self.meter.received(response.ByteSize(), took_s)
+        verdict = verdict_from_proto(response, escalation)
+        if self._link is not None:
+            self._link.answered(size, took_s, verdict.timings.total_s, ahead)
+        return verdict
+
+    def _pay(self, item: Waiting, message_bytes: int) -> int:
+        """Pay for an attempt; returns what it takes on the wire, bytes.
+
+        Raises:
+            Overloaded: there is nothing to pay it with.
+        """
+        size = self._on_wire(message_bytes)
+        if item.fare is not None and not item.fare.attempt(size, self._clock.monotonic()):
+            raise Overloaded("the budget does not pay for this attempt")
+        self._new_connection = False
+        self.meter.sent(message_bytes, size)
+        self._under_way[item.escalation.request_id] = size
+        return size
 
 
 def _reason(error: SecondlookError) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from secondlook.edge.uplink.breaker import BreakerState
 from secondlook.edge.uplink.channel import UplinkState
 
 
@@ -20,6 +21,8 @@ class UplinkTotals:
         failures: questions without an answer.
         sent_bytes: size of the messages sent, bytes.
         received_bytes: size of the messages received, bytes.
+        wire_bytes: estimate of what the attempts and probes took upwards on the wire, bytes.
+        probes: health checks of the breaker.
     """
 
     requests: int = 0
@@ -28,6 +31,8 @@ class UplinkTotals:
     failures: int = 0
     sent_bytes: int = 0
     received_bytes: int = 0
+    wire_bytes: int = 0
+    probes: int = 0
 
 
 class UplinkMeter:
@@ -55,6 +60,45 @@ class UplinkMeter:
             f"{prefix}_state", "1 for the state of the connection.", ["state"], registry=registry
         )
 
+        self._wire = Counter(
+            f"{prefix}_wire_bytes",
+            "Estimate of what attempts and probes took upwards on the wire, bytes.",
+            registry=registry,
+        )
+        self._probes = Counter(
+            f"{prefix}_probes", "Health checks of the breaker.", ["result"], registry=registry
+        )
+        self._breaker = Gauge(
+            f"{prefix}_breaker_state",
+            "1 for the state of the breaker.",
+            ["state"],
+            registry=registry,
+        )
+        self._opened = Counter(
+            f"{prefix}_breaker_opened", "Times the breaker opened.", registry=registry
+        )
+
+        self._outage = Gauge(
+            f"{prefix}_outage", "1 while the cloud cannot be asked.", registry=registry
+        )
+
+    def outage(self, lasts: bool) -> None:
+        """Whether the cloud cannot be asked."""
+        self._outage.set(lasts)
+
+    def breaker(self, state: BreakerState, *, opened: bool = False) -> None:
+        """The breaker's state, and whether it has just opened."""
+        for name in BreakerState:
+            self._breaker.labels(name.value).set(name is state)
+        self._opened.inc(opened)
+
+    def probed(self, ok: bool, wire_bytes: int) -> None:
+        """A probe went out and has ended."""
+        self.totals.probes += 1
+        self.totals.wire_bytes += wire_bytes
+        self._wire.inc(wire_bytes)
+        self._probes.labels("ok" if ok else "failed").inc()
+
     def state(self, state: UplinkState) -> None:
         """The connection's state."""
         for name in UplinkState:
@@ -64,9 +108,11 @@ class UplinkMeter:
         """Questions waiting to be sent."""
         self._queued.set(waiting)
 
-    def sent(self, size_bytes: int) -> None:
-        """An attempt."""
+    def sent(self, size_bytes: int, wire_bytes: int) -> None:
+        """An attempt: the size of its message, and what that takes on the wire."""
         self.totals.requests += 1
+        self.totals.wire_bytes += wire_bytes
+        self._wire.inc(wire_bytes)
         self.totals.sent_bytes += size_bytes
         self._sent.inc(size_bytes)
 

@@ -47,6 +47,72 @@ class UplinkTlsSettings(Section):
         return self
 
 
+class BreakerSettings(Section):
+    """``[uplink.breaker]``: when the cloud is not asked for a while."""
+
+    enabled: bool = Field(True, description="Whether failures stop the asking.")
+    window_s: float = Field(
+        10.0, ge=0.1, le=3600, description="Over how long calls are looked at, seconds."
+    )
+    min_calls: int = Field(
+        8, ge=1, le=10_000, description="Fewest calls in that time that say anything."
+    )
+    bad_ratio: float = Field(
+        0.5, gt=0, le=1, description="Part of them, failed or slow, that stops the asking."
+    )
+    slow_s: float = Field(
+        5.0, gt=0, le=600, description="A call that takes as long as this counts as slow."
+    )
+    open_s: float = Field(
+        5.0, gt=0, le=3600, description="First pause; it doubles while probes fail."
+    )
+    open_max_s: float = Field(60.0, gt=0, le=3600, description="Longest pause.")
+    jitter: float = Field(
+        0.2, ge=0, le=0.9, description="Part of the pause by which it is drawn shorter or longer."
+    )
+    probes: int = Field(
+        3, ge=1, le=100, description="Health checks in a row that must be answered before."
+    )
+    probe_timeout_s: float = Field(
+        2.0, gt=0, le=60, description="Longest wait for the answer to a probe, seconds."
+    )
+
+
+class SpoolSettings(Section):
+    """``[uplink.spool]``: what is kept on disk while the cloud cannot be asked."""
+
+    enabled: bool = Field(True, description="Whether anything is kept.")
+    path: Path | None = Field(
+        None,
+        description="Folder; default: `spool` in `$STATE_DIRECTORY` (systemd sets it), else in "
+        "`$XDG_STATE_HOME/secondlook`, else in `~/.local/state/secondlook`.",
+    )
+    max_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=1024,
+        le=1024**4,
+        description="Most that is kept, bytes; then the oldest goes.",
+    )
+    audit_fresh_s: float = Field(
+        3600.0, ge=0, le=604_800, description="For how long an audit is worth sending; 0: never."
+    )
+    question_fresh_s: float = Field(
+        0.0,
+        ge=0,
+        le=604_800,
+        description="The same for questions that are no audits; 0: they are not kept.",
+    )
+    budget_share: float = Field(
+        0.25,
+        gt=0,
+        le=1,
+        description="Part of the budget that what was kept may use, so that it makes no burst.",
+    )
+    per_s: float = Field(
+        2.0, gt=0, le=1000, description="Most questions of the spool that are sent a second."
+    )
+
+
 class UplinkSettings(Section):
     """``[uplink]``: where questions go, and how long and how often they are tried."""
 
@@ -61,6 +127,13 @@ class UplinkSettings(Section):
     )
     timeout_s: float = Field(
         10.0, gt=0, le=600, description="For how long an answer is useful, retries included."
+    )
+    answer_within_s: float | None = Field(
+        None,
+        gt=0,
+        le=600,
+        description="Time from a frame in which a verdict serves its answer; later ones serve "
+        "learning and memory. Default: timeout_s.",
     )
     max_in_flight: int = Field(
         4, ge=1, le=256, description="Most questions that are sent and have no answer yet."
@@ -83,6 +156,14 @@ class UplinkSettings(Section):
     )
     keepalive_s: float = Field(
         30.0, ge=10, le=3600, description="Pings on a silent connection while answers are awaited."
+    )
+
+    breaker: BreakerSettings = Field(
+        default_factory=BreakerSettings, description="When the cloud is not asked for a while."
+    )
+    spool: SpoolSettings = Field(
+        default_factory=SpoolSettings,
+        description="What is kept on disk while the cloud cannot be asked.",
     )
 
     @field_validator("address")

@@ -25,13 +25,41 @@ class Reply(Protocol):
         ...
 
 
+class Fare(Protocol):
+    """The budget of one question. `secondlook.edge.control.Reservation` is the real one."""
+
+    def attempt(self, bytes_on_wire: float, now_s: float) -> bool:
+        """Pay for an attempt before it is made; ``False``: there is nothing to pay it with."""
+        ...
+
+    def close(self, now_s: float) -> None:
+        """Nothing more is sent for this question."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A question, who asked it, and until when an answer is useful."""
+    """A question, who asked it, until when an answer is useful, and what pays for it."""
 
     escalation: Escalation
     reply: Reply
     deadline: Deadline
+    fare: Fare | None = None
+
+    def answered(self, verdict: Verdict, now_s: float) -> None:
+        """Hand the verdict to who asked."""
+        self._close(now_s)
+        self.reply.verdict(verdict)
+
+    def failed(self, error: SecondlookError, now_s: float) -> None:
+        """Tell who asked that there will be no answer."""
+        self._close(now_s)
+        self.reply.failed(self.escalation, error)
+
+    def _close(self, now_s: float) -> None:
+        # First the budget: who is told may ask the next question at once.
+        if self.fare is not None:
+            self.fare.close(now_s)
 
 
 class WaitingLine:
