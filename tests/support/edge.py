@@ -231,6 +231,7 @@ class FakeCloud(escalation_pb2_grpc.EscalationServicer):
         self.hold: anyio.Event | None = None
         self.arrived = anyio.Event()
         self.address = ""
+        self._server: grpc.aio.Server | None = None
 
     async def Escalate(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         escalation = request_from_proto(request)
@@ -242,6 +243,11 @@ class FakeCloud(escalation_pb2_grpc.EscalationServicer):
             await context.abort(self.statuses.pop(0), "told to")
         return verdict_to_proto(self._judge(escalation))
 
+    async def stop(self) -> None:
+        """Go away, before the block of `running` ends."""
+        assert self._server is not None
+        await self._server.stop(0)
+
     @asynccontextmanager
     async def running(self, port: int = 0) -> AsyncIterator[FakeCloud]:
         """Serve while the block runs."""
@@ -249,6 +255,7 @@ class FakeCloud(escalation_pb2_grpc.EscalationServicer):
         escalation_pb2_grpc.add_EscalationServicer_to_server(self, server)
         self.address = f"127.0.0.1:{server.add_insecure_port(f'127.0.0.1:{port}')}"
         await server.start()
+        self._server = server
         try:
             yield self
         finally:
