@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ from secondlook.cli.bench.memory.redis_saves import redis_saves, scratch, used_b
 from secondlook.cli.bench.memory.remote_saves import remote_saves, running_server
 from secondlook.cli.bench.memory.sqlite_saves import sqlite_saves
 from secondlook.cli.bench.memory.sync import CHANGED, Sync, fill, sync
-from secondlook.shared.memory import SqliteStore
+from secondlook.shared.memory import ContextStore, SqliteStore
 
 FEW = 1000
 
@@ -98,20 +98,21 @@ async def _measure(plan: Plan, progress: Progress) -> MemoryBench:
     def done(more: int) -> None:
         progress.advance(filled, more)
 
-    found.syncs["sqlite"] = []
-    for size in sizes:
-        store = await SqliteStore.open(plan.folder / f"sync-{size}.db")
-        await fill(store, size, done)
-        found.syncs["sqlite"].append(await sync(store, size))
-        await store.close()
-    if url is not None:
-        found.syncs["redis"] = []
+    async with AsyncExitStack() as stack:
+        stores: dict[int, ContextStore] = {}
         for size in sizes:
-            async with scratch(url, f"bench-sync-{size}") as (redis, client):
+            stores[size] = store = await SqliteStore.open(plan.folder / f"sync-{size}.db")
+            stack.push_async_callback(store.close)
+            await fill(store, size, done)
+        found.syncs["sqlite"] = await sync(stores)
+        if url is not None:
+            for size in sizes:
+                redis, client = await stack.enter_async_context(scratch(url, f"bench-sync-{size}"))
+                stores[size] = redis
                 before = await used_bytes(client)
                 await fill(redis, size, done)
                 found.bytes_per_record = (await used_bytes(client) - before) / size
-                found.syncs["redis"].append(await sync(redis, size))
+            found.syncs["redis"] = await sync(stores)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from secondlook.cli.bench.memory.documents import document, record_id
@@ -42,24 +42,45 @@ async def fill(store: ContextStore, records: int, done: Callable[[int], None]) -
         done(len(numbers))
 
 
-async def sync(store: ContextStore, records: int, passes: int = 5) -> Sync:
-    """Change `CHANGED` of the records of `fill`, all over the place, and fetch the changes."""
+async def sync(stores: Mapping[int, ContextStore], passes: int = 5) -> list[Sync]:
+    """Change `CHANGED` of the records of `fill`, all over the place, and fetch the changes.
+
+    In turns, so that a busy moment of the machine hurts all alike.
+
+    Args:
+        stores: by how many records `fill` has saved.
+        passes: turns of each.
+    """
+    cursors = {records: await _change(store, records) for records, store in stores.items()}
+    times: dict[int, list[float]] = {records: [] for records in stores}
+    found: dict[int, list[Record]] = {}
+    for _ in range(passes):
+        for records, store in stores.items():
+            started_s = time.perf_counter()
+            found[records] = await _fetch(store, cursors[records])
+            times[records].append(time.perf_counter() - started_s)
+    return [
+        Sync(records, min(times[records]) * 1000, _bytes_per_change(found[records]))
+        for records in stores
+    ]
+
+
+async def _change(store: ContextStore, records: int) -> int:
+    """Write the changes; returns the cursor before them."""
     cursor = await _newest(store)
     step = records // CHANGED
     # Each has been written once, by `fill`.
     changed = [(number * step, 1) for number in range(CHANGED)]
     for start in range(0, CHANGED, MAX_BATCH):
         await _write(store, changed[start : start + MAX_BATCH])
-    times, found = [], []
-    for _ in range(passes):
-        started_s = time.perf_counter()
-        found = await _fetch(store, cursor)
-        times.append(time.perf_counter() - started_s)
+    return cursor
+
+
+def _bytes_per_change(found: Sequence[Record]) -> float:
     if len(found) != CHANGED:
         raise AssertionError(f"{len(found)} changes fetched, {CHANGED} were made")
     message = pb.ChangesResponse(records=[record_to_proto(record) for record in found[:PAGE]])
-    size = len(zlib.compress(message.SerializeToString()))
-    return Sync(records, min(times) * 1000, size / PAGE)
+    return len(zlib.compress(message.SerializeToString())) / PAGE
 
 
 async def _write(store: ContextStore, numbers: list[tuple[int, int]]) -> None:
