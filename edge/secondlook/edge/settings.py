@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from typing_extensions import Self
 
 from secondlook.edge.capture.settings import CaptureSettings
+from secondlook.edge.control.settings import BudgetSettings, CameraBudget
 from secondlook.edge.memory.settings import MemorySettings
 from secondlook.edge.pipeline_settings import (
     FusionSettings,
@@ -36,6 +37,9 @@ class CameraSettings(CaptureSettings):
     url: str = Field(
         min_length=1,
         description="File, image folder, rtsp://, http(s)://, /dev/video0, gst:// or sim://.",
+    )
+    budget: CameraBudget | None = Field(
+        None, description="What it may send and ask; default: budget.per_camera."
     )
 
 
@@ -101,6 +105,9 @@ class EdgeSettings(Section):
     gate: GateSettings = Field(default_factory=GateSettings, description="What is asked.")
     regions: RegionSettings = Field(default_factory=RegionSettings, description="How it travels.")
     fusion: FusionSettings = Field(default_factory=FusionSettings, description="What is published.")
+    budget: BudgetSettings = Field(
+        default_factory=BudgetSettings, description="What may be sent and asked."
+    )
     uplink: UplinkSettings = Field(default_factory=UplinkSettings, description="The cloud.")
     memory: MemorySettings = Field(
         default_factory=MemorySettings, description="What outlives a restart."

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
 from secondlook.edge.capture.captured import CapturedFrame
+from secondlook.edge.control import Controller
+from secondlook.edge.daemon.asking import Asking, Way
 from secondlook.edge.daemon.inbox import Inbox
 from secondlook.edge.daemon.meter import CameraMeter
 from secondlook.edge.daemon.protocol import Capture
@@ -23,13 +26,15 @@ from secondlook.edge.sinks.outlet import Outlets
 from secondlook.edge.sinks.protocol import Event
 from secondlook.edge.still import MotionFilter
 from secondlook.edge.uplink.client import Uplink
+from secondlook.edge.uplink.late import LateSender, LateVerdict
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import InvalidInput, ModelFailure, SecondlookError
 from secondlook.shared.telemetry import get_logger
-from secondlook.shared.values import Detections, Escalation, Observation, Purpose, Verdict
+from secondlook.shared.values import Detections, Escalation, Observation, Verdict
 
 _log = get_logger(__name__)
 _T = TypeVar("_T")
+_TAKES_ALLOWANCE = "allowance" in inspect.signature(CameraPipeline.answer).parameters
 _MEDIA_TIMES = 1024
 """Frames whose time in the stream is kept for revisions; far more than the history has."""
 
@@ -53,6 +58,8 @@ class Surroundings:
         meter: counts for Prometheus.
         clock: stamps answers.
         memory: what outlives a restart.
+        controller: the budget.
+        late: what is kept on disk while the cloud is away; ``None`` where nothing is.
     """
 
     share: DetectorShare
@@ -61,6 +68,8 @@ class Surroundings:
     meter: CameraMeter
     clock: Clock
     memory: Memory
+    controller: Controller
+    late: LateSender | None = None
 
 
 class CameraLoop:
@@ -90,8 +99,8 @@ class CameraLoop:
         self._motion = motion
         self._around = around
         self._status = status
-        self._block = block
         self._inbox = Inbox()
+        self._asking = Asking(camera, around, status, self._inbox, block=block)
         self._thread = ThreadPoolExecutor(1, f"camera-{camera}")
         self._last: Detections | None = None
         self._media_s: OrderedDict[int, float] = OrderedDict()
@@ -113,6 +122,8 @@ class CameraLoop:
 
     async def fold(self) -> None:
         """Take in replies of the cloud until cancelled."""
+        if self._around.late is not None:
+            self._around.late.receive(self._camera, self._late)
         while True:
             settled = await self._inbox.take()
             if isinstance(settled, Verdict):
@@ -123,6 +134,8 @@ class CameraLoop:
 
     async def drain(self) -> None:
         """Return once every question has its reply; `fold` must be running."""
+        if self._around.late is not None:
+            self._around.late.receive(self._camera, None)
         await self._inbox.wait_quiet()
 
     async def finish(self) -> None:
@@ -132,13 +145,17 @@ class CameraLoop:
 
     def close(self) -> None:
         """Let the thread go."""
+        if self._around.late is not None:
+            self._around.late.receive(self._camera, None)
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     async def _answer(self, captured: CapturedFrame) -> None:
         frame, media_s, around = captured.frame, captured.media_s, self._around
         detections = await self._detect(captured)
+        allowance = self._asking.allowance()
+        told: dict[str, Any] = {"allowance": allowance} if _TAKES_ALLOWANCE else {}
         observation = await self._compute(
-            lambda: self._pipeline.answer(frame, detections, media_s=media_s)
+            lambda: self._pipeline.answer(frame, detections, media_s=media_s, **told)
         )
         self._count(observation)
         self._media_s[frame.ref.sequence] = media_s
@@ -149,17 +166,16 @@ class CameraLoop:
         decision = observation.decision
         if decision is None or not decision.regions:
             return
-        if not around.uplink.accepting:
-            # No picture is encoded for a cloud that is away: what was unsure stays so.
-            self._status.offline += 1
-            around.meter.offline.labels(self._camera).inc()
+        # What cannot go now is not encoded, unless it is kept for later.
+        way = self._asking.way(decision.purpose, allowance)
+        if way is Way.NOWHERE:
             return
         self._pipeline.model = around.memory.model_of(self._camera)
         escalation = await self._compute(lambda: self._pipeline.escalation(frame, observation))
-        if escalation is not None:
-            self._escalated(escalation)
-            self._inbox.asked()
-            await around.uplink.submit(escalation, self._inbox, block=self._block)
+        if escalation is None:
+            return
+        if not await self._asking.ask(escalation, way, late=allowance.late):
+            await self._compute(lambda: self._pipeline.asked_failed(escalation.request_id))
 
     async def _detect(self, captured: CapturedFrame) -> Detections:
         """The boxes of a frame; none where the model gave nonsense."""
@@ -187,21 +203,24 @@ class CameraLoop:
             self._around.outlets.put(Event(observation, media_s))
 
     async def _give_up(self, escalation: Escalation, error: SecondlookError) -> None:
+        if await self._asking.keep_failed(escalation, error):
+            return
         self._status.lost += 1
         self._around.meter.lost.labels(self._camera, type(error).__name__).inc()
         await self._compute(lambda: self._pipeline.asked_failed(escalation.request_id))
+
+    def _late(self, late: LateVerdict) -> None:
+        """A verdict on a question that waited on disk: it is taken in like any other."""
+        self._status.late_verdicts += 1
+        self._around.meter.late_verdicts.labels(self._camera).inc()
+        self._inbox.asked()
+        self._inbox.verdict(late.verdict)
 
     def _count(self, observation: Observation) -> None:
         latency_s = observation.latency_s or 0.0
         self._status.answered(self._around.clock.monotonic(), latency_s)
         self._around.meter.answers.labels(self._camera).inc()
         self._around.meter.latency.labels(self._camera).observe(latency_s)
-
-    def _escalated(self, escalation: Escalation) -> None:
-        self._status.escalations += 1
-        self._status.audits += escalation.purpose is Purpose.AUDIT
-        self._status.sent_bytes += len(escalation.image)
-        self._around.meter.escalated(self._camera, escalation.purpose, len(escalation.image))
 
     async def _compute(self, work: Callable[[], _T]) -> _T:
         """Run a step of the pipeline, and hand on what it wants remembered."""

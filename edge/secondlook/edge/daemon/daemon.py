@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import anyio
 from prometheus_client import CollectorRegistry
 
+from secondlook.edge.control import Controller, Link
 from secondlook.edge.daemon.camera import Surroundings
 from secondlook.edge.daemon.meter import CameraMeter
 from secondlook.edge.daemon.protocol import CaptureFactory
@@ -23,6 +25,8 @@ from secondlook.edge.sinks.build import build_sinks
 from secondlook.edge.sinks.outlet import Outlets
 from secondlook.edge.sinks.protocol import Sink
 from secondlook.edge.uplink.client import Uplink
+from secondlook.edge.uplink.late import LateSender
+from secondlook.edge.uplink.spool import Spool, spool_folder
 from secondlook.shared.clock import Clock
 from secondlook.shared.detect.protocol import Detector
 from secondlook.shared.telemetry import get_logger
@@ -48,8 +52,10 @@ class Daemon:
 
     Attributes:
         statuses: counts of each camera, kept up to date.
-        uplink: the cloud.
+        uplink: the cloud; its ``outages`` say when nothing could be asked.
+        controller: the budget.
         memory: what outlives a restart.
+        late: what waits on disk for the cloud, while the daemon runs; ``None`` where nothing may.
 
     Args:
         settings: everything.
@@ -82,7 +88,18 @@ class Daemon:
             settings.sinks.queue,
             registry,
         )
-        self.uplink = Uplink(settings.uplink, clock, registry)
+        link = Link()
+        within_s = settings.uplink.answer_within_s or settings.uplink.timeout_s
+        self.controller = Controller(
+            settings.budget,
+            {camera.id: camera.budget for camera in settings.cameras},
+            clock.monotonic(),
+            registry=registry,
+            link=link,
+            answer_within_s=within_s,
+        )
+        self.uplink = Uplink(settings.uplink, clock, registry, link)
+        self.late = self._spooling(registry)
         self.statuses = [CameraStatus(camera.id) for camera in settings.cameras]
         self.memory = Memory(
             settings.memory,
@@ -92,7 +109,14 @@ class Daemon:
             registry,
         )
         around = Surroundings(
-            self._share, self.uplink, self._outlets, CameraMeter(registry), clock, self.memory
+            self._share,
+            self.uplink,
+            self._outlets,
+            CameraMeter(registry),
+            clock,
+            self.memory,
+            self.controller,
+            self.late,
         )
         self._supervisors = [
             CameraSupervisor(camera, settings, around, captures, self._pipeline, status)
@@ -116,6 +140,8 @@ class Daemon:
             SecondlookError: a camera failed for good; the others have run to their end first.
         """
         bounds = limits or Limits()
+        if self.late is not None:
+            await self.late.open()
         try:
             async with (
                 self._outlets.running(),
@@ -125,6 +151,8 @@ class Daemon:
             ):
                 helpers.start_soon(self._share.run)
                 helpers.start_soon(self._report)
+                if self.late is not None:
+                    helpers.start_soon(self.late.run)
                 helpers.start_soon(self._obey, bounds.seconds)
                 async with anyio.create_task_group() as cameras:
                     for supervisor in self._supervisors:
@@ -140,6 +168,14 @@ class Daemon:
         for supervisor in self._supervisors:
             if supervisor.failure is not None:
                 raise supervisor.failure
+
+    def _spooling(self, registry: CollectorRegistry) -> LateSender | None:
+        """What keeps questions on disk, where that is wanted and there is a cloud at all."""
+        uplink = self._settings.uplink
+        if not (uplink.enabled and uplink.spool.enabled):
+            return None
+        spool = Spool(spool_folder(uplink.spool, os.environ), uplink.spool, self._clock.wall)
+        return LateSender(spool, self.uplink, self.controller, uplink.spool, self._clock, registry)
 
     def _pipeline(
         self, camera: str, first_track_id: int, known: Recollection | None
@@ -173,5 +209,14 @@ class Daemon:
     def _log_statuses(self, event: str) -> None:
         for status in self.statuses:
             _log.info(event, uplink=self.uplink.state.value, **status.summary())
+        for resource, shares in self.controller.shares().items():
+            for one in shares:
+                _log.info(
+                    event,
+                    budget=resource,
+                    camera=one.camera,
+                    per_s=round(one.granted, 3),
+                    why=one.reason,
+                )
         if self._settings.memory.enabled:
             _log.info(event, **self.memory.totals.summary())

@@ -23,6 +23,10 @@ class CameraMeter:
         self.escalations = counter("escalations", "Questions handed to the uplink.", "purpose")
         self.picture_bytes = counter("escalated_bytes", "Pictures of those questions, bytes.")
         self.offline = counter("offline_questions", "Questions not asked: the cloud was away.")
+        self.unpaid = counter("unpaid_questions", "Not asked: the budget was spent.", "purpose")
+        self.late = counter("late_questions", "Asked, though too late for the answer.")
+        self.spooled = counter("spooled_questions", "Kept on disk, to be asked later.")
+        self.late_verdicts = counter("late_verdicts", "Verdicts on questions kept on disk.")
         self.restarts = counter("camera_restarts", "Times a camera started over.")
         self.latency = Histogram(
             "secondlook_edge_answer_seconds",

@@ -35,6 +35,10 @@ class CameraStatus:
         escalations: questions sent, or queued to be.
         audits: of those, audits.
         offline: questions that were not asked, because the cloud could not be reached.
+        unpaid: questions that were not asked, because the budget was spent.
+        late: questions asked though their verdict was expected after the answer's deadline.
+        spooled: questions kept on disk, to be asked later.
+        late_verdicts: verdicts on those.
         sent_bytes: pictures of those questions, bytes.
         verdicts: answers of the cloud.
         lost: questions without an answer.
@@ -43,6 +47,7 @@ class CameraStatus:
         rate_fps: smoothed frames answered a second.
         latency_s: of the last answer, from capture to publication.
         problem: why the camera is not running; empty where it is.
+        problem_of_budget: what the budget lacks for the certified threshold; empty: nothing.
     """
 
     camera: str
@@ -53,6 +58,10 @@ class CameraStatus:
     escalations: int = 0
     audits: int = 0
     offline: int = 0
+    unpaid: int = 0
+    late: int = 0
+    spooled: int = 0
+    late_verdicts: int = 0
     sent_bytes: int = 0
     verdicts: int = 0
     lost: int = 0
@@ -61,6 +70,7 @@ class CameraStatus:
     rate_fps: float = 0.0
     latency_s: float = 0.0
     problem: str = ""
+    problem_of_budget: str = ""
     _answered_s: float | None = field(default=None, repr=False)
 
     def answered(self, now_s: float, latency_s: float) -> None:
@@ -85,8 +95,13 @@ class CameraStatus:
             "verdicts": self.verdicts,
             "lost": self.lost,
             "offline": self.offline,
+            "unpaid": self.unpaid,
+            "late": self.late,
+            "spooled": self.spooled,
+            "late_verdicts": self.late_verdicts,
             "revisions": self.revisions,
             "failed_frames": self.failed_frames,
             "still": self.still,
             "restarts": self.restarts,
+            **({"budget": self.problem_of_budget} if self.problem_of_budget else {}),
         }

@@ -66,5 +66,5 @@ def _row(status: CameraStatus) -> list[str]:
         str(status.revisions),
         f"{1000 * status.latency_s:.0f}",
         str(status.restarts),
-        status.problem,
+        status.problem or status.problem_of_budget,
     ]

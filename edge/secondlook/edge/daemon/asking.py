@@ -1,0 +1,136 @@
+"""How the questions of one camera go: now, to the disk, or not at all. Each is counted."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from secondlook.edge.control import Allowance
+from secondlook.edge.daemon.inbox import Inbox
+from secondlook.edge.daemon.status import CameraStatus
+from secondlook.shared.errors import DeadlineExceeded, SecondlookError
+from secondlook.shared.values import Escalation, Purpose
+
+if TYPE_CHECKING:
+    from secondlook.edge.daemon.camera import Surroundings
+
+LEAST_BYTES = 256.0
+"""No question takes less on the wire: with less left, no picture is encoded."""
+
+
+class Way(Enum):
+    """Where a question goes."""
+
+    NOW = "now"
+    """To the cloud."""
+
+    DISK = "disk"
+    """To the spool: the cloud is away, or the budget is spent."""
+
+    NOWHERE = "nowhere"
+    """It is not asked; what was unsure stays so."""
+
+
+class Asking:
+    """Takes questions to the uplink or to the spool.
+
+    Args:
+        camera: whose.
+        around: what it shares with other cameras.
+        status: counts for people.
+        inbox: gets the replies.
+        block: whether the camera waits where questions come faster than they can be sent.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        around: Surroundings,
+        status: CameraStatus,
+        inbox: Inbox,
+        *,
+        block: bool,
+    ) -> None:
+        self._camera = camera
+        self._around = around
+        self._status = status
+        self._inbox = inbox
+        self._block = block
+
+    def allowance(self) -> Allowance:
+        """What may be spent now."""
+        around = self._around
+        allowance = around.controller.allowance(self._camera, around.clock.monotonic())
+        self._status.problem_of_budget = str(allowance.slo or "")
+        return allowance
+
+    def way(self, purpose: Purpose, allowance: Allowance) -> Way:
+        """Where a question of that purpose would go now."""
+        audit = purpose is Purpose.AUDIT
+        if self._around.uplink.accepting:
+            if allowance.affords(LEAST_BYTES, audit=audit):
+                return Way.NOW
+            self._unpaid(purpose)
+        else:
+            self._status.offline += 1
+            self._around.meter.offline.labels(self._camera).inc()
+        return Way.DISK if self._keeps(purpose) else Way.NOWHERE
+
+    async def ask(self, escalation: Escalation, way: Way, *, late: bool) -> bool:
+        """Send a question, or keep it.
+
+        Args:
+            escalation: the question.
+            way: what `way` said.
+            late: whether its verdict is expected too late for the answer.
+
+        Returns:
+            Whether a verdict may come.
+        """
+        around = self._around
+        if way is Way.NOW:
+            fare = around.controller.reserve(
+                self._camera,
+                escalation.purpose,
+                around.uplink.wire_bytes(escalation),
+                1,
+                around.clock.monotonic(),
+            )
+            if fare is not None:
+                self._count(escalation, late)
+                self._inbox.asked()
+                await around.uplink.submit(escalation, self._inbox, block=self._block, fare=fare)
+                return True
+            self._unpaid(escalation.purpose)
+        return await self._keep(escalation)
+
+    async def keep_failed(self, escalation: Escalation, error: SecondlookError) -> bool:
+        """Keep a question that the network or the cloud failed; ``False`` where it is lost."""
+        if not (error.retriable or isinstance(error, DeadlineExceeded)):
+            return False
+        return await self._keep(escalation)
+
+    def _keeps(self, purpose: Purpose) -> bool:
+        return self._around.late is not None and self._around.late.keeps(purpose)
+
+    async def _keep(self, escalation: Escalation) -> bool:
+        late = self._around.late
+        if late is None or not late.keeps(escalation.purpose):
+            return False
+        kept = await late.keep(escalation)
+        self._status.spooled += kept
+        self._around.meter.spooled.labels(self._camera).inc(kept)
+        return kept
+
+    def _unpaid(self, purpose: Purpose) -> None:
+        self._status.unpaid += 1
+        self._around.meter.unpaid.labels(self._camera, purpose.value).inc()
+
+    def _count(self, escalation: Escalation, late: bool) -> None:
+        status, size = self._status, len(escalation.image)
+        status.escalations += 1
+        status.audits += escalation.purpose is Purpose.AUDIT
+        status.sent_bytes += size
+        status.late += late
+        self._around.meter.escalated(self._camera, escalation.purpose, size)
+        self._around.meter.late.labels(self._camera).inc(late)
