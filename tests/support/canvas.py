@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import numpy as np
 import numpy.typing as npt
+from prometheus_client import CollectorRegistry
 
 from secondlook.edge.carrier import CanvasEncoder, CanvasSettings
 from secondlook.edge.regions import Canonical
+from secondlook.edge.uplink.session import SessionUplink
+from secondlook.edge.uplink.settings import UplinkSettings
 from secondlook.rpc.v1 import escalation_pb2 as pb
-from secondlook.shared.values import CanvasUpdate, Escalation, Placement, Purpose, Region
+from secondlook.shared.clock import SystemClock
+from secondlook.shared.errors import SecondlookError, StateLost
+from secondlook.shared.values import (
+    CanvasUpdate,
+    Escalation,
+    Placement,
+    Purpose,
+    Region,
+    Verdict,
+)
 from secondlook.shared.wire.canvas import Opening, update_to_proto
 
 Image = npt.NDArray[np.uint8]
@@ -106,3 +119,72 @@ class Asker:
     def lost(self) -> None:
         """The last update did not arrive: the next is a key frame."""
         self._encoder.lost(self._last)
+
+
+class Camera(Asker):
+    """An `Asker` that is told what became of its updates, as a pipeline would be.
+
+    Attributes:
+        verdicts: those that came.
+        failures: errors of the updates that got none.
+        sent: updates that were submitted, by frame.
+    """
+
+    def __init__(self, width: int, height: int, **fields: Any) -> None:
+        super().__init__(width, height, **fields)
+        self.verdicts: list[Verdict] = []
+        self.failures: list[SecondlookError] = []
+        self.sent: dict[int, Escalation] = {}
+        self._changed = anyio.Event()
+
+    async def ask(
+        self, uplink: SessionUplink, image: Image, regions: tuple[Region, ...] = (), **fields: Any
+    ) -> Escalation:
+        """Submit the next update."""
+        self.index += 1
+        escalation = self.escalation(image, regions, **fields)
+        self.sent[escalation.sequence] = escalation
+        await uplink.submit(escalation, self)
+        return escalation
+
+    async def asked_until_answered(
+        self, uplink: SessionUplink, image: Image, regions: tuple[Region, ...] = ()
+    ) -> Escalation:
+        """Submit updates one after the other until one is answered; that one."""
+        with anyio.fail_after(30):
+            while True:
+                before = len(self.verdicts)
+                escalation = await self.ask(uplink, image, regions)
+                await self.settled()
+                if len(self.verdicts) > before:
+                    return escalation
+                await anyio.sleep(0.01)
+
+    async def settled(self) -> None:
+        """Return once every update has its verdict or its error."""
+        with anyio.fail_after(30):
+            while len(self.verdicts) + len(self.failures) < len(self.sent):
+                await self._changed.wait()
+
+    def verdict(self, verdict: Verdict) -> None:
+        """See `secondlook.edge.uplink.Reply`."""
+        self.verdicts.append(verdict)
+        self._wake()
+
+    def failed(self, escalation: Escalation, error: SecondlookError) -> None:
+        """See `secondlook.edge.uplink.Reply`."""
+        self.failures.append(error)
+        if isinstance(error, StateLost):
+            self._encoder.lost(escalation.canvas)
+        self._wake()
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+
+
+def session_uplink(address: str, **changes: object) -> SessionUplink:
+    """An uplink that tries again quickly."""
+    quick = {"backoff_initial_s": 0.001, "reconnect_max_s": 0.1, "breaker": {"enabled": False}}
+    settings = UplinkSettings.model_validate({"address": address, **quick, **changes})
+    return SessionUplink(settings, SystemClock(), CollectorRegistry())

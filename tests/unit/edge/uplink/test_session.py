@@ -9,15 +9,12 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-from prometheus_client import CollectorRegistry
-from support.canvas import Asker
+from support.canvas import Asker, session_uplink
 from support.cloud import FakeDetector, eventually, fake_cloud, picture
 from unit.edge.uplink.test_client import Mail, question
 
 from secondlook.cloud.service import RunningCloud
 from secondlook.edge.uplink.session import SessionUplink
-from secondlook.edge.uplink.settings import UplinkSettings
-from secondlook.shared.clock import SystemClock
 from secondlook.shared.errors import DeadlineExceeded, InvalidInput, ModelFailure, StateLost
 from secondlook.shared.values import Purpose, Region
 
@@ -26,12 +23,6 @@ pytestmark = pytest.mark.anyio
 CAR = (96, 96, 160, 144)
 REGION = (Region(96, 80, 96, 80),)
 IMAGE = picture(320, 240, CAR)
-
-
-def session_uplink(address: str, **changes: object) -> SessionUplink:
-    quick = {"backoff_initial_s": 0.001, "reconnect_max_s": 0.1}
-    settings = UplinkSettings.model_validate({"address": address, **quick, **changes})
-    return SessionUplink(settings, SystemClock(), CollectorRegistry())
 
 
 @asynccontextmanager
