@@ -40,7 +40,7 @@ def command(parts: dict[str, Path], *more: str) -> list[str]:
 
 def test_standard_output_is_json_and_nothing_else(parts: dict[str, Path]) -> None:
     done = subprocess.run(
-        command(parts, "--max-frames", "4", "--json", "-"),
+        command(parts, "--max-frames", "4", "--no-cache", "--json", "-"),
         capture_output=True,
         text=True,
         timeout=60,
@@ -51,6 +51,7 @@ def test_standard_output_is_json_and_nothing_else(parts: dict[str, Path]) -> Non
         "edge_only",
         "cloud_jpeg",
         "cloud_h264",
+        "cloud_h265",
         "secondlook",
     ]
     assert "Traceback" not in done.stderr
@@ -60,7 +61,7 @@ def test_ctrl_c_leaves_at_once_and_quietly(parts: dict[str, Path]) -> None:
     # Progress goes to a pseudo-terminal, so that the moment of the work is seen.
     reader, writer = os.openpty()
     process = subprocess.Popen(
-        command(parts, "--analysis-fps", "30"),
+        command(parts, "--analysis-fps", "30", "--no-cache"),
         stdout=subprocess.DEVNULL,
         stderr=writer,
         env={**os.environ, "TERM": "xterm"},
@@ -101,6 +102,7 @@ def test_real_models_on_real_footage(material: Path, tmp_path: Path) -> None:
             "3",
             "--max-frames",
             "6",
+            "--no-cache",
             "--json",
             str(out),
         ],

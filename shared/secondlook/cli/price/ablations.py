@@ -19,7 +19,7 @@ class Ablation:
 
     Attributes:
         key: how it is chosen on the command line, after ``ours-``.
-        title: how it is called in tables.
+        title: how it is called in tables, at most 13 letters: they are for terminals.
         settings: what is changed: path in the pipeline's settings -> value.
         background: whether the cloud may compose regions on the camera's last whole frame.
     """
@@ -36,10 +36,10 @@ class Ablation:
 
 
 ABLATIONS = (
-    Ablation("no-model", "without risk model", {"gate.file": ""}),
+    Ablation("no-model", "no risk model", {"gate.file": ""}),
     Ablation(
         "no-reuse",
-        "without verdict reuse",
+        "no reuse",
         {
             "gate.ttl_s": 0.001,
             "gate.ttl_growth": 1.0,
@@ -48,7 +48,7 @@ ABLATIONS = (
             "gate.again_s": 0.0,
         },
     ),
-    Ablation("no-ride", "without what rides along", {"gate.ride_share": 1.0}),
-    Ablation("no-background", "without background", background=False),
+    Ablation("no-ride", "no ride-along", {"gate.ride_share": 1.0}),
+    Ablation("no-background", "no background", background=False),
 )
 """Extend it here; nothing else needs to know."""

@@ -22,7 +22,7 @@ from secondlook.edge.pipeline import CameraPipeline
 from secondlook.shared.errors import SecondlookError
 from secondlook.shared.measure import CountingProxy
 from secondlook.shared.telemetry import get_logger
-from secondlook.shared.values import Escalation, Region, Verdict
+from secondlook.shared.values import Escalation, Verdict
 
 _log = get_logger(__name__)
 
@@ -33,8 +33,7 @@ class _Due:
 
     at_s: float
     index: int
-    request_id: str = field(compare=False)
-    regions: tuple[Region, ...] = field(compare=False)
+    escalation: Escalation = field(compare=False)
     verdict: Verdict | None = field(compare=False)
 
 
@@ -85,7 +84,7 @@ class SecondLook:
         self.ledger.answers.append(answer)
         self._at[shot.frame.ref.sequence] = (answer, shot.media_s)
         if self._chooser is not None:
-            waiting = [region for due in self._due for region in due.regions]
+            waiting = [region for due in self._due for region in due.escalation.regions]
             decision = self._chooser.choose(shot, observation, waiting)
             observation = replace(observation, decision=decision)
         if self._budget is not None:
@@ -97,13 +96,7 @@ class SecondLook:
             latency_s = first_s + self._timer() - started
             if self._verdict_latency_s is not None:
                 latency_s = self._verdict_latency_s
-            due = _Due(
-                shot.media_s + latency_s,
-                shot.index,
-                escalation.request_id,
-                escalation.regions,
-                verdict,
-            )
+            due = _Due(shot.media_s + latency_s, shot.index, escalation, verdict)
             heapq.heappush(self._due, due)
         self.ledger.passed(self._proxy.traffic)
 
@@ -128,7 +121,7 @@ class SecondLook:
         while self._due and self._due[0].at_s < media_s:
             due = heapq.heappop(self._due)
             if due.verdict is None:
-                self._pipeline.asked_failed(due.request_id)
+                self._pipeline.asked_failed(due.escalation)
                 continue
             for revised in self._pipeline.apply(due.verdict):
                 answer, captured_s = self._at[revised.frame.sequence]

@@ -80,7 +80,7 @@ LIBRARY_SYSTEMS = ("edge", "jpeg", "h264", "ours")
 TITLES = {
     "edge_only": "edge only",
     "cloud_jpeg": "cloud, JPEG",
-    "cloud_jpeg_low": "cloud, low JPEG",
+    "cloud_jpeg_low": "low JPEG",
     "cloud_h264": "cloud, H.264",
     "cloud_h265": "cloud, H.265",
     "cloud_h264_native": "H.264, native",

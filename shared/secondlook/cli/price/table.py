@@ -9,10 +9,11 @@ from rich.table import Table
 
 from secondlook.cli.price.curve import PointVerdict, Verdicts, f1_of
 from secondlook.cli.price.outcome import Outcome
+from secondlook.cli.price.over_link import LinkRun
 from secondlook.cli.price.specs import TITLES
 from secondlook.shared.measure import Counts, Interval, Spread
 
-__all__ = ["TITLES", "curve_tables", "latency", "sentence", "tables_of"]
+__all__ = ["TITLES", "curve_tables", "latency", "link_table", "sentence", "tables_of"]
 
 
 def tables_of(outcomes: Sequence[Outcome]) -> list[Table]:
@@ -33,7 +34,8 @@ def curve_tables(verdicts: Verdicts) -> list[Table]:
     """Each of our points against the edge alone and the best video stream; and the streams."""
     columns = ["KB up\n/frame", "heavy\n/frame", "F1", "as good as\nedge only"]
     columns += ["best stream\nneeds, KB", "our share"]
-    table = _table(f"points of Secondlook (edge only: F1 {verdicts.edge_f1:.3f})", columns)
+    title = f"points of Secondlook (edge only: F1 {verdicts.edge_f1:.3f})"
+    table = _table(title, columns, first="point")
     for point in verdicts.points:
         outcome = point.outcome
         worse = "no, surely" if point.surely_worse else "no"
@@ -46,7 +48,8 @@ def curve_tables(verdicts: Verdicts) -> list[Table]:
             stream_price(point),
             "-" if point.share is None else f"{point.share:.0%}",
         )
-    streams = _table("points of the streams, at the canonical width", ["KB up\n/frame", "F1"])
+    title = "points of the streams, at the canonical width"
+    streams = _table(title, ["KB up\n/frame", "F1"], first="stream")
     for outcomes in verdicts.streams.values():
         for outcome in outcomes:
             streams.add_row(
@@ -55,6 +58,30 @@ def curve_tables(verdicts: Verdicts) -> list[Table]:
                 f"{f1_of(outcome):.3f}",
             )
     return [table, streams]
+
+
+def link_table(runs: Sequence[LinkRun]) -> Table:
+    """Secondlook over emulated links, played in the clip's own time."""
+    columns = ["answered\n/ due", "first, ms\np50 / p95", "revised, ms\np50 / p95", "revised"]
+    columns += ["lost /\noffline", "KB up\n/frame", "most KB\nin 60 s", "F1"]
+    table = _table("Secondlook over links, in real time", columns, first="link")
+    for run in runs:
+        outcome = run.outcome
+        most = f"{run.most_kb:.1f}"
+        if run.budget_kb is not None:
+            most += f" of {run.budget_kb:.1f}"
+        table.add_row(
+            run.link.name,
+            f"{run.answered} / {run.due}",
+            latency(outcome.first.latency_s),
+            latency(run.revised_s),
+            f"{run.revised:.0%}",
+            f"{run.lost} / {run.offline}",
+            f"{outcome.uplink_kb_per_frame:.2f}",
+            most,
+            _change(outcome.first.agreement.f1, outcome.final.agreement.f1),
+        )
+    return table
 
 
 def stream_price(point: PointVerdict) -> str:
@@ -126,11 +153,11 @@ def _price_table(outcomes: Sequence[Outcome]) -> Table:
     return table
 
 
-def _table(title: str, columns: Sequence[str]) -> Table:
+def _table(title: str, columns: Sequence[str], first: str = "system") -> Table:
     table = Table(
         title=title, title_justify="left", title_style="italic", box=box.SIMPLE_HEAD, pad_edge=False
     )
-    table.add_column("system", no_wrap=True)
+    table.add_column(first, no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table

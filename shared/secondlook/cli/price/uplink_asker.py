@@ -44,6 +44,9 @@ class StrangerAsker:
 
     async def ask(self, escalation: Escalation) -> Verdict:
         """See `Asker.ask`."""
+        if escalation.canvas is not None:
+            # A canvas is whole by itself, and its session belongs to one camera.
+            return await self._asker.ask(escalation)
         stranger = f"{escalation.camera}-{next(self._numbers)}"
         verdict = await self._asker.ask(replace(escalation, camera=stranger))
         return replace(verdict, camera=escalation.camera)
