@@ -6,6 +6,7 @@ from secondlook.shared.memory.kinds.kind import Kind
 from secondlook.shared.memory.kinds.known import KINDS, check_known, rule_for
 from secondlook.shared.memory.kinds.place import Look, Place
 from secondlook.shared.memory.kinds.tracks import FalsePositive, TrackVerdict
+from secondlook.shared.memory.kinds.trust import TrustWindow
 
 __all__ = [
     "DEFAULT_SITE",
@@ -18,6 +19,7 @@ __all__ = [
     "Place",
     "ScenePrior",
     "TrackVerdict",
+    "TrustWindow",
     "check_known",
     "context_id",
     "kind_of",

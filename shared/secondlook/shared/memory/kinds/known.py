@@ -6,11 +6,13 @@ from secondlook.shared.memory.kinds.cameras import GateState, ModelPin, ScenePri
 from secondlook.shared.memory.kinds.ids import kind_of
 from secondlook.shared.memory.kinds.kind import Kind
 from secondlook.shared.memory.kinds.tracks import FalsePositive, TrackVerdict
+from secondlook.shared.memory.kinds.trust import TrustWindow
 from secondlook.shared.memory.merging import DEFAULT, Rule
 from secondlook.shared.memory.record import Document
 
 KINDS: dict[str, type[Kind]] = {
-    kind.KIND: kind for kind in (TrackVerdict, FalsePositive, GateState, ScenePrior, ModelPin)
+    kind.KIND: kind
+    for kind in (TrackVerdict, FalsePositive, GateState, ScenePrior, ModelPin, TrustWindow)
 }
 
 

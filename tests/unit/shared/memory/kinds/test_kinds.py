@@ -18,11 +18,13 @@ from secondlook.shared.memory.kinds import (
     ModelPin,
     ScenePrior,
     TrackVerdict,
+    TrustWindow,
 )
 from secondlook.shared.memory.kinds.cameras import MAX_CELLS
 from secondlook.shared.memory.kinds.kind import MAX_COUNT
 from secondlook.shared.memory.kinds.place import MAX_LOOK_PIXELS
 from secondlook.shared.memory.kinds.tracks import MAX_EMBEDDING
+from secondlook.shared.memory.kinds.trust import MAX_CAMERAS, MAX_REASONS, MAX_THRESHOLDS
 from secondlook.shared.memory.record import encode
 
 LOOK = Look.cut(4, 2, 3, 2, b"abcdef", (160, 90))
@@ -51,7 +53,31 @@ FALSE_POSITIVE = FalsePositive(**PLACE, seen=3)
 GATE = GateState(background_at_s=5.0, asked=4, answered=3, audits=2, missed=1)
 SCENE = ScenePrior(columns=2, rows=1, frames=7, counts={"car": (1, 2), "bus": (0, 3)})
 PIN = ModelPin(model="street_light", version="3", at_s=9.0, by="operator")
-ALL: tuple[Kind, ...] = (VERDICT, FALSE_POSITIVE, GATE, SCENE, PIN)
+TRUST = TrustWindow(
+    started_s=10.0,
+    at_s=31.0,
+    ended_s=30.0,
+    alpha=0.01,
+    delta=0.05,
+    audit_rate=0.02,
+    gate="f00d",
+    model="street_heavy",
+    model_version="1",
+    thresholds=(0.0, 0.1, 0.5),
+    frames=20_000,
+    known=40,
+    audits=400,
+    misses=(0, 0, 7),
+    known_misses=(0, 1, 2),
+    certified_tau=0.1,
+    bound=0.0075,
+    state="certified",
+    reasons=("at threshold 0.1 at most 0.750% of frames miss an object",),
+    tau=0.1,
+    alarms=1,
+    cameras=("yard/gate", "yard/door"),
+)
+ALL: tuple[Kind, ...] = (VERDICT, FALSE_POSITIVE, GATE, SCENE, PIN, TRUST)
 
 PLACE_ON_DISK = {
     **PLACE,
@@ -95,6 +121,33 @@ ON_DISK: dict[str, dict[str, Any]] = {
         "counts": {"car": [1, 2], "bus": [0, 3]},
     },
     "model": {"schema": 1, "model": "street_light", "version": "3", "at_s": 9.0, "by": "operator"},
+    "trust": {
+        "schema": 1,
+        "started_s": 10.0,
+        "at_s": 31.0,
+        "ended_s": 30.0,
+        "alpha": 0.01,
+        "delta": 0.05,
+        "audit_rate": 0.02,
+        "gate": "f00d",
+        "model": "street_heavy",
+        "model_version": "1",
+        "thresholds": [0.0, 0.1, 0.5],
+        "frames": 20_000,
+        "known": 40,
+        "audits": 400,
+        "misses": [0, 0, 7],
+        "known_misses": [0, 1, 2],
+        "lost": 0,
+        "spoilt": "",
+        "certified_tau": 0.1,
+        "bound": 0.0075,
+        "state": "certified",
+        "reasons": ["at threshold 0.1 at most 0.750% of frames miss an object"],
+        "tau": 0.1,
+        "alarms": 1,
+        "cameras": ["yard/gate", "yard/door"],
+    },
 }
 
 
@@ -238,6 +291,23 @@ def look(**changes: Any) -> dict[str, Any]:
         wrong(ModelPin, "model", "", "model"),
         wrong(ModelPin, "version", 3, "version"),
         wrong(ModelPin, "by", "x" * 200, "by"),
+        wrong(TrustWindow, "alpha", 0, "alpha"),
+        wrong(TrustWindow, "audit_rate", 1.5, "audit_rate"),
+        wrong(TrustWindow, "thresholds", [0.0, 0.5, 0.1], "thresholds"),
+        wrong(TrustWindow, "thresholds", [0.1, 0.2, 0.5], "thresholds"),
+        wrong(TrustWindow, "thresholds", [0.0], "thresholds"),
+        wrong(TrustWindow, "misses", [0, 0], "misses"),
+        wrong(TrustWindow, "misses", [0, 8, 7], "misses"),
+        wrong(TrustWindow, "misses", [0, 0, 401], "misses"),
+        wrong(TrustWindow, "misses", [-1, 0, 7], "misses"),
+        wrong(TrustWindow, "known_misses", [0, 1, 41], "known_misses"),
+        wrong(TrustWindow, "frames", 439, "frames"),
+        wrong(TrustWindow, "ended_s", 9.0, "ended_s"),
+        wrong(TrustWindow, "state", "fine", "state"),
+        wrong(TrustWindow, "gate", "", "gate"),
+        wrong(TrustWindow, "bound", 1.1, "bound"),
+        wrong(TrustWindow, "reasons", ["x" * 501], "reasons"),
+        wrong(TrustWindow, "cameras", ["c"] * 257, "cameras"),
     ],
 )
 def test_wrong_fields_are_refused_and_named(
@@ -279,6 +349,19 @@ def test_the_largest_of_each_kind_fits_into_a_record() -> None:
             score=0.1 + 0.2,
             refuted=False,
             embedding=(odd,) * MAX_EMBEDDING,
+        ).document()
+    )
+    counts = (MAX_COUNT // 4,) * MAX_THRESHOLDS
+    encode(
+        TRUST.model_copy(
+            update={
+                "thresholds": tuple(odd / -1e9 * n for n in range(MAX_THRESHOLDS)),
+                "misses": counts,
+                "known_misses": counts,
+                "reasons": ("é" * 500,) * MAX_REASONS,
+                "spoilt": "é" * 500,
+                "cameras": ("c" * 128,) * MAX_CAMERAS,
+            }
         ).document()
     )
     cells = (MAX_COUNT,) * 1024
@@ -349,3 +432,9 @@ def test_the_newer_pin_stands() -> None:
     newer = PIN.model_copy(update={"at_s": 11.0, "version": "2"})
     older = PIN.model_copy(update={"at_s": 10.0, "version": "4"})
     assert merged(PIN, newer, older) == newer
+
+
+def test_the_newer_count_of_a_window_stands_as_a_whole() -> None:
+    newer = TRUST.model_copy(update={"at_s": 41.0, "lost": 1, "state": "uncertified"})
+    older = TRUST.model_copy(update={"at_s": 40.0, "audits": 401, "frames": 30_000})
+    assert merged(TRUST, newer, older) == newer

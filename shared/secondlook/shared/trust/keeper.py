@@ -1,0 +1,328 @@
+"""Keeps the promise of one camera: windows, audits, certificates, the monitor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from secondlook.shared.errors import InvalidInput
+from secondlook.shared.memory.kinds.trust import TrustWindow
+from secondlook.shared.trust.certificate import Basis, Certificate, certify
+from secondlook.shared.trust.counts import check_lowest_risk
+from secondlook.shared.trust.records import as_record, newest_certificate, window_key
+from secondlook.shared.trust.settings import TrustSettings
+from secondlook.shared.trust.stance import Stance
+from secondlook.shared.trust.status import TrustChange, TrustStatus
+from secondlook.shared.trust.window import MAX_ENDED, Window, WindowLedger
+
+
+class TrustKeeper:
+    """State machine of one camera's trust. Pure: no clock, no I/O, no randomness.
+
+    How a pipeline drives it, frame by frame::
+
+        audited = coin.audits(sequence, keeper.audit_rate)             # never by content
+        keeper.frame(sequence, captured_at_s, probability=keeper.audit_rate, audited=audited)
+        ... ask about candidates of risk >= keeper.tau; where ``audited``, send the whole frame
+        keeper.outcome(sequence, lowest_risk)      # the verdict on the whole frame is in
+        keeper.lost(sequence, "no verdict")        # or it never comes
+
+    The *lowest risk* of an audited frame: take what would have been published had nothing on this
+    frame been asked, match it with the heavy model's objects (IoU from 0.5, class); each object
+    that it misses has the risk of the candidate that covers it, 0 where none does; the lowest of
+    these counts, ``math.inf`` where nothing is missed. It must not depend on what was asked: an
+    object that was missed and asked about still counts, with the risk of its candidate. The answer
+    to an audit enters the memory only after it has been scored.
+
+    A frame that is looked at whole in any case (a key frame, a new background) has probability 1
+    and ``audited=True``.
+
+    `link_down`/`link_up`, `infeasible`/`feasible` and `changed` tell what else happens. Read `tau`,
+    `audit_rate` and `status` before each frame; `take_changes` are events for the log (see
+    `TrustMeter`), `take_windows` and now and then `snapshot` are records to write down, for people,
+    for the site's certificate (`adopt`) and for a restart (`recall`).
+
+    What a certificate says holds for the frames of its window. For thresholds above the one that
+    was in force it takes for granted that asking less changes nothing about the frames after; the
+    next window, and the monitor meanwhile, look at the threshold that is really in force.
+
+    Not safe for use by several threads at once.
+
+    Args:
+        camera: id of the camera.
+        settings: of trust.
+        basis: gate and model in use.
+    """
+
+    def __init__(self, camera: str, settings: TrustSettings, basis: Basis) -> None:
+        self.camera = camera
+        self._settings = settings
+        self._basis = basis
+        self._stance = Stance(camera, settings)
+        self._ledger = WindowLedger(settings, basis)
+        self._judged: list[tuple[str, TrustWindow]] = []
+        self._now_s = 0.0
+        self._day_s: float | None = None
+        self._down = self._short = ""
+
+    @property
+    def tau(self) -> float:
+        """Candidates of this risk or more are asked about; 0: everything is sent."""
+        return self._stance.tau
+
+    @property
+    def audit_rate(self) -> float:
+        """Probability with which the next frame is to be audited."""
+        return self._stance.audit_rate
+
+    @property
+    def basis(self) -> Basis:
+        """Gate and model in use."""
+        return self._basis
+
+    @property
+    def status(self) -> TrustStatus:
+        """How the camera stands."""
+        stance, window = self._stance, self._ledger.window
+        return TrustStatus(
+            state=stance.state,
+            reasons=stance.reasons,
+            tau=stance.tau,
+            audit_rate=stance.audit_rate,
+            certificate=stance.certificate,
+            frames=window.counts.frames,
+            window_frames=window.needs,
+            audits=window.counts.audits,
+            misses=window.counts.misses_at(stance.tau),
+            pending=self._ledger.pending,
+            lost=window.lost,
+            alarms=stance.alarms,
+            e_value=stance.monitor.e_value,
+        )
+
+    def frame(self, sequence: int, at_s: float, *, probability: float, audited: bool) -> None:
+        """A frame is answered.
+
+        Args:
+            sequence: its number; grows from frame to frame.
+            at_s: its capture time, wall clock, seconds since the Unix epoch.
+            probability: with which it could be audited: `audit_rate`, or 1.
+            audited: whether it is.
+
+        Raises:
+            InvalidInput: an argument makes no sense; nothing is counted.
+        """
+        self._at(at_s)
+        self._ledger.frame(sequence, at_s, probability, audited, self.tau)
+        window = self._ledger.window
+        if window.counts.frames >= window.needs:
+            self._end_window()
+
+    def outcome(self, sequence: int, lowest_risk: float) -> bool:
+        """The verdict on an audited frame is in.
+
+        Args:
+            sequence: of the frame.
+            lowest_risk: 0 to 1; infinite where nothing was missed. See the class.
+
+        Returns:
+            Whether it was awaited; a second one, or one of a frame that was given up, is not.
+
+        Raises:
+            InvalidInput: NaN, negative, or finite and above 1; the audit is still awaited.
+        """
+        risk = check_lowest_risk(lowest_risk)
+        audit = self._ledger.settle(sequence, risk)
+        if audit is None:
+            return False
+        # What a coin did not choose is no sample; where all frames are audited, it is all of them.
+        sampled = audit.probability < 1 or self.audit_rate == 1
+        if sampled and not audit.window.stale:
+            lost = risk < audit.tau
+            if self._stance.audited(lost, audit.probability, self._now_s):
+                self._begin_anew("too many losses: alarm")
+        self._judge()
+        return True
+
+    def lost(self, sequence: int, reason: str) -> bool:
+        """An audit will get no verdict: its window proves nothing. Returns whether it waited."""
+        found = self._ledger.lose(sequence, reason)
+        self._judge()
+        return found
+
+    def link_down(self, at_s: float, reason: str) -> None:
+        """The cloud cannot be asked: the window is uncertified. Safe to repeat.
+
+        Audits may still be taken, kept, and sent later.
+        """
+        self._at(at_s)
+        self._down = self._down or reason or "the cloud was away"
+        self._ledger.window.spoil(self._down)
+        self._stance.spoilt(self._down, at_s)
+
+    def link_up(self, at_s: float) -> None:
+        """The cloud can be asked again: a new window begins. Safe to repeat."""
+        self._at(at_s)
+        if self._down:
+            self._down = ""
+            self._stance.blocked_s = at_s
+            self._end_window()
+
+    def infeasible(self, at_s: float, numbers: str) -> None:
+        """The budget does not suffice for the threshold in force; ``numbers`` say by how much.
+
+        The window is uncertified. Safe to repeat, with newer numbers.
+        """
+        self._at(at_s)
+        self._short = numbers or "the budget does not suffice"
+        self._ledger.window.spoil(f"budget: {self._short}")
+        self._stance.infeasible(self._short, at_s)
+
+    def feasible(self, at_s: float) -> None:
+        """The budget suffices again: a new window begins. Safe to repeat."""
+        self._at(at_s)
+        if self._short:
+            short, self._short = self._short, ""
+            self._stance.feasible(f"budget: {short}", at_s)
+            self._end_window()
+
+    def changed(self, basis: Basis, at_s: float) -> None:
+        """Gate, calibrator or model may have changed; where they have, the certificate is void."""
+        self._at(at_s)
+        difference = self._basis.differs(basis)
+        if difference:
+            self._basis = basis
+            self._stance.voided(difference, at_s)
+            self._begin_anew(difference)
+
+    def adopt(self, certificate: Certificate) -> bool:
+        """Take over the certificate of the site, where it is about this camera as it is now.
+
+        Returns:
+            Whether it was: not where it rests on another gate or model, on a weaker promise, on
+            frames before the last alarm, outage or change, or not on this camera's frames; nor
+            where the camera has one of its own.
+        """
+        stance, mine = self._stance, self._settings
+        standing = stance.certificate
+        usable = (
+            not certificate.sends_all
+            and self.camera in certificate.cameras
+            and not certificate.basis.differs(self._basis)
+            and certificate.alpha <= mine.alpha
+            and certificate.delta <= mine.delta
+            and certificate.started_s >= stance.blocked_s
+            and self._now_s - certificate.ended_s <= mine.remember_s
+            and not (self._down or self._short)
+            and (
+                standing is None
+                or (len(standing.cameras) > 1 and certificate.ended_s > standing.ended_s)
+            )
+        )
+        if usable:
+            self._certified(certificate)
+        return usable
+
+    def recall(self, records: Iterable[TrustWindow], at_s: float) -> bool:
+        """After a restart: take up what was certified before. Call it before the first frame.
+
+        Args:
+            records: windows of this camera.
+            at_s: wall clock now.
+
+        Returns:
+            Whether there is such a certificate: of the same gate, model and promise, not older than
+            ``remember_s``, and still standing when the newest record was written.
+        """
+        self._at(at_s)
+        certificate = newest_certificate(records, self.camera, at_s)
+        return certificate is not None and self.adopt(certificate)
+
+    def take_changes(self) -> list[TrustChange]:
+        """Changes of state since the last call, oldest first."""
+        return self._stance.take_changes()
+
+    def take_windows(self) -> list[tuple[str, TrustWindow]]:
+        """Keys and records of the windows judged since the last call, oldest first."""
+        judged, self._judged = self._judged, []
+        return judged
+
+    def snapshot(self) -> tuple[str, TrustWindow]:
+        """Key and record of the window that fills, as it stands."""
+        window = self._ledger.window
+        record = as_record(window, self._settings, self.status, self._now_s)
+        return window_key(window.started_s, window.number), record
+
+    def _at(self, at_s: float) -> None:
+        if not (math.isfinite(at_s) and 0 <= at_s <= 1e11):
+            raise InvalidInput(f"at_s is {at_s!r}; seconds since the Unix epoch expected")
+        self._now_s = at_s
+        # A clock that was set back must not stretch the day.
+        self._day_s = at_s if self._day_s is None else min(self._day_s, at_s)
+        if at_s - self._day_s >= self._settings.restart_s:
+            self._day_s = at_s
+            self._stance.monitor.restart()
+
+    def _begin_anew(self, reason: str) -> None:
+        self._ledger.spoil_all(reason)
+        self._end_window()
+
+    def _end_window(self) -> None:
+        self._ledger.end(self._basis, self.audit_rate, self._now_s)
+        if self._down or self._short:
+            self._ledger.window.spoil(self._down or f"budget: {self._short}")
+        self._judge()
+
+    def _judge(self) -> None:
+        """Judge the windows that are settled, in their order."""
+        while (window := self._ledger.take_settled()) is not None:
+            certificate = self._prove(window)
+            record = as_record(window, self._settings, self.status, self._now_s, certificate)
+            entry = (window_key(window.started_s, window.number), record)
+            self._judged = [*self._judged[1 - MAX_ENDED :], entry]
+
+    def _prove(self, window: Window) -> Certificate | None:
+        """What a window certifies; ``None`` where it is spoilt."""
+        if window.spoilt or window.lost:
+            if not window.stale:
+                self._stance.spoilt(window.spoilt, self._now_s)
+            return None
+        certificate = certify(
+            window.counts,
+            alpha=self._settings.alpha,
+            delta=self._settings.delta,
+            basis=window.basis,
+            cameras=(self.camera,),
+            started_s=window.started_s,
+            ended_s=self._now_s if window.ended_s is None else window.ended_s,
+        )
+        if self._down or self._short:
+            return certificate  # it is about frames before; now nothing can be asked
+        if certificate.sends_all:
+            rate = self.audit_rate
+            self._stance.unproved(certificate, _why_not(window, self._settings), self._now_s)
+            self._keep_one_rate(rate)
+        else:
+            self._certified(certificate)
+        return certificate
+
+    def _certified(self, certificate: Certificate) -> None:
+        rate = self.audit_rate
+        self._stance.certified(certificate, max(self._now_s, certificate.ended_s))
+        self._keep_one_rate(rate)
+
+    def _keep_one_rate(self, before: float) -> None:
+        """A window under two audit rates could not be pooled: its few frames are let go."""
+        if self.audit_rate != before:
+            window = self._ledger.window
+            window.spoil("the audit rate changed")
+            self._ledger.end(self._basis, self.audit_rate, self._now_s)
+            window.stale = True
+
+
+def _why_not(window: Window, settings: TrustSettings) -> str:
+    counts = window.counts
+    return (
+        f"{counts.misses[1]} of {counts.audits} audits missed an object even at threshold "
+        f"{counts.thresholds[1]:g}: not enough to promise {settings.alpha:.2%}"
+    )
