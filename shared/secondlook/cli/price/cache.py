@@ -97,7 +97,7 @@ class ResultCache:
                 int(head["inferences"]),
                 int(head["failures"]),
                 Traffic(**head["traffic"]),
-                arrays["up_bytes"].tolist(),
+                up_bytes=arrays["up_bytes"].tolist(),
             )
             if not len(ledger.answers) == len(ledger.up_bytes) == frames:
                 raise ValueError(f"{len(ledger.answers)} frames, {frames} expected")

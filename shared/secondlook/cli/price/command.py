@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,184 +11,40 @@ import anyio
 import click
 from rich.console import Console
 
-from secondlook.cli.price.passed import has_budget, with_options
-from secondlook.cli.price.plan import CRFS, TAUS, Curve, Plan
+from secondlook.cli.price.options import (
+    CLOUD_MODEL,
+    EDGE_MODEL,
+    input_options,
+    latency_in,
+    links_in,
+    numbers_in,
+    output_options,
+    own_options,
+    system_options,
+)
+from secondlook.cli.price.passed import place_of, with_options
+from secondlook.cli.price.plan import Curve, Plan
 from secondlook.cli.price.report import Part, facts, render
 from secondlook.cli.price.session import Job, run_jobs
 from secondlook.cli.price.shapes import as_png
-from secondlook.cli.price.specs import DEFAULT_SYSTEMS, system_keys
 from secondlook.cli.price.table import sentence
+from secondlook.edge.control import BudgetSettings
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.shared.errors import InvalidInput
-from secondlook.shared.measure import BLOCK_S, LINKS
-from secondlook.shared.measure.link import OUTAGE
 from secondlook.shared.telemetry import configure_logging
 
-EDGE_MODEL, CLOUD_MODEL = "zoo:street_light", "zoo:street_heavy"
+__all__ = ["CLOUD_MODEL", "EDGE_MODEL", "price"]
 
 _PAGE_COLUMNS = 110
 """Width of the tables where they go into a file."""
 
-Option = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-
-def _options(*options: Option) -> Option:
-    """Several options as one decorator, in the order of the help."""
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-_input = _options(
-    click.option("--edge-model", default=EDGE_MODEL, show_default=True, help="ONNX, or zoo:NAME."),
-    click.option(
-        "--cloud-model", default=CLOUD_MODEL, show_default=True, help="ONNX file, or zoo:NAME."
-    ),
-    click.option(
-        "--analysis-fps",
-        default="5",
-        show_default=True,
-        help="Analysed frames a second of the clip's own time; several: 30,10,3.",
-    ),
-    click.option(
-        "--clip-fps",
-        type=click.FloatRange(0, 240),
-        default=0.0,
-        help="Frames a second of a clip whose header lies; default: as its header says.",
-    ),
-    click.option(
-        "--max-frames",
-        type=click.IntRange(min=1),
-        help="Stop after so many analysed frames; the whole clip where not given.",
-    ),
-    click.option(
-        "--classes",
-        help="Class names that count, comma-separated; default: the street set (person, bicycle, "
-        "car, motorcycle, bus, truck, bottle) as far as both models know it.",
-    ),
-)
-_systems = _options(
-    click.option(
-        "--systems",
-        default=",".join(DEFAULT_SYSTEMS),
-        show_default=True,
-        help="What is compared, comma-separated: " + ", ".join(system_keys()) + ".",
-    ),
-    click.option(
-        "--jpeg-quality",
-        type=click.IntRange(1, 100),
-        default=85,
-        show_default=True,
-        help="Of jpeg and band.",
-    ),
-    click.option(
-        "--low-jpeg-quality",
-        type=click.IntRange(1, 100),
-        default=30,
-        show_default=True,
-        help="Of jpeg-low, at the canonical width.",
-    ),
-    click.option(
-        "--crf",
-        type=click.IntRange(0, 51),
-        default=23,
-        show_default=True,
-        help="Of h264; x264 calls this constant rate factor.",
-    ),
-    click.option(
-        "--h265-crf", type=click.IntRange(0, 51), default=26, show_default=True, help="Of h265."
-    ),
-    click.option(
-        "--band",
-        default="0.2,0.8",
-        show_default=True,
-        help="Lowest and highest score at which band sends the frame.",
-    ),
-)
-_ours = _options(
-    click.option("--gate", help="Gate file of `secondlook calibrate`."),
-    click.option(
-        "--tau", type=click.FloatRange(0, 1, min_open=True), help="Threshold of the gate."
-    ),
-    click.option(
-        "--carrier", type=click.Choice(["auto", "canvas", "mosaic"]), help="How regions travel."
-    ),
-    click.option(
-        "--budget-kb-per-s", type=click.FloatRange(min=0), help="Budget of bytes, KB a second."
-    ),
-    click.option(
-        "--cloud-per-s", type=click.FloatRange(min=0), help="Budget of heavy inferences a second."
-    ),
-    click.option(
-        "--set",
-        "more",
-        multiple=True,
-        metavar="SECTION.NAME=VALUE",
-        help="Any other setting of the edge's pipeline; may be repeated.",
-    ),
-    click.option(
-        "--verdict-latency",
-        default="measured",
-        show_default=True,
-        help="Seconds from a frame to its verdict, or `measured` on this machine.",
-    ),
-    click.option(
-        "--seed",
-        type=click.IntRange(min=0),
-        default=0,
-        show_default=True,
-        help="Of the audit coin, the random gate, intervals and links.",
-    ),
-)
-_output = _options(
-    click.option("--json", "json_file", help="Write the numbers to this file; - for stdout."),
-    click.option("--curve", "curve_file", help="Measure a curve and draw it into this PNG."),
-    click.option(
-        "--taus",
-        default=",".join(f"{tau:g}" for tau in TAUS),
-        show_default=True,
-        help="Points of ours on the curve.",
-    ),
-    click.option("--qualities", default="", help="Picture qualities to combine with them."),
-    click.option(
-        "--crfs",
-        default=",".join(map(str, CRFS)),
-        show_default=True,
-        help="Points of H.264 and H.265 on the curve.",
-    ),
-    click.option(
-        "--report", "report_dir", help="Write report.html and its files into this folder."
-    ),
-    click.option(
-        "--link",
-        "links",
-        default="",
-        help="Play in real time over emulated links as well, comma-separated: "
-        + ", ".join([*LINKS, OUTAGE])
-        + ".",
-    ),
-    click.option(
-        "--block-s",
-        type=click.FloatRange(0, 3600, min_open=True),
-        default=BLOCK_S,
-        show_default=True,
-        help="Length of the blocks of time that intervals are drawn from.",
-    ),
-    click.option("--cache", "cache_dir", help="Folder for answers of baselines."),
-    click.option("--no-cache", is_flag=True, help="Keep nothing, and take nothing that was kept."),
-)
-
 
 @click.command()
 @click.argument("clip")
-@_input
-@_systems
-@_ours
-@_output
+@input_options
+@system_options
+@own_options
+@output_options
 def price(
     clip: str,
     edge_model: str,
@@ -246,21 +100,22 @@ def price(
       secondlook price clip.mp4 --systems edge,ours --link 4g,outage
     """
     configure_logging("warning")
-    rates = _numbers(analysis_fps, "--analysis-fps", 0.01, 240)
-    budget = _budget(budget_kb_per_s, cloud_per_s, links)
-    given = {"--gate": gate, "--tau": tau, "--carrier": carrier}
+    rates = numbers_in(analysis_fps, "--analysis-fps", 0.01, 240)
+    given = {"--gate": gate, "--tau": tau}
+    if carrier is not None and place_of("--carrier") is not None:
+        given["--carrier"] = carrier
     pipeline = with_options(
         PipelineSettings(),
         {option: value for option, value in given.items() if value is not None},
         (f"gate.seed={seed}", *more),
     )
-    low, high = (_numbers(band, "--band", 0, 1) * 2)[:2]
+    low, high = (numbers_in(band, "--band", 0, 1) * 2)[:2]
     curve = None
     if curve_file is not None:
         curve = Curve(
-            tuple(_numbers(taus, "--taus", 1e-6, 1)),
-            tuple(int(q) for q in _numbers(qualities, "--qualities", 1, 100, empty=True)),
-            tuple(int(c) for c in _numbers(crfs, "--crfs", 0, 51)),
+            tuple(numbers_in(taus, "--taus", 1e-6, 1)),
+            tuple(int(q) for q in numbers_in(qualities, "--qualities", 1, 100, empty=True)),
+            tuple(int(c) for c in numbers_in(crfs, "--crfs", 0, 51)),
         )
     plan = Plan(
         clip=clip,
@@ -275,10 +130,12 @@ def price(
         low_jpeg_quality=low_jpeg_quality,
         h265_crf=h265_crf,
         band=(low, high),
-        verdict_latency_s=_latency(verdict_latency),
+        verdict_latency_s=latency_in(verdict_latency),
         seed=seed,
         block_s=block_s,
         curve=curve,
+        budget=_budget(budget_kb_per_s, cloud_per_s),
+        carrier=_carrier(carrier, links),
         cache=None if no_cache else Path(cache_dir) if cache_dir else default_cache(),
         cloud_model=cloud_model,
     )
@@ -287,7 +144,7 @@ def price(
         if file not in (None, "-"):
             _check_writable(Path(str(file)), option)
     folder = None if report_dir is None else _folder(Path(report_dir))
-    job = Job(plan, rates, edge_model, cloud_model, _names(links), budget)
+    job = Job(plan, rates, edge_model, cloud_model, links_in(links))
     parts = anyio.run(run_jobs, job)
     # The table goes where it does not mix with JSON on standard output.
     console = Console(stderr=json_file == "-")
@@ -348,51 +205,22 @@ def _draw(parts: list[Part], file: str | None) -> None:
         path.write_bytes(as_png(drawing))
 
 
-def _budget(kb_per_s: float | None, cloud_per_s: float | None, links: str) -> dict[str, float]:
-    given = {"kb_per_s": kb_per_s, "cloud_per_s": cloud_per_s}
-    budget = {name: value for name, value in given.items() if value is not None}
-    if budget and not has_budget():
-        raise InvalidInput(
-            "--budget-kb-per-s, --cloud-per-s: the daemon of this version keeps no budget",
-            remedy="leave them out",
-        )
-    return budget
-
-
-def _latency(text: str) -> float | None:
-    if text == "measured":
+def _budget(kb_per_s: float | None, cloud_per_s: float | None) -> BudgetSettings | None:
+    if kb_per_s is None and cloud_per_s is None:
         return None
-    return _numbers(text, "--verdict-latency", 0, 3600)[0]
+    return BudgetSettings(kb_per_s=kb_per_s, cloud_per_s=cloud_per_s)
 
 
-def _numbers(
-    text: str, option: str, low: float, high: float, *, empty: bool = False
-) -> list[float]:
-    """Numbers from a comma-separated list, each once, in its order.
-
-    Raises:
-        InvalidInput: not numbers, or out of range; names the option.
-    """
-    pieces = [piece.strip() for piece in text.split(",") if piece.strip()]
-    try:
-        numbers = list(dict.fromkeys(float(piece) for piece in pieces))
-    except ValueError:
-        raise InvalidInput(f"{option} {text!r}: numbers separated by commas expected") from None
-    if not numbers and not empty:
-        raise InvalidInput(f"{option}: a number is expected")
-    for number in numbers:
-        if not (math.isfinite(number) and low <= number <= high):
-            raise InvalidInput(f"{option} {number:g}: {low:g} to {high:g} expected")
-    return numbers
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    unknown = [name for name in names if name not in (*LINKS, OUTAGE)]
-    if unknown:
-        expected = ", ".join([*LINKS, OUTAGE])
-        raise InvalidInput(f"--link: unknown link {unknown[0]!r}; expected {expected}")
-    return names
+def _carrier(wanted: str | None, links: str) -> str:
+    """The carrier that the comparison sets itself; empty where the settings do."""
+    if wanted is None or place_of("--carrier") is not None:
+        return ""
+    if wanted == "auto" or links:
+        raise InvalidInput(
+            f"--carrier {wanted}: the daemon of this version cannot be told its carrier",
+            remedy="leave the option out, or compare canvas and mosaic without --link",
+        )
+    return wanted
 
 
 def _check_writable(path: Path, option: str) -> None:

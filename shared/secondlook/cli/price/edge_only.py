@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 
+from secondlook.cli.price.edge_side import camera_pipeline
 from secondlook.cli.price.ledger import FrameAnswer, Ledger
 from secondlook.cli.price.system import Shot
 from secondlook.edge.gate import Choice, FrameEvidence
-from secondlook.edge.pipeline import CameraPipeline
 from secondlook.edge.pipeline_settings import PipelineSettings
-from secondlook.shared.clock import SystemClock
 from secondlook.shared.measure import Traffic
 
 
@@ -26,9 +25,7 @@ class EdgeOnly:
 
     def __init__(self, settings: PipelineSettings, names: tuple[str, ...]) -> None:
         self.ledger = Ledger("edge_only")
-        self._pipeline = CameraPipeline(
-            "edge-only", settings, names, SystemClock(), gate=SilentGate()
-        )
+        self._pipeline = camera_pipeline("edge-only", settings, names, gate=SilentGate())
 
     async def see(self, shot: Shot) -> None:
         """See `System.see`."""

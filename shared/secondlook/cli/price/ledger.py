@@ -45,6 +45,7 @@ class Ledger:
         inferences: pictures the heavy model looked at.
         failures: questions that got no verdict.
         traffic: what passed between the tiers.
+        unpaid: questions that were not asked, because the budget was spent.
         up_bytes: what went up while each frame was worked on; the sum is ``traffic.up``. Empty
             where frames were not worked on one after the other.
     """
@@ -55,6 +56,7 @@ class Ledger:
     inferences: int = 0
     failures: int = 0
     traffic: Traffic = field(default_factory=Traffic)
+    unpaid: int = 0
     up_bytes: list[int] = field(default_factory=list)
 
     def passed(self, traffic: Traffic) -> None:

@@ -14,13 +14,18 @@ from secondlook.shared.measure import (
     Counts,
     Interval,
     Metric,
+    Passed,
     Spread,
+    most_within,
     spread,
 )
 from secondlook.shared.values import Detections
 
 KB = 1000.0
 """Bytes in a kilobyte, as networks count."""
+
+WINDOW_S = 60.0
+"""A budget of bytes holds over any stretch of this length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,9 @@ class Outcome:
         gain: by how much that F1 is above the edge's alone; ``None`` without the edge alone.
         gain_interval: 95 % interval of the gain, on the same draws.
         frames_per_s: analysed frames a second of the clip; ``None`` of a single frame.
+        unpaid: questions that the budget did not allow.
+        most_kb_in_60_s: most that went up within any 60 s of the clip; ``None`` where it is not
+            known frame by frame.
         title: what people call the system; empty for the usual title of its name.
     """
 
@@ -91,6 +99,8 @@ class Outcome:
     gain: float | None = None
     gain_interval: Interval | None = None
     frames_per_s: float | None = None
+    unpaid: int = 0
+    most_kb_in_60_s: float | None = None
     title: str = ""
 
     @property
@@ -111,6 +121,8 @@ class Outcome:
             "uplink_kb_per_s": _maybe(self.uplink_kb_per_s),
             "setup_kb": _rounded(self.setup_kb),
             "failures": self.failures,
+            "unpaid": self.unpaid,
+            "most_kb_in_60_s": _maybe(self.most_kb_in_60_s),
             "frames_per_s": _maybe(self.frames_per_s),
             "cloud_inferences_per_s": _maybe(self.cloud_inferences_per_s),
             "f1_interval_95": _ends(self.interval),
@@ -160,8 +172,18 @@ def outcome_of(
         gain=None if edge is None else total(counts).f1 - total(edge).f1,
         gain_interval=None if blocks is None or edge is None else blocks.difference(counts, edge),
         frames_per_s=frames / standard.duration_s if standard.duration_s else None,
+        unpaid=ledger.unpaid,
+        most_kb_in_60_s=_most(ledger, standard),
         title=title,
     )
+
+
+def _most(ledger: Ledger, standard: Standard) -> float | None:
+    """Most KB within any 60 s of stream time."""
+    if len(ledger.up_bytes) != len(standard):
+        return None
+    passed = [Passed(t, n) for t, n in zip(standard.media_s, ledger.up_bytes, strict=True)]
+    return most_within(passed, WINDOW_S) / KB
 
 
 def agreement(

@@ -21,10 +21,11 @@ from prometheus_client import CollectorRegistry
 
 from secondlook.cli.price.comparison import Standard
 from secondlook.cli.price.ledger import FrameAnswer, Ledger
-from secondlook.cli.price.outcome import KB, Outcome, outcome_of
+from secondlook.cli.price.outcome import KB, WINDOW_S, Outcome, outcome_of
 from secondlook.cli.price.plan import Plan
 from secondlook.cli.price.tiers import comparison_cloud
 from secondlook.edge.capture.camera import CameraCapture
+from secondlook.edge.control import BudgetSettings
 from secondlook.edge.daemon import Daemon, Limits
 from secondlook.edge.daemon.protocol import Capture
 from secondlook.edge.settings import CameraSettings, EdgeSettings
@@ -40,9 +41,6 @@ from secondlook.shared.measure import (
     most_within,
     spread,
 )
-
-WINDOW_S = 60.0
-"""The budget holds over any stretch of this length."""
 
 CAMERA = "price"
 
@@ -61,6 +59,7 @@ class LinkRun:
         revised_s: from capture to the last revision, of those.
         lost: questions without a verdict.
         offline: questions not even asked, because the cloud could not be reached.
+        unpaid: questions that the budget did not allow.
         most_kb: most that went up within any 60 s, set-up and all.
         budget_kb: most that the budget allows in 60 s; ``None`` without a budget.
     """
@@ -73,6 +72,7 @@ class LinkRun:
     revised_s: Spread
     lost: int
     offline: int
+    unpaid: int
     most_kb: float
     budget_kb: float | None
 
@@ -95,6 +95,7 @@ class LinkRun:
             "revised_p95_ms": _ms(self.revised_s.p95),
             "lost_questions": self.lost,
             "offline_questions": self.offline,
+            "unpaid_questions": self.unpaid,
             "most_kb_in_60_s": round(self.most_kb, 3),
             "budget_kb_in_60_s": self.budget_kb,
             "secondlook": self.outcome.as_json(),
@@ -133,7 +134,6 @@ async def play_over(
     standard: Standard,
     metric: Metric,
     *,
-    budget: dict[str, float] | None = None,
     on_answer: Callable[[int], None] | None = None,
 ) -> LinkRun:
     """Play a clip in real time over a link.
@@ -145,7 +145,6 @@ async def play_over(
         heavy: the cloud's model; closed on return.
         standard: what the answers are held against, from a comparison of the same plan.
         metric: on the classes of interest.
-        budget: the daemon's budget, as in ``[budget]``; empty: none.
         on_answer: called with the number of frames answered, now and then.
 
     Raises:
@@ -166,7 +165,7 @@ async def play_over(
             comparison_cloud(heavy) as cloud,
             LinkProxy("127.0.0.1", cloud.port, link, seed=plan.seed).running() as proxy,
         ):
-            settings = daemon_settings(plan, proxy.target, scratch, budget or {})
+            settings = daemon_settings(plan, proxy.target, scratch)
             # Whether a path is a folder or a file is looked up on disk.
             daemon = await anyio.to_thread.run_sync(
                 lambda: Daemon(settings, light, capture, clock, registry, sinks=[recorder])
@@ -196,21 +195,19 @@ async def play_over(
         spread(changed),
         status.lost,
         status.offline,
+        status.unpaid,
         most_within(passed, WINDOW_S) / KB,
-        _allowed_kb(budget or {}),
+        allowed_kb(plan.budget),
     )
 
 
-def daemon_settings(
-    plan: Plan, address: str, scratch: Path, budget: dict[str, float]
-) -> EdgeSettings:
+def daemon_settings(plan: Plan, address: str, scratch: Path) -> EdgeSettings:
     """Settings of the daemon that plays the clip.
 
     Args:
         plan: what is played, and with which pipeline.
         address: of the cloud.
         scratch: a folder for what the daemon may want to keep.
-        budget: as in ``[budget]``; must be empty where this version has none.
     """
     pipeline = plan.pipeline.model_dump()
     data: dict[str, Any] = {
@@ -218,9 +215,6 @@ def daemon_settings(
         for name, value in pipeline.items()
         if name in EdgeSettings.model_fields and name != "memory"
     }
-    uplink: dict[str, Any] = {"address": address}
-    if "spool" in EdgeSettings.model_fields["uplink"].annotation.model_fields:  # type: ignore[union-attr]
-        uplink["spool"] = {"path": str(scratch / "spool")}
     data |= {
         "cameras": [
             {
@@ -232,13 +226,13 @@ def daemon_settings(
                 "overflow": "drop_oldest",
             }
         ],
-        "uplink": uplink,
+        "uplink": {"address": address, "spool": {"path": str(scratch / "spool")}},
         "memory": {"enabled": False},
         "metrics": {"enabled": False},
         "run": {"drain_timeout_s": 60.0},
     }
-    if budget:
-        data["budget"] = budget
+    if plan.budget is not None:
+        data["budget"] = plan.budget.model_dump()
     return EdgeSettings.model_validate(data)
 
 
@@ -256,12 +250,12 @@ def only(standard: Standard, rows: Sequence[int]) -> Standard:
     )
 
 
-def _allowed_kb(budget: dict[str, float]) -> float | None:
-    """Most that a bucket of the given rate lets through in 60 s: the rate, and one burst."""
-    rate = budget.get("kb_per_s")
-    if rate is None:
+def allowed_kb(budget: BudgetSettings | None) -> float | None:
+    """Most KB that a bucket lets through in 60 s: its rate, and one burst that was saved up."""
+    rate = None if budget is None else budget.bytes_per_s
+    if budget is None or rate is None:
         return None
-    return rate * (WINDOW_S + budget.get("burst_s", 10.0))
+    return rate * (WINDOW_S + budget.burst_s) / KB
 
 
 async def _watch(recorder: Recorder, on_answer: Callable[[int], None]) -> None:

@@ -7,17 +7,19 @@ from typing import Any
 
 from secondlook.cli.price.changes import changed, has_setting, parsed
 from secondlook.edge.pipeline_settings import PipelineSettings
-from secondlook.edge.settings import EdgeSettings
 from secondlook.shared.errors import InvalidInput
 
 PLACES = {
     "--gate": ("gate.file",),
     "--tau": ("gate.threshold",),
     "--carrier": ("carrier.kind", "carrier.choice", "regions.carrier"),
-    "--cloud-per-s": ("budget.cloud_per_s",),
-    "--budget-kb-per-s": ("budget.kb_per_s",),
 }
 """Option -> where in the pipeline's settings its value may go; the first that exists."""
+
+
+def place_of(option: str) -> str | None:
+    """Where the value of an option goes; ``None`` where this version has no setting for it."""
+    return next((path for path in PLACES[option] if has_setting(path)), None)
 
 
 def with_options(
@@ -35,7 +37,7 @@ def with_options(
     """
     changes: dict[str, Any] = {}
     for option, value in options.items():
-        place = next((path for path in PLACES[option] if has_setting(path)), None)
+        place = place_of(option)
         if place is None:
             raise InvalidInput(
                 f"{option}: the pipeline of this version has no setting for it",
@@ -44,8 +46,3 @@ def with_options(
         changes[place] = value
     changes.update(parsed(text) for text in more)
     return changed(settings, changes)
-
-
-def has_budget() -> bool:
-    """Whether the daemon keeps a budget."""
-    return "budget" in EdgeSettings.model_fields

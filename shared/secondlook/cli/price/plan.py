@@ -8,6 +8,7 @@ from typing import Any
 
 from secondlook.cli.price.changes import changed, has_setting
 from secondlook.cli.price.specs import LIBRARY_SYSTEMS, Kind, Numbers, Spec, specs_of
+from secondlook.edge.control import BudgetSettings
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.measure import BLOCK_S
@@ -60,6 +61,8 @@ class Plan:
         seed: of the random gate and of the intervals.
         block_s: length of the blocks of time that intervals are drawn from.
         curve: more points of Secondlook and of the video streams; ``None``: no curve.
+        budget: what Secondlook may spend, as in ``[budget]``; ``None``: no limit.
+        carrier: how regions travel, ``canvas`` or ``mosaic``; empty: as the pipeline is set.
         cache: folder for the answers of baselines; ``None``: nothing is kept.
         cloud_model: what the heavy model was loaded from; needed for the cache.
     """
@@ -80,6 +83,8 @@ class Plan:
     seed: int = 0
     block_s: float = BLOCK_S
     curve: Curve | None = None
+    budget: BudgetSettings | None = None
+    carrier: str = ""
     cache: Path | None = None
     cloud_model: str = ""
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from secondlook.cli.price.chart import curve_drawing
 from secondlook.cli.price.outcome import Outcome
-from secondlook.cli.price.over_link import LinkRun
+from secondlook.cli.price.over_link import LinkRun, allowed_kb
 from secondlook.cli.price.run import Comparison
 from secondlook.cli.price.shapes import Drawing, as_svg
 from secondlook.cli.price.table import curve_tables, link_table, sentence, tables_of
@@ -79,12 +79,33 @@ def facts(comparison: Comparison) -> list[str]:
         f"Counted: {classes}. Verdicts come {latency}.",
         f"Intervals: bootstrap over {cut}.",
     ]
+    if plan.budget is not None:
+        lines.append(budget_line(comparison))
     if comparison.kept:
         lines.append(
             f"{len(comparison.kept)} baselines were kept from an earlier run; their times in ms "
             "are of that run."
         )
     return lines
+
+
+def budget_line(comparison: Comparison) -> str:
+    """The budget, and whether Secondlook kept it."""
+    budget = comparison.plan.budget
+    assert budget is not None
+    parts = []
+    if budget.kb_per_s is not None:
+        parts.append(f"{budget.kb_per_s:g} KB a second")
+    if budget.cloud_per_s is not None:
+        parts.append(f"{budget.cloud_per_s:g} heavy inferences a second")
+    line = f"Budget of Secondlook: {' and '.join(parts)}."
+    ours = next((o for o in comparison.outcomes() if o.name == "secondlook"), None)
+    if ours is not None and ours.most_kb_in_60_s is not None:
+        allowed = allowed_kb(budget)
+        of = "" if allowed is None else f" of {allowed:.1f} allowed"
+        line += f" Most within 60 s: {ours.most_kb_in_60_s:.1f} KB{of}"
+        line += f"; {ours.unpaid} questions were not asked for want of budget."
+    return line
 
 
 def render(parts: Sequence[Part]) -> str:

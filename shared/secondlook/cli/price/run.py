@@ -121,6 +121,10 @@ class Comparison:
                 "seed": self.plan.seed,
             },
             "verdict_latency_s": self.plan.verdict_latency_s,
+            "carrier": self.plan.carrier or None,
+            "budget": None
+            if self.plan.budget is None
+            else self.plan.budget.model_dump(include={"kb_per_s", "cloud_per_s", "burst_s"}),
             "baselines": self.plan.baselines_json(),
             "kept_from_earlier_runs": sorted(self.kept),
             "systems": [outcome.as_json() for outcome in shown],
@@ -168,6 +172,8 @@ async def price(
                 plan.band,
                 plan.verdict_latency_s,
                 plan.seed,
+                plan.budget,
+                plan.carrier,
             )
             done = await _pass(plan, specs, bench, light, stored, on_frame, on_total)
             if done is None:

@@ -8,12 +8,11 @@ import numpy as np
 
 from secondlook.cli.price.asking import Asker
 from secondlook.cli.price.edge_only import SilentGate
+from secondlook.cli.price.edge_side import camera_pipeline
 from secondlook.cli.price.jpeg import whole_frame_question
 from secondlook.cli.price.ledger import FrameAnswer, Ledger
 from secondlook.cli.price.system import Shot
-from secondlook.edge.pipeline import CameraPipeline
 from secondlook.edge.pipeline_settings import PipelineSettings
-from secondlook.shared.clock import SystemClock
 from secondlook.shared.measure import CountingProxy
 
 
@@ -48,9 +47,7 @@ class ScoreBand:
         self.ledger = Ledger("score_band")
         self._proxy = proxy
         self._asker = asker
-        self._pipeline = CameraPipeline(
-            "score-band", settings, names, SystemClock(), gate=SilentGate()
-        )
+        self._pipeline = camera_pipeline("score-band", settings, names, gate=SilentGate())
         self._band = band
         self._width_px = width_px
         self._quality = quality

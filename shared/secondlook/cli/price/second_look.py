@@ -13,11 +13,14 @@ import heapq
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from secondlook.cli.price.asking import Asker
 from secondlook.cli.price.choosers import Budget, Chooser
+from secondlook.cli.price.edge_side import Purse
 from secondlook.cli.price.ledger import FrameAnswer, Ledger
 from secondlook.cli.price.system import Shot
+from secondlook.edge.control import Reservation
 from secondlook.edge.pipeline import CameraPipeline
 from secondlook.shared.errors import SecondlookError
 from secondlook.shared.measure import CountingProxy
@@ -35,6 +38,7 @@ class _Due:
     index: int
     escalation: Escalation = field(compare=False)
     verdict: Verdict | None = field(compare=False)
+    paid: Reservation | None = field(compare=False, default=None)
 
 
 class SecondLook:
@@ -49,6 +53,7 @@ class SecondLook:
         verdict_latency_s: from capture to verdict; ``None``: as measured.
         chooser: decides in the place of the pipeline's gate.
         budget: told what is asked.
+        purse: what may be spent; ``None``: everything.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class SecondLook:
         verdict_latency_s: float | None = None,
         chooser: Chooser | None = None,
         budget: Budget | None = None,
+        purse: Purse | None = None,
     ) -> None:
         self.ledger = Ledger(name)
         self._pipeline = pipeline
@@ -71,6 +77,7 @@ class SecondLook:
         self._verdict_latency_s = verdict_latency_s
         self._chooser = chooser
         self._budget = budget
+        self._purse = purse
         self._due: list[_Due] = []
         self._at: dict[int, tuple[FrameAnswer, float]] = {}
 
@@ -78,7 +85,10 @@ class SecondLook:
         """See `System.see`."""
         self._deliver(shot.media_s)
         started = self._timer()
-        observation = self._pipeline.answer(shot.frame, shot.light, media_s=shot.media_s)
+        told: dict[str, Any] = {}
+        if self._purse is not None:
+            told["allowance"] = self._purse.allowance(shot.media_s)
+        observation = self._pipeline.answer(shot.frame, shot.light, media_s=shot.media_s, **told)
         first_s = shot.light_s + self._timer() - started
         answer = FrameAnswer.once(observation.detections, first_s)
         self.ledger.answers.append(answer)
@@ -92,18 +102,31 @@ class SecondLook:
         started = self._timer()
         escalation = self._pipeline.escalation(shot.frame, observation)
         if escalation is not None:
-            verdict = await self._ask(escalation)
-            latency_s = first_s + self._timer() - started
-            if self._verdict_latency_s is not None:
-                latency_s = self._verdict_latency_s
-            due = _Due(shot.media_s + latency_s, shot.index, escalation, verdict)
-            heapq.heappush(self._due, due)
+            await self._send(escalation, shot, first_s, started)
         self.ledger.passed(self._proxy.traffic)
 
     async def finish(self) -> None:
         """See `System.finish`."""
         self._deliver(float("inf"))
         self.ledger.settle(self._proxy.traffic)
+
+    async def _send(
+        self, escalation: Escalation, shot: Shot, first_s: float, started: float
+    ) -> None:
+        """Pay, ask, and hold the verdict back until it would have come."""
+        paid = None
+        if self._purse is not None:
+            paid = self._purse.pay(escalation, shot.media_s)
+            if paid is None:
+                self.ledger.unpaid += 1
+                self._pipeline.asked_failed(escalation)
+                return
+        verdict = await self._ask(escalation)
+        latency_s = first_s + self._timer() - started
+        if self._verdict_latency_s is not None:
+            latency_s = self._verdict_latency_s
+        due = _Due(shot.media_s + latency_s, shot.index, escalation, verdict, paid)
+        heapq.heappush(self._due, due)
 
     async def _ask(self, escalation: Escalation) -> Verdict | None:
         self.ledger.escalations += 1
@@ -120,6 +143,8 @@ class SecondLook:
         """Let the pipeline know what came before ``media_s``."""
         while self._due and self._due[0].at_s < media_s:
             due = heapq.heappop(self._due)
+            if due.paid is not None:
+                due.paid.close(due.at_s)
             if due.verdict is None:
                 self._pipeline.asked_failed(due.escalation)
                 continue

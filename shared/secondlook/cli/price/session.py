@@ -38,7 +38,6 @@ class Job:
         rates: analysed frames a second, one comparison each.
         edge_model, cloud_model: file or ``zoo:NAME``.
         links: played over after each comparison.
-        budget: of the daemon that plays, as in ``[budget]``.
     """
 
     plan: Plan
@@ -46,7 +45,6 @@ class Job:
     edge_model: str
     cloud_model: str
     links: Sequence[str]
-    budget: dict[str, float]
 
 
 async def run_jobs(job: Job) -> list[Part]:
@@ -81,7 +79,6 @@ async def _part(job: Job, plan: Plan, watch: Watch) -> Part:
             heavy,
             comparison.standard,
             comparison.metric,
-            budget=job.budget,
             on_answer=watch.done,
         )
         runs.append(run)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from secondlook.cli.price.asking import Asker, PlainAsker
+from secondlook.cli.price.asking import PlainAsker
 from secondlook.cli.price.choosers import Budget, Chooser, OracleChooser, RandomChooser
 from secondlook.cli.price.comparison import REFERENCE_SCORE
 from secondlook.cli.price.edge_only import EdgeOnly
+from secondlook.cli.price.edge_side import Purse, camera_pipeline
 from secondlook.cli.price.jpeg import CloudJpeg
 from secondlook.cli.price.score_band import ScoreBand
 from secondlook.cli.price.second_look import SecondLook
@@ -19,8 +20,7 @@ from secondlook.cli.price.tiers import Cloud, counted_channel
 from secondlook.cli.price.uplink_asker import StrangerAsker, counted_uplink
 from secondlook.cli.price.video import H264, H265
 from secondlook.cli.price.video_stream import CloudVideo, stream_server
-from secondlook.edge.pipeline import CameraPipeline
-from secondlook.shared.clock import SystemClock
+from secondlook.edge.control import BudgetSettings
 from secondlook.shared.measure import Metric
 
 
@@ -36,6 +36,8 @@ class Bench:
         band: lowest and highest score of the score band.
         verdict_latency_s: see `SecondLook`.
         seed: of the random gate.
+        budget: of Secondlook; ``None``: no limit.
+        carrier: see `camera_pipeline`.
     """
 
     cloud: Cloud
@@ -45,6 +47,8 @@ class Bench:
     band: tuple[float, float]
     verdict_latency_s: float | None
     seed: int
+    budget: BudgetSettings | None = None
+    carrier: str = ""
 
 
 async def build(specs: Sequence[Spec], bench: Bench, stack: AsyncExitStack) -> list[System]:
@@ -117,23 +121,26 @@ async def _system(
             quality=spec.quality,
             min_score=REFERENCE_SCORE,
         )
-    asker: Asker
-    proxy, asker = await stack.enter_async_context(counted_uplink(bench.cloud.port))
+    proxy, uplink = await stack.enter_async_context(counted_uplink(bench.cloud.port))
     chooser: Chooser | None = None
     if spec.kind is Kind.RANDOM:
         chooser = RandomChooser(spec.pipeline, budget, bench.seed)
     elif spec.kind is Kind.ORACLE:
         chooser = OracleChooser(spec.pipeline, bench.metric)
     # Each is a camera of its own: the cloud remembers a whole frame for each camera.
-    pipeline = CameraPipeline(f"price/{camera_of(spec)}", spec.pipeline, bench.names, SystemClock())
+    camera = f"price/{camera_of(spec)}"
+    purse = None
+    if bench.budget is not None and spec.kind is Kind.OURS:
+        purse = Purse(camera, bench.budget, uplink.wire_bytes)
     return SecondLook(
-        pipeline,
+        camera_pipeline(camera, spec.pipeline, bench.names, carrier=bench.carrier),
         proxy,
-        asker if spec.background else StrangerAsker(asker),
+        uplink if spec.background else StrangerAsker(uplink),
         name=spec.name,
         verdict_latency_s=bench.verdict_latency_s,
         chooser=chooser,
         budget=noted,
+        purse=purse,
     )
 
 

@@ -63,7 +63,7 @@ def curve_tables(verdicts: Verdicts) -> list[Table]:
 def link_table(runs: Sequence[LinkRun]) -> Table:
     """Secondlook over emulated links, played in the clip's own time."""
     columns = ["answered\n/ due", "first, ms\np50 / p95", "revised, ms\np50 / p95", "revised"]
-    columns += ["lost /\noffline", "KB up\n/frame", "most KB\nin 60 s", "F1"]
+    columns += ["lost /\noffline /\nunpaid", "KB up\n/frame", "most KB\nin 60 s", "F1"]
     table = _table("Secondlook over links, in real time", columns, first="link")
     for run in runs:
         outcome = run.outcome
@@ -76,7 +76,7 @@ def link_table(runs: Sequence[LinkRun]) -> Table:
             latency(outcome.first.latency_s),
             latency(run.revised_s),
             f"{run.revised:.0%}",
-            f"{run.lost} / {run.offline}",
+            f"{run.lost} / {run.offline} / {run.unpaid}",
             f"{outcome.uplink_kb_per_frame:.2f}",
             most,
             _change(outcome.first.agreement.f1, outcome.final.agreement.f1),

@@ -11,7 +11,8 @@ import anyio
 from prometheus_client import CollectorRegistry
 
 from secondlook.cli.price.asking import TIMEOUT_S, Asker
-from secondlook.edge.uplink import Uplink, UplinkSettings, UplinkState
+from secondlook.edge.uplink import BreakerSettings, Uplink, UplinkSettings, UplinkState
+from secondlook.edge.uplink.session import SessionUplink
 from secondlook.shared.clock import SystemClock
 from secondlook.shared.errors import SecondlookError, Unavailable
 from secondlook.shared.measure import CountingProxy
@@ -19,10 +20,14 @@ from secondlook.shared.values import Escalation, Verdict
 
 
 class UplinkAsker:
-    """Asks through the edge's own uplink."""
+    """Asks through the edge's own uplink, canvases as well as mosaics."""
 
     def __init__(self, uplink: Uplink) -> None:
         self._uplink = uplink
+
+    def wire_bytes(self, escalation: Escalation) -> int:
+        """What a question takes on the wire."""
+        return self._uplink.wire_bytes(escalation)
 
     async def ask(self, escalation: Escalation) -> Verdict:
         """See `Asker.ask`."""
@@ -70,12 +75,14 @@ class _Reply:
 
 
 @asynccontextmanager
-async def counted_uplink(port: int) -> AsyncIterator[tuple[CountingProxy, Asker]]:
+async def counted_uplink(port: int) -> AsyncIterator[tuple[CountingProxy, UplinkAsker]]:
     """An uplink to a cloud on a loopback port, connected, whose bytes are counted."""
     async with CountingProxy("127.0.0.1", port).running() as proxy:
         # A slow machine makes verdicts late, which is measured; it does not make them useless.
-        way = UplinkSettings(address=proxy.target, timeout_s=TIMEOUT_S)
-        async with Uplink(way, SystemClock(), CollectorRegistry()) as uplink:
+        way = UplinkSettings(
+            address=proxy.target, timeout_s=TIMEOUT_S, breaker=BreakerSettings(enabled=False)
+        )
+        async with SessionUplink(way, SystemClock(), CollectorRegistry()) as uplink:
             await connected(uplink)
             yield proxy, UplinkAsker(uplink)
 

@@ -32,7 +32,7 @@ def answers() -> list[Detections]:
 
 def ledger() -> Ledger:
     said = [FrameAnswer.once(answer, i / 8) for i, answer in enumerate(answers())]
-    return Ledger("cloud_h264", said, 3, 3, 0, Traffic(60, 7, 5, 4, 1), [30, 20, 10])
+    return Ledger("cloud_h264", said, 3, 3, 0, Traffic(60, 7, 5, 4, 1), up_bytes=[30, 20, 10])
 
 
 def rows(detections: Detections) -> list[tuple[object, ...]]:
