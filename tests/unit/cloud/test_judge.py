@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from support.cloud import NAMES, FakeDetector, one_region, picture, whole_frame
 
+from secondlook.cloud.canvas.canvases import Seen
 from secondlook.cloud.engine.local import Loaded, LocalEngine
 from secondlook.cloud.engine.metrics import EngineMetrics
 from secondlook.cloud.judge import Judge, Limits, inside
@@ -17,7 +18,17 @@ from secondlook.cloud.picture.background import Backgrounds
 from secondlook.cloud.picture.compose import GREY
 from secondlook.shared.clock import Deadline, SystemClock
 from secondlook.shared.errors import DeadlineExceeded, InvalidInput, NotFound, Overloaded
-from secondlook.shared.values import Detections, Placement, Purpose, Region
+from secondlook.shared.values import (
+    CanvasUpdate,
+    Detections,
+    Escalation,
+    ImageEncoding,
+    Placement,
+    Purpose,
+    Region,
+)
+from secondlook.shared.values.canvas import blocks_of
+from secondlook.shared.values.escalation import canvas_placements
 
 pytestmark = pytest.mark.anyio
 
@@ -164,3 +175,59 @@ def test_which_boxes_belong(box: tuple[int, int, int, int], kept: bool) -> None:
 
 def test_no_boxes_belong_nowhere() -> None:
     assert len(inside(Detections.empty(NAMES), (Region(0, 0, 4, 4),))) == 0
+
+
+def on_canvas(image: np.ndarray, *regions: Region, **fields: Any) -> tuple[Escalation, Seen]:
+    """An update of a canvas of the frame's own size, already decoded."""
+    height, width = image.shape[:2]
+    rectangles = tuple(blocks_of(region, (width, height), (width, height)) for region in regions)
+    update = CanvasUpdate(width, height, 0, key=not regions, rectangles=rectangles)
+    asked = whole_frame(
+        image,
+        encoding=ImageEncoding.H264,
+        image=b"unit",
+        canvas=update,
+        placements=canvas_placements(update, (width, height)),
+        **fields,
+    )
+    return asked, Seen(image, 0.5)
+
+
+async def test_a_canvas_is_looked_at_as_it_is_and_speaks_for_its_regions() -> None:
+    detector = FakeDetector()
+    image = picture(320, 240, (100, 100, 140, 140))
+    async with judging(detector) as judge:
+        asked, seen = on_canvas(image, Region(96, 96, 64, 64))
+        here = await judge.judge(asked, soon(), seen)
+        elsewhere = await judge.judge(*on_canvas_elsewhere(image))
+    assert here.detections.boxes.tolist() == [[100, 100, 140, 140]]
+    assert here.timings.decode_s == 0.5
+    assert len(elsewhere.detections) == 0
+    assert all(looked is image or (looked == image).all() for looked in detector.seen)
+
+
+def on_canvas_elsewhere(image: np.ndarray) -> tuple[Escalation, Deadline, Seen]:
+    asked, seen = on_canvas(image, Region(224, 16, 48, 48))
+    return asked, soon(), seen
+
+
+async def test_a_whole_canvas_becomes_the_background_of_mosaics() -> None:
+    detector = FakeDetector()
+    async with judging(detector) as judge:
+        asked, seen = on_canvas(picture(320, 240, level=90))
+        await judge.judge(asked, soon(), seen)
+        await judge.judge(
+            one_region(picture(320, 240, (100, 100, 140, 140)), Region(96, 96, 64, 64)), soon()
+        )
+    assert detector.seen[-1][5, 5].tolist() == [90, 90, 90]
+
+
+async def test_an_update_without_its_picture_or_in_time_is_refused() -> None:
+    detector = FakeDetector()
+    async with judging(detector) as judge:
+        asked, seen = on_canvas(picture(320, 240))
+        with pytest.raises(InvalidInput, match="session"):
+            await judge.judge(asked, soon())
+        with pytest.raises(DeadlineExceeded):
+            await judge.judge(asked, Deadline(CLOCK.monotonic() - 1), seen)
+    assert detector.seen == []

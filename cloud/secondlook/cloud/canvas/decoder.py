@@ -74,5 +74,6 @@ class CanvasDecoder:
         codec: Any = self._av.CodecContext.create("h264", "r")
         codec.thread_count = 1
         codec.flags |= int(self._av.codec.context.Flags.low_delay)
-        codec.options = {"err_detect": "explode+bitstream+buffer+careful", "ec": "0"}
+        # Concealment stays on: it is what marks a picture as corrupt.
+        codec.options = {"err_detect": "explode+bitstream+buffer+careful"}
         return codec

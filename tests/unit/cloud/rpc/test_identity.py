@@ -11,6 +11,7 @@ import grpc
 import grpc.aio
 import pytest
 import trustme
+from support.canvas import Asker
 from support.cloud import FakeDetector, escalation_stub, picture, settings, whole_frame
 
 from secondlook.cloud.engine.local import Loaded
@@ -315,6 +316,24 @@ async def test_a_stream_is_refused_question_by_question(site: Site) -> None:
         codes.append((response.index, response.error.code))
     session.cancel()
     assert codes == [(0, grpc.StatusCode.PERMISSION_DENIED.value[0]), (1, 0)]
+
+
+async def test_a_canvas_is_of_the_devices_own_camera(site: Site) -> None:
+    session = escalation_stub(await site.channel("gate-1")).Session()
+    image, answers = picture(64, 48), []
+    theirs, ours = Asker(64, 48, camera="museum/cam2"), Asker(64, 48, camera="museum/cam1")
+    for index, asker in enumerate((theirs, theirs, ours, ours), start=1):
+        asker.index = index - 1
+        await session.write(asker.request(image))
+        response = await session.read()
+        answers.append((response.status, response.error.code))
+    session.cancel()
+    denied = grpc.StatusCode.PERMISSION_DENIED.value[0]
+    assert answers[0] == (escalation_pb2.SESSION_STATUS_ERROR, denied)
+    # What was refused has opened nothing: the next update has nothing to go on from.
+    assert answers[1][0] == escalation_pb2.SESSION_STATUS_NEED_KEYFRAME
+    assert answers[2:] == [(escalation_pb2.SESSION_STATUS_OK, 0)] * 2
+    assert len(site.cloud.canvases) <= 1
 
 
 async def test_without_devices_every_certificate_may_do_everything(folder: Path) -> None:
