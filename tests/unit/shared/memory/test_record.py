@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
 from types import MappingProxyType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.memory.record import MAX_DATA_BYTES, MAX_DEPTH, decode, encode
@@ -67,6 +70,12 @@ def test_what_json_does_not_have_is_refused(value: Any, wrap: Any) -> None:
         b"1",
         b'{"x":NaN}',
         b'{"x":1e999}',
+        b'{"x":[-1E+0400]}',
+        b'{"x":-Infinity}',
+        pytest.param(b'{"x":' + b"9" * 310 + b".0}", id="310 digits"),
+        pytest.param(b'{"x":' + b"9" * 250 + b"e99}", id="250 digits and an exponent"),
+        pytest.param(b'{"x":' + b"[" * MAX_DEPTH + b"1" + b"]" * MAX_DEPTH + b"}", id="too deep"),
+        pytest.param(b'{"x":' + b'{"x":' * MAX_DEPTH + b"1" + b"}" * MAX_DEPTH + b"}", id="deep"),
         pytest.param(b'{"x":' + b"9" * 5000 + b"}", id="5000 digits"),
         pytest.param(b'{"x":' + b"[" * 5000 + b"]" * 5000 + b"}", id="5000 levels"),
         b'{"x":"\xff"}',
@@ -76,3 +85,36 @@ def test_what_json_does_not_have_is_refused(value: Any, wrap: Any) -> None:
 def test_bytes_that_are_no_document_are_refused(raw: bytes) -> None:
     with pytest.raises(InvalidInput):
         decode(raw)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b'{"x":' + b"9" * 199 + b"e99}", id="199 digits and an exponent"),
+        b'{"x":1e-999}',
+        b'{"x":"[[[[[[[[[[[[[[[[[[[[ NaN 1e999"}',
+        pytest.param(b'{"x":[' + b"[]," * 50 + b"[]]}", id="many lists side by side"),
+        pytest.param(
+            b'{"x":' + b"[" * (MAX_DEPTH - 1) + b"1" + b"]" * (MAX_DEPTH - 1) + b"}", id="deepest"
+        ),
+    ],
+)
+def test_what_only_looks_too_large_or_too_deep_is_a_document(raw: bytes) -> None:
+    assert decode(raw) == json.loads(raw)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    )
+)
+def test_what_is_read_can_be_written(value: Any) -> None:
+    raw = json.dumps({"x": value}).encode()
+    try:
+        document = decode(raw)
+    except InvalidInput:
+        with pytest.raises(InvalidInput):
+            encode({"x": value})
+    else:
+        assert decode(encode(document)) == document
