@@ -15,13 +15,16 @@ from secondlook.edge.uplink.settings import SpoolSettings
 from secondlook.edge.uplink.spool import Spool, Spooled
 from secondlook.edge.uplink.waiting import Fare
 from secondlook.shared.clock import Clock
-from secondlook.shared.errors import DeadlineExceeded, SecondlookError
+from secondlook.shared.errors import DeadlineExceeded, InvalidInput, SecondlookError
 from secondlook.shared.telemetry import get_logger
 from secondlook.shared.values import Escalation, Purpose, Verdict
 
 _log = get_logger(__name__)
 _RETRY_S = 0.5
 """How long to wait for a cloud that is away, or for budget that is not there."""
+
+_TRIES = 3
+"""How often a question is sent that the cloud answers with an error of its own."""
 
 _PATIENCE_S = 60.0
 """How long a question waits for its camera to start again; then its verdict would help nobody."""
@@ -99,6 +102,7 @@ class LateSender:
             f"{prefix}_fate", "What became of questions for the disk.", ["fate"], registry=registry
         )
         self._told = dict.fromkeys(spool.counts.__slots__, 0)
+        self._failed = ("", 0)
         self._alone: tuple[str, float] | None = None
         self.rejected = 0
         self.orphaned = 0
@@ -168,8 +172,7 @@ class LateSender:
         outcome = _Outcome()
         await self._uplink.submit(escalation, outcome, fare=fare)
         await outcome.settled.wait()
-        error = outcome.error
-        if error is not None and (error.retriable or isinstance(error, DeadlineExceeded)):
+        if outcome.error is not None and self._again(item, outcome.error):
             await anyio.sleep(_RETRY_S)
             return
         await self._remove(item)
@@ -178,9 +181,21 @@ class LateSender:
         else:
             self.rejected += 1
             self._fate.labels("rejected").inc()
-            _log.warning("late question refused", request=escalation.request_id, error=str(error))
+            _log.warning(
+                "late question refused", request=escalation.request_id, error=str(outcome.error)
+            )
         rate = self._settings.budget_share * self._budget.bytes_per_s(escalation.camera)
         await anyio.sleep(max(1 / self._settings.per_s, size / rate if rate else 0.0))
+
+    def _again(self, item: Spooled, error: SecondlookError) -> bool:
+        """Whether a question that failed is worth another try."""
+        if error.retriable or isinstance(error, DeadlineExceeded):
+            return True
+        # A sick cloud recovers, a picture that no model can take never does: a few tries for both.
+        tried, count = self._failed
+        count = count + 1 if tried == item.name else 1
+        self._failed = (item.name, count)
+        return not isinstance(error, InvalidInput) and count < _TRIES
 
     async def _wait_for_camera(self, item: Spooled) -> None:
         """Its camera is not running: wait, but not for ever, for others wait behind it."""

@@ -147,3 +147,35 @@ async def test_a_late_question_that_is_wrong_does_not_hold_up_the_others(tmp_pat
             tasks.cancel_scope.cancel()
     assert got[0].verdict.sequence == 1
     assert it.late.rejected == 1
+
+
+async def test_a_cloud_that_is_sick_gets_another_try_and_not_for_ever(tmp_path: Path) -> None:
+    got: list[LateVerdict] = []
+    async with FakeCloud().running() as cloud, rig(cloud, tmp_path) as it:
+        cloud.statuses = [grpc.StatusCode.INTERNAL]
+        await it.late.keep(question(0, AUDIT))
+        it.late.receive("gate", got.append)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(it.late.run)
+            await until(lambda: len(got) == 1)
+            assert len(cloud.asked) == 2
+            cloud.statuses = [grpc.StatusCode.INTERNAL] * 3
+            await it.late.keep(question(1, AUDIT))
+            await until(lambda: it.late.rejected == 1)
+            tasks.cancel_scope.cancel()
+    assert len(cloud.asked) == 5
+    assert len(it.spool) == 0
+
+
+async def test_a_question_of_a_camera_that_is_gone_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secondlook.edge.uplink.late._PATIENCE_S", 0.0)
+    async with FakeCloud().running() as cloud, rig(cloud, tmp_path) as it:
+        await it.late.keep(question(0, AUDIT))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(it.late.run)
+            await until(lambda: it.late.orphaned == 1)
+            tasks.cancel_scope.cancel()
+    assert cloud.asked == []
+    assert len(it.spool) == 0
