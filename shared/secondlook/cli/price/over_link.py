@@ -166,10 +166,7 @@ async def play_over(
             LinkProxy("127.0.0.1", cloud.port, link, seed=plan.seed).running() as proxy,
         ):
             settings = daemon_settings(plan, proxy.target, scratch)
-            # Whether a path is a folder or a file is looked up on disk.
-            daemon = await anyio.to_thread.run_sync(
-                lambda: Daemon(settings, light, capture, clock, registry, sinks=[recorder])
-            )
+            daemon = Daemon(settings, light, capture, clock, registry, sinks=[recorder])
             async with anyio.create_task_group() as tasks:
                 if on_answer is not None:
                     tasks.start_soon(_watch, recorder, on_answer)
