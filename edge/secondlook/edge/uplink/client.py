@@ -181,7 +181,12 @@ class Uplink:
             self.meter.failed("offline")
             item.failed(Unavailable("the cloud cannot be reached"), self._clock.monotonic())
             return
-        dropped = await self._line.put(item, block=block)
+        try:
+            dropped = await self._line.put(item, block=block)
+        except anyio.get_cancelled_exc_class():
+            # Who waited for room has been stopped: this question, too, has its end.
+            item.failed(Unavailable("the edge is stopping"), self._clock.monotonic())
+            raise
         self.meter.queued(len(self._line))
         if dropped is not None:
             self.meter.failed("dropped")

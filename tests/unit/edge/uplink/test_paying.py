@@ -112,6 +112,26 @@ async def test_every_way_to_fail_closes() -> None:
     assert events == ["closed", "failed"]
 
 
+async def test_a_camera_that_is_stopped_while_it_waits_for_room_gets_its_reply() -> None:
+    events: list[str] = []
+    async with FakeCloud().running() as cloud:
+        cloud.hold = anyio.Event()
+        async with uplink(cloud.address, max_in_flight=1, queue=1) as link:
+            await link.submit(question(0), Mail([]), fare=Purse([]))
+            await cloud.arrived.wait()
+            await link.submit(question(1), Mail([]), fare=Purse([]))
+            async with anyio.create_task_group() as tasks:
+
+                async def wait() -> None:
+                    await link.submit(question(2), Mail(events), block=True, fare=Purse(events))
+
+                tasks.start_soon(wait)
+                await anyio.lowlevel.checkpoint()
+                assert events == []
+                tasks.cancel_scope.cancel()
+            assert events == ["closed", "failed"]
+
+
 async def test_what_is_charged_is_not_less_than_what_passes() -> None:
     events: list[str] = []
     purse = Purse(events)
