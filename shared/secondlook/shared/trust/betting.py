@@ -25,7 +25,7 @@ MONITOR_BETS = 12
 RENEW_AUDITS = 250
 """After so many audits a part of the monitor's money begins anew."""
 MAX_STARTS = 64
-_HALVINGS = 50
+_HALVINGS = 34
 
 Audited = Mapping[float, tuple[int, npt.NDArray[np.int64]]]
 """For each audit probability: audits, and int64 (G,) of them missed at each threshold."""
