@@ -175,22 +175,37 @@ def decode(raw: bytes) -> dict[str, Any]:
     """
     if len(raw) > MAX_DATA_BYTES:
         raise InvalidInput(f"data has {len(raw)} bytes; at most {MAX_DATA_BYTES} are accepted")
+    finite = True
     try:
         # From bytes it would also read UTF-16, and lone surrogates.
-        data = json.loads(raw.decode())
+        text = raw.decode()
+        try:
+            data = _DECODER.decode(text)
+        except _NotFinite:  # read once more, to say where
+            finite = False
+            data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"data is not JSON: {error}") from error
     if not isinstance(data, dict):
         raise InvalidInput(f"data is a JSON {type(data).__name__}; an object expected")
-    # JSON has no other types and no value without a byte: depth and infinity are all that is left,
-    # and nearly every text rules both out.
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH or _PERHAPS_INFINITE.search(raw):
+    # JSON has no other types and no value without a byte: depth is all that is left.
+    if not finite or raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
         _check(data)
     return data
 
 
-_PERHAPS_INFINITE = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{200}|NaN|Infinity")
-"""Every infinite number has this: with fewer digits, and an exponent below 100, none is."""
+class _NotFinite(Exception):
+    """A number that JSON does not have, or that no float can hold."""
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isfinite(value):
+        return value
+    raise _NotFinite
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
 _PLAIN = frozenset((str, int, bool, type(None)))
 """Types of values that need no second look."""
 
