@@ -87,6 +87,10 @@ class Controller:
             now_s=now_s,
         )
         self._infeasible: dict[str, Infeasible] = {}
+        self._late = dict.fromkeys(cameras, False)
+        for camera in cameras:
+            self._meter.late.labels(camera).set(False)
+            self._meter.infeasible.labels(camera).set(False)
 
     def allowance(self, camera: str, now_s: float) -> Allowance:
         """What the camera may spend now.
@@ -101,10 +105,11 @@ class Controller:
         audit_runs = self.inferences.room(camera, now_s, audit=True)
         byte_price = self.bytes.price(camera)
         run_bytes = self._inference_bytes[camera]
-        forecast = self.link.forecast(self.link.typical_bytes)
-        timing = offload(forecast, self._within_s)
+        timing = offload(self.link.typical, self._within_s)
         slo = self._judge(camera)
-        self._meter.late.labels(camera).set(not timing.in_time)
+        if self._late.get(camera) is timing.in_time:
+            self._late[camera] = not timing.in_time
+            self._meter.late.labels(camera).set(not timing.in_time)
         return Allowance(
             byte_price=byte_price * (1 + self._settings.overhead),
             inference_price=self.inferences.price(camera) + byte_price * run_bytes,
@@ -247,8 +252,8 @@ class Controller:
             self._infeasible[camera] = found
         else:
             self._infeasible.pop(camera, None)
-        self._meter.infeasible.labels(camera).set(found is not None)
         if (found is None) is not (before is None):
+            self._meter.infeasible.labels(camera).set(found is not None)
             if found is not None:
                 _log.warning(
                     "SLO_INFEASIBLE",

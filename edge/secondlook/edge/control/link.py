@@ -123,6 +123,7 @@ class Link:
         self._pairs: deque[tuple[float, float]] = deque(maxlen=_PAIRS)
         self._paces: deque[float] = deque(maxlen=TRANSFERS)  # seconds per byte
         self._cloud_s: float | None = None
+        self._typical: Forecast | None = None
         self.round_trip = RoundTrip()
         self.tail = Tail()
 
@@ -178,6 +179,12 @@ class Link:
         self._paces.append(max(_LEAST_S, network_s - (self.round_trip.srtt_s or 0.0)) / moved)
         before = cloud_s if self._cloud_s is None else self._cloud_s
         self._cloud_s = before + (cloud_s - before) / 8
+        self._typical = self.forecast(self.typical_bytes)
+
+    @property
+    def typical(self) -> Forecast | None:
+        """The forecast of a question of typical size; ``None`` before anything was measured."""
+        return self._typical
 
     def forecast(
         self, size_bytes: float, ahead_bytes: float = 0.0, encode_s: float = 0.0

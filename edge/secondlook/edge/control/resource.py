@@ -208,6 +208,10 @@ class Resource:
         accounts = self._accounts
         most = {key: one.saves(self._burst_s, site_burst) for key, one in accounts.items()}
         spare = sum(one.earn(one.granted * passed_s, most[key]) for key, one in accounts.items())
+        if not spare:
+            for one in accounts.values():
+                one.lent *= 1 - smoothing(passed_s)
+            return
         room = {key: max(0.0, most[key] - one.balance) for key, one in accounts.items()}
         weights = {key: one.weight for key, one in accounts.items()}
         for key, amount in pour(spare, room, weights).items():

@@ -8,9 +8,10 @@ from typing import Protocol
 
 import anyio
 import anyio.to_thread
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
 from secondlook.edge.uplink.client import Uplink
+from secondlook.edge.uplink.meter import SpoolMeter
 from secondlook.edge.uplink.settings import SpoolSettings
 from secondlook.edge.uplink.spool import Spool, Spooled
 from secondlook.edge.uplink.waiting import Fare
@@ -95,12 +96,7 @@ class LateSender:
         self._arrived = anyio.Event()
         self._disk = anyio.CapacityLimiter(1)
         self._receivers: dict[str, Callable[[LateVerdict], None]] = {}
-        prefix = "secondlook_edge_spool"
-        self._questions = Gauge(f"{prefix}_questions", "Questions on disk.", registry=registry)
-        self._bytes = Gauge(f"{prefix}_bytes", "Their files, bytes.", registry=registry)
-        self._fate = Counter(
-            f"{prefix}_fate", "What became of questions for the disk.", ["fate"], registry=registry
-        )
+        self._meter = SpoolMeter(registry)
         self._told = dict.fromkeys(spool.counts.__slots__, 0)
         self._failed = ("", 0)
         self._alone: tuple[str, float] | None = None
@@ -180,7 +176,7 @@ class LateSender:
             self._deliver(item, outcome.answer)
         else:
             self.rejected += 1
-            self._fate.labels("rejected").inc()
+            self._meter.fate("rejected")
             _log.warning(
                 "late question refused", request=escalation.request_id, error=str(outcome.error)
             )
@@ -222,14 +218,13 @@ class LateSender:
 
     def _orphan(self) -> None:
         self.orphaned += 1
-        self._fate.labels("orphaned").inc()
+        self._meter.fate("orphaned")
 
     def _count(self) -> None:
-        self._questions.set(len(self._spool))
-        self._bytes.set(self._spool.size)
+        self._meter.holds(len(self._spool), self._spool.size)
         for name, before in self._told.items():
             now = getattr(self._spool.counts, name)
-            self._fate.labels(name).inc(now - before)
+            self._meter.fate(name, now - before)
             self._told[name] = now
 
 

@@ -132,3 +132,24 @@ class UplinkMeter:
         """A question has no answer."""
         self.totals.failures += 1
         self._failures.labels(reason).inc()
+
+
+class SpoolMeter:
+    """Metrics of what waits on disk."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        prefix = "secondlook_edge_spool"
+        self._questions = Gauge(f"{prefix}_questions", "Questions on disk.", registry=registry)
+        self._bytes = Gauge(f"{prefix}_bytes", "Their files, bytes.", registry=registry)
+        self._fate = Counter(
+            f"{prefix}_fate", "What became of questions for the disk.", ["fate"], registry=registry
+        )
+
+    def holds(self, questions: int, size_bytes: int) -> None:
+        """What is on disk now."""
+        self._questions.set(questions)
+        self._bytes.set(size_bytes)
+
+    def fate(self, what: str, count: int = 1) -> None:
+        """What became of questions."""
+        self._fate.labels(what).inc(count)
