@@ -41,6 +41,7 @@ _COMMANDS = {
     "memory": ("secondlook.cli.memory.command:memory", "Look into and change the context memory."),
     "price": ("secondlook.cli.price.command:price", "What would it cost on my footage?"),
     "train": ("secondlook.cli.train:train", "Train the demo models."),
+    "trust": ("secondlook.cli.trust.command:trust", "What is promised, and is it proved?"),
 }
 
 # Top-level module of a library -> the extra that brings it.
