@@ -172,7 +172,8 @@ def show(parts: list[Part], console: Console) -> None:
             console.print(line, highlight=False)
         for table in part.tables():
             console.print(table)
-        console.print(sentence(part.shown))
+        if said := sentence(part.shown):
+            console.print(said)
 
 
 def document(parts: list[Part]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class SecondLook:
         name: of the system.
         verdict_latency_s: from capture to verdict; ``None``: as measured.
         chooser: decides in the place of the pipeline's gate.
-        budget: told what is asked.
+        budget: told what was really asked.
         purse: what may be spent; ``None``: everything.
     """
 
@@ -97,12 +97,12 @@ class SecondLook:
             waiting = [region for due in self._due for region in due.escalation.regions]
             decision = self._chooser.choose(shot, observation, waiting)
             observation = replace(observation, decision=decision)
-        if self._budget is not None:
-            self._budget.note(shot.frame.ref, observation.decision)
         started = self._timer()
         escalation = self._pipeline.escalation(shot.frame, observation)
         if escalation is not None:
-            await self._send(escalation, shot, first_s, started)
+            asked = await self._send(escalation, shot, first_s, started)
+            if asked and self._budget is not None:
+                self._budget.note(shot.frame.ref, observation.decision)
         self.ledger.passed(self._proxy.traffic)
 
     async def finish(self) -> None:
@@ -112,21 +112,26 @@ class SecondLook:
 
     async def _send(
         self, escalation: Escalation, shot: Shot, first_s: float, started: float
-    ) -> None:
-        """Pay, ask, and hold the verdict back until it would have come."""
+    ) -> bool:
+        """Pay, ask, and hold the verdict back until it would have come.
+
+        Returns:
+            Whether it was asked: the budget may not allow it.
+        """
         paid = None
         if self._purse is not None:
             paid = self._purse.pay(escalation, shot.media_s)
             if paid is None:
                 self.ledger.unpaid += 1
                 self._pipeline.asked_failed(escalation)
-                return
+                return False
         verdict = await self._ask(escalation)
         latency_s = first_s + self._timer() - started
         if self._verdict_latency_s is not None:
             latency_s = self._verdict_latency_s
         due = _Due(shot.media_s + latency_s, shot.index, escalation, verdict, paid)
         heapq.heappush(self._due, due)
+        return True
 
     async def _ask(self, escalation: Escalation) -> Verdict | None:
         self.ledger.escalations += 1
