@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from secondlook.edge.carrier.changes import Changes
 from secondlook.edge.carrier.cost import Cost
 from secondlook.edge.carrier.protocol import Carried
 from secondlook.edge.carrier.settings import CanvasSettings
@@ -23,8 +24,8 @@ from secondlook.shared.values import CanvasUpdate, ImageEncoding, Placement, Reg
 from secondlook.shared.values.canvas import BLOCK_PX, MAX_RECTANGLES, Blocks, blocks_of, chained
 from secondlook.shared.values.escalation import canvas_placements
 
-_KEY_COST = 4.0
-"""What a block costs in a key frame, in blocks of later updates; assumed until one was sent."""
+_KEY_BLOCK_BYTES = 35.0
+"""What a block costs in a key frame; assumed until one was sent."""
 
 Image = npt.NDArray[np.uint8]
 
@@ -51,8 +52,9 @@ class CanvasEncoder:
         self._planes: Planes = np.empty((0, 0), np.uint8)
         self._epoch = 0
         self._check = 0
-        self._cost = Cost(fixed_bytes=30.0, block_bytes=12.0)
-        self._key_block_bytes = 12.0 * _KEY_COST
+        self._changes = Changes(1, 1)
+        self._cost = Cost(fixed_bytes=30.0, unit_bytes=1.5)
+        self._key_block_bytes = _KEY_BLOCK_BYTES
 
     @property
     def needs_key(self) -> bool:
@@ -77,9 +79,11 @@ class CanvasEncoder:
         rectangles = () if key else self._rectangles(regions, frame)
         update = CanvasUpdate(frame.width, frame.height, 0, key, rectangles, self._epoch)
         placements = canvas_placements(update, (frame.native_width, frame.native_height))
+        # Learned from the change that was foreseen, since the next one is foreseen the same way.
+        work = self._changes.work(rectangles)
         copied = 0
         for placement in placements:
-            self._paste(image, placement)
+            self._paste(image, placement, learn=not key)
             copied += 3 * placement.width * placement.height
         try:
             unit = codec.encode(self._planes)
@@ -92,7 +96,10 @@ class CanvasEncoder:
             # It is not sent, so that nothing may build on it.
             self._codec = None
             raise InvalidInput(f"the update has {len(unit)} bytes, {max_bytes} are allowed")
-        self._learn(update, len(unit))
+        if key:
+            self._key_block_bytes = len(unit) / _blocks_in(frame)
+        else:
+            self._cost.learn(work, len(unit))
         return Carried(unit, ImageEncoding.H264, placements, copied, update)
 
     def lost(self, update: CanvasUpdate | None) -> None:
@@ -103,10 +110,8 @@ class CanvasEncoder:
     def estimate(self, regions: tuple[Region, ...], frame: Canonical) -> int:
         """See `Carrier.estimate`."""
         if self._codec is None or frame != self._frame:
-            blocks = -(-frame.width // BLOCK_PX) * -(-frame.height // BLOCK_PX)
-            return round(blocks * self._key_block_bytes)
-        rectangles = self._rectangles(regions, frame)
-        return self._cost.of(_count(rectangles, frame.width, frame.height))
+            return round(_blocks_in(frame) * self._key_block_bytes)
+        return self._cost.of(self._changes.work(self._rectangles(regions, frame)))
 
     def _new_codec(self) -> X264Encoder:
         """A stream of its own for each epoch: nothing before its key frame can reach into it."""
@@ -120,6 +125,7 @@ class CanvasEncoder:
         self._codec, self._frame = None, frame
         width, height = frame.width + frame.width % 2, frame.height + frame.height % 2
         self._planes = np.empty((height * 3 // 2, width), np.uint8)
+        self._changes = Changes(frame.width, frame.height)
 
     def _rectangles(self, regions: tuple[Region, ...], frame: Canonical) -> tuple[Blocks, ...]:
         """The blocks of the regions; none where they are the whole frame."""
@@ -130,8 +136,14 @@ class CanvasEncoder:
             return ()
         return tuple(found)
 
-    def _paste(self, image: Image, place: Placement) -> None:
-        """Write a region of the frame where it belongs on the canvas."""
+    def _paste(self, image: Image, place: Placement, *, learn: bool) -> None:
+        """Write a region of the frame where it belongs on the canvas.
+
+        Args:
+            image: the native frame.
+            place: the region, and where it belongs.
+            learn: whether the canvas showed it before, so that its change says something.
+        """
         left, top, right, bottom = place.region.xyxy
         pixels = image[top:bottom, left:right]
         rows, columns = self._planes.shape[0] * 2 // 3, self._planes.shape[1]
@@ -148,23 +160,16 @@ class CanvasEncoder:
             across, down = across + across % 2, down + down % 2
         picture: Any = self._new_picture(np.ascontiguousarray(pixels), format="bgr24")
         part: Planes = picture.to_ndarray(format="yuv420p")
-        self._planes[y : y + down, x : x + across] = part[:down]
+        luma = self._planes[y : y + down, x : x + across]
+        if learn:
+            self._changes.pasted(luma, part[:down], x, y)
+        luma[:] = part[:down]
         # U and V are halves of both sides, each a run of its own behind Y.
         chroma = self._planes[rows:].reshape(2, rows // 2, columns // 2)
         chroma[:, y // 2 : (y + down) // 2, x // 2 : (x + across) // 2] = part[down:].reshape(
             2, down // 2, across // 2
         )
 
-    def _learn(self, update: CanvasUpdate, size_bytes: int) -> None:
-        blocks = _count(update.rectangles, update.width, update.height)
-        if update.key:
-            self._key_block_bytes = size_bytes / blocks
-        else:
-            self._cost.learn(blocks, size_bytes)
 
-
-def _count(rectangles: tuple[Blocks, ...], width: int, height: int) -> int:
-    """Blocks in rectangles; all of the canvas where there are none."""
-    if not rectangles:
-        return -(-width // BLOCK_PX) * -(-height // BLOCK_PX)
-    return sum(across * down for _, _, across, down in rectangles)
+def _blocks_in(frame: Canonical) -> int:
+    return -(-frame.width // BLOCK_PX) * -(-frame.height // BLOCK_PX)

@@ -1,4 +1,4 @@
-"""What a number of blocks will probably cost, learned from what such numbers have cost."""
+"""What an amount of work will probably cost in bytes, learned from what such amounts have cost."""
 
 from __future__ import annotations
 
@@ -9,40 +9,45 @@ _PRIOR = 3.0
 
 
 class Cost:
-    """Bytes as ``fixed + per block x blocks``, fitted by weighted least squares as updates come.
+    """Bytes as ``fixed + per unit x work``, fitted by weighted least squares as updates come.
 
     Args:
-        fixed_bytes: cost of an update of no blocks, assumed at first.
-        block_bytes: cost of each block, assumed at first.
+        fixed_bytes: cost of an update without any work, assumed at first.
+        unit_bytes: cost of each unit of work, assumed at first.
     """
 
-    def __init__(self, fixed_bytes: float, block_bytes: float) -> None:
+    def __init__(self, fixed_bytes: float, unit_bytes: float) -> None:
         self._fixed = fixed_bytes
-        self._block = block_bytes
-        self._least_block = block_bytes / 100
+        self._unit = unit_bytes
+        self._least_unit = unit_bytes / 100
         # Sums of 1, n, n^2, bytes and n * bytes: two updates that were never sent stand for what
         # is assumed, one small and one large.
         self._sums = [0.0] * 5
-        for blocks in (0, 40):
-            self._add(blocks, fixed_bytes + block_bytes * blocks, _PRIOR / 2)
+        for work in (0.0, 40.0):
+            self._add(work, fixed_bytes + unit_bytes * work, _PRIOR / 2 * _weight(work))
 
-    def learn(self, blocks: int, size_bytes: int) -> None:
-        """An update of so many blocks had this size."""
+    def learn(self, work: float, size_bytes: int) -> None:
+        """An update of so much work had this size."""
         self._sums = [value * _MEMORY for value in self._sums]
-        self._add(blocks, float(size_bytes), 1.0)
+        self._add(work, float(size_bytes), _weight(work))
         weight, n, squares, size, products = self._sums
         spread = weight * squares - n * n
-        if spread > 1e-6 * max(1.0, n * n):
-            self._block = max(self._least_block, (weight * products - n * size) / spread)
-        self._fixed = (size - self._block * n) / weight
+        if spread > 1e-6 * n * n:
+            self._unit = max(self._least_unit, (weight * products - n * size) / spread)
+        self._fixed = (size - self._unit * n) / weight
         if self._fixed < 0:
             # No update costs less than nothing: the best line is one through the origin.
-            self._fixed, self._block = 0.0, max(self._least_block, products / squares)
+            self._fixed, self._unit = 0.0, max(self._least_unit, products / squares)
 
-    def of(self, blocks: int) -> int:
-        """Bytes of an update of so many blocks, at least 1."""
-        return max(1, round(self._fixed + self._block * blocks))
+    def of(self, work: float) -> int:
+        """Bytes of an update of so much work, at least 1."""
+        return max(1, round(self._fixed + self._unit * work))
 
-    def _add(self, blocks: int, size_bytes: float, weight: float) -> None:
-        terms = (1.0, float(blocks), float(blocks) ** 2, size_bytes, blocks * size_bytes)
+    def _add(self, work: float, size_bytes: float, weight: float) -> None:
+        terms = (1.0, work, work**2, size_bytes, work * size_bytes)
         self._sums = [value + weight * term for value, term in zip(self._sums, terms, strict=True)]
+
+
+def _weight(work: float) -> float:
+    """Errors count in proportion: one large update must not outweigh all small ones."""
+    return 1 / (20.0 + work) ** 1.5

@@ -23,7 +23,7 @@ class MosaicCarrier:
 
     def __init__(self, settings: RegionSettings) -> None:
         self._encoder = MosaicEncoder(settings)
-        self._cost = Cost(fixed_bytes=200.0, block_bytes=45.0)
+        self._cost = Cost(fixed_bytes=200.0, unit_bytes=45.0)
 
     def encode(
         self,
