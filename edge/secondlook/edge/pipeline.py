@@ -13,21 +13,25 @@ from collections import deque
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from secondlook.edge.appearance import Thumbnail, thumbnail
-from secondlook.edge.evidence import gather
+from secondlook.edge.carrier import Carrier, MosaicCarrier
+from secondlook.edge.control.allowance import Allowance
+from secondlook.edge.evidence.gathering import assess, gather
 from secondlook.edge.fusion import Entry, Vocabulary, compose, read
 from secondlook.edge.fusion.learning import learn
-from secondlook.edge.gate import Gate, ScoreBandGate
+from secondlook.edge.gate import Gate, Risk, RiskGate, RiskModel, Terms, cold_start
 from secondlook.edge.memory.knowledge import Knowledge
 from secondlook.edge.memory.notes import Note, Recollection
 from secondlook.edge.pipeline_counts import PipelineCounts, PipelineTimings
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.edge.questions import Asked, tracks_in
-from secondlook.edge.regions import Canonical, MosaicEncoder, regions_around
+from secondlook.edge.regions import Canonical, regions_around
 from secondlook.edge.scene import Scene
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import InvalidInput
+from secondlook.shared.geometry import Boxes
 from secondlook.shared.values import (
     Decision,
     Detections,
@@ -52,7 +56,9 @@ class CameraPipeline:
         names: class names of the light model.
         clock: stamps what is published where the caller does not say.
         session: makes request ids unique, printable ASCII; random where not given.
-        gate: decides what is asked; the score band where not given.
+        gate: decides what is asked; `RiskGate` where not given.
+        risk: how likely answers are right; the cold-start rule where not given.
+        carrier: how regions travel; stateless mosaics where not given.
         first_track_id: where a pipeline goes on that broke down.
         known: what earlier processes knew about the camera, possibly nothing; `take_notes` then
             says what is to be written down. Without it nothing outlives this pipeline.
@@ -70,6 +76,8 @@ class CameraPipeline:
         *,
         session: str = "",
         gate: Gate | None = None,
+        risk: RiskModel | None = None,
+        carrier: Carrier | None = None,
         first_track_id: int = 1,
         known: Recollection | None = None,
     ) -> None:
@@ -80,13 +88,17 @@ class CameraPipeline:
         self._settings = settings
         self._clock = clock
         self._session = session or secrets.token_hex(6)
-        self._gate = gate or ScoreBandGate(settings.gate)
+        self._gate = gate or RiskGate(settings.gate)
+        self._risk = risk or cold_start()
+        self._classes = len(names)
+        wanted = frozenset(settings.gate.classes) & frozenset(names)
+        self._interest = wanted or None
         self._vocabulary = Vocabulary(names)
-        self._encoder = MosaicEncoder(settings.regions)
+        self._carrier = carrier or MosaicCarrier(settings.regions)
         self._size: tuple[int, int] | None = None
         self._known = known
         self._notes: deque[Note] = deque(maxlen=_MAX_NOTES)
-        self._scene = Scene(settings, first_track_id)
+        self._scene = Scene(settings, len(names), first_track_id)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -110,6 +122,7 @@ class CameraPipeline:
         now_s: float | None = None,
         *,
         media_s: float | None = None,
+        allowance: Allowance | None = None,
     ) -> Observation:
         """The edge's answer to the next frame, and what its gate decided.
 
@@ -118,6 +131,7 @@ class CameraPipeline:
             detections: what the light model saw in it, scores from about 0.05 on.
             now_s: monotonic time of publication, seconds; the clock's where not given.
             media_s: time of the frame in its stream, seconds; its capture time where not given.
+            allowance: what may be spent now; everything where not given.
         """
         started_s = time.perf_counter()
         look = thumbnail(frame.image, self._settings.motion.width_px)
@@ -126,18 +140,19 @@ class CameraPipeline:
         scene = self._scene
         time_s = scene.stream_time(given_s)
         translated = self._vocabulary.translate(detections)
-        tracked, unseen = scene.see(translated, look, frame.ref, time_s)
+        tracked, features, unseen = scene.see(translated, look, frame.ref, time_s)
         tracked_s = time.perf_counter()
         present = {*tracked.track_ids.tolist(), *(item.track_id for item in unseen)}
         beliefs = {key: scene.beliefs[key] for key in present if key in scene.beliefs}
         draft = Observation(frame.ref, Detections.empty(self.names))
-        entry = Entry(frame.ref, time_s, look, tracked, unseen, beliefs, draft)
-        published, candidates = compose(entry, self.names, self._settings.fusion)
+        entry = Entry(frame.ref, time_s, look, tracked, features, unseen, beliefs, draft)
+        risk = assess(entry, self._risk)
+        published, candidates = compose(entry, risk.right, self.names, self._settings.fusion)
         entry.observation = replace(
             draft,
             detections=published,
             candidates=candidates,
-            decision=self._decide(entry, published),
+            decision=self._decide(entry, risk, published, allowance or Allowance.unlimited()),
             published_s=self._clock.monotonic() if now_s is None else now_s,
         )
         scene.history.add(entry)
@@ -157,14 +172,14 @@ class CameraPipeline:
         started_s = time.perf_counter()
         canonical = self._canonical(frame.ref)
         try:
-            mosaic = self._encoder.encode(
+            carried = self._carrier.encode(
                 frame.image, decision.regions, canonical, self._settings.gate.max_bytes
             )
         except InvalidInput:
             # A limit of bytes that the lowest quality exceeds: the answer stands as it is.
             self.counts.unencodable += 1
             return None
-        self.counts.copied_bytes += mosaic.copied_bytes
+        self.counts.copied_bytes += carried.copied_bytes
         escalation = Escalation(
             request_id=f"{self._session}-{frame.ref.sequence}",
             camera=self.camera,
@@ -172,9 +187,10 @@ class CameraPipeline:
             captured_at=frame.ref.captured_at,
             frame_width=frame.ref.width,
             frame_height=frame.ref.height,
-            image=mosaic.image,
-            encoding=mosaic.encoding,
-            placements=mosaic.placements,
+            image=carried.image,
+            encoding=carried.encoding,
+            placements=carried.placements,
+            canvas=carried.canvas,
             purpose=decision.purpose,
             min_score=self._settings.fusion.verdict_score,
             model=self.model,
@@ -189,15 +205,16 @@ class CameraPipeline:
                     escalation.request_id,
                     frame.ref.sequence,
                     entry.time_s,
-                    tracks_in(entry, decision.regions),
+                    tracks_in(entry, escalation.regions),
                     escalation.whole_frame,
                 )
             )
         return escalation
 
-    def asked_failed(self, request_id: str) -> None:
+    def asked_failed(self, escalation: Escalation) -> None:
         """A question got no verdict: what it asked may be asked again."""
-        self._scene.questions.settle(request_id)
+        self._scene.questions.settle(escalation.request_id)
+        self._carrier.lost(escalation.canvas)
 
     def apply(self, verdict: Verdict, now_s: float | None = None) -> list[Observation]:
         """Take in a verdict.
@@ -265,7 +282,7 @@ class CameraPipeline:
                 self._known,
             )
         # Track ids go on: an id is never used twice for one camera.
-        scene = self._scene = Scene(self._settings, self.next_track_id, knowledge)
+        scene = self._scene = Scene(self._settings, self._classes, self.next_track_id, knowledge)
         if knowledge is not None:
             time_s = scene.stream_time(given_s)
             scene.background_s = knowledge.recall(scene.places, frame, look, time_s)
@@ -275,24 +292,41 @@ class CameraPipeline:
     def _canonical(self, frame: FrameRef) -> Canonical:
         return Canonical.of(frame.width, frame.height, self._settings.regions.canonical_width_px)
 
-    def _decide(self, entry: Entry, published: Detections) -> Decision:
-        evidence = gather(self.camera, entry, self._scene)
-        choice = self._gate.choose(evidence)
+    def _decide(
+        self, entry: Entry, risk: Risk, published: Detections, allowance: Allowance
+    ) -> Decision:
+        evidence = gather(self.camera, entry, self._scene, risk, self._interest)
         canonical = self._canonical(entry.frame)
+        terms = Terms(
+            allowance,
+            audit_rate=self._settings.gate.audit_rate,
+            bytes_of=lambda boxes: self._bytes_of(boxes, canonical),
+            whole_bytes=self._carrier.estimate((canonical.whole(),), canonical),
+        )
+        choice = self._gate.choose(evidence, terms)
         regions: tuple[Region, ...] = ()
         if choice.whole_frame:
             regions = (canonical.whole("; ".join(choice.reasons)),)
         elif choice.ask:
-            boxes = np.stack([evidence.boxes[index].box for index in choice.ask])
+            boxes = evidence.boxes[list(choice.ask)]
             reasons = list(choice.box_reasons)
             regions = regions_around(
                 boxes, reasons, canonical, self._settings.regions, others=published.boxes
             )
         return Decision(regions, choice.purpose, choice.reasons)
 
+    def _bytes_of(self, boxes: Boxes, frame: Canonical) -> npt.NDArray[np.float64]:
+        """float64 (n,), what it costs to ask about each box alone, bytes."""
+        out = np.empty(len(boxes))
+        for row in range(len(boxes)):
+            regions = regions_around(boxes[row : row + 1], [""], frame, self._settings.regions)
+            out[row] = self._carrier.estimate(regions, frame)
+        return out
+
     def _revised(self, entry: Entry, cause: str, published_s: float) -> Observation | None:
         """What stands for a frame now; ``None`` where that is what stood before."""
-        published, candidates = compose(entry, self.names, self._settings.fusion)
+        right = assess(entry, self._risk).right
+        published, candidates = compose(entry, right, self.names, self._settings.fusion)
         before = entry.observation
         if _equal(published, before.detections):
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from secondlook.shared.settings import Section
 
@@ -64,29 +64,44 @@ class TrackerSettings(Section):
 
 
 class GateSettings(Section):
-    """``[gate]``: what is asked. Issue 3 replaces the score band; the budget and the coin stay."""
+    """``[gate]``: what is asked."""
 
-    low_score: float = Field(
-        0.2, ge=0, le=1, description="Boxes from this score on are asked about at first sight."
+    file: str = Field(
+        "",
+        max_length=4096,
+        description="Gate file that `secondlook calibrate` wrote; empty: the cold-start rule.",
     )
-    high_score: float = Field(
-        0.8, ge=0, le=1, description="Boxes from this score on are not asked about."
+    threshold: float = Field(
+        0.12,
+        gt=0,
+        le=1,
+        description="Expected errors that a verdict must save for a box to be asked about.",
     )
-    weak_score: float = Field(
-        0.1, ge=0, le=1, description="Weaker boxes from this score on are asked when seen again."
+    again_factor: float = Field(
+        1.5, ge=1, le=100, description="Factor on the threshold for boxes that have a verdict."
     )
-    weak_hits: int = Field(
-        2, ge=1, le=100, description="Frames in which a weak box must be seen to be asked about."
+    again_s: float = Field(
+        0.25, ge=0, le=3600, description="Least time between two verdicts on one box, seconds."
     )
-    ttl_s: float = Field(5.0, gt=0, le=3600, description="How long a verdict holds, seconds.")
+    ride_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Share of the threshold from which boxes are asked about beside others.",
+    )
+    classes: tuple[str, ...] = Field(
+        ("person", "bicycle", "car", "motorcycle", "bus", "truck", "bottle"),
+        description="Class names that are worth a question; empty, or where the light model knows "
+        "none of them: all.",
+    )
+    ttl_s: float = Field(
+        5.0, gt=0, le=3600, description="How long a verdict stands for its place, seconds."
+    )
     ttl_growth: float = Field(
         2.0, ge=1, le=10, description="Factor on that time each time a verdict is confirmed."
     )
     ttl_max_s: float = Field(
-        40.0, gt=0, le=86_400, description="Longest time a verdict holds, seconds."
-    )
-    area_factor: float = Field(
-        2.0, gt=1, le=100, description="Growth of a box's area that makes a verdict void."
+        40.0, gt=0, le=86_400, description="Longest time a verdict stands for its place, seconds."
     )
     audit_rate: float = Field(
         0.01, ge=0, le=1, description="Share of frames sent whole, chosen by a seeded coin."
@@ -101,12 +116,6 @@ class GateSettings(Section):
     max_bytes: int = Field(
         200_000, ge=2_000, le=3_000_000, description="Largest picture sent for one frame, bytes."
     )
-
-    @model_validator(mode="after")
-    def _ordered(self) -> GateSettings:
-        if not self.weak_score <= self.low_score <= self.high_score:
-            raise ValueError("weak_score <= low_score <= high_score is expected")
-        return self
 
 
 class RegionSettings(Section):
@@ -140,18 +149,14 @@ class RegionSettings(Section):
 class FusionSettings(Section):
     """``[fusion]``: what is published, and what verdicts change."""
 
-    publish_score: float = Field(
-        0.35, ge=0, le=1, description="Boxes without a verdict are published from this score on."
+    publish_probability: float = Field(
+        0.45,
+        gt=0,
+        lt=1,
+        description="Boxes are published from this probability on that the cloud says the same.",
     )
     verdict_score: float = Field(
         0.25, ge=0, le=1, description="Boxes of the cloud count from this score on."
-    )
-    carry_score: float = Field(
-        0.2,
-        ge=0,
-        le=1,
-        description="A verdict on an earlier frame stands for boxes of the track from this score "
-        "on; weaker ones may be of the background.",
     )
     match_iou: float = Field(
         0.3, gt=0, lt=1, description="Least overlap of the edge's box with the cloud's."

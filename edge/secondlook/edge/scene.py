@@ -6,6 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from secondlook.edge.appearance import Thumbnail
+from secondlook.edge.evidence.clusters import cluster
+from secondlook.edge.evidence.features import sight_features
+from secondlook.edge.evidence.statistics import TrackStatistics
 from secondlook.edge.fusion.belief import Belief
 from secondlook.edge.fusion.history import Entry, History, Unseen
 from secondlook.edge.fusion.places import Places, Sight, same_place
@@ -14,6 +17,7 @@ from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.edge.questions import Questions
 from secondlook.edge.track import Tracker
 from secondlook.shared.values import Detections, FrameRef
+from secondlook.shared.values.detections import NO_TRACK
 
 
 class Scene:
@@ -21,6 +25,7 @@ class Scene:
 
     Attributes:
         tracker: the tracks that live.
+        statistics: what each of them has shown.
         history: the frames answered last.
         questions: those that wait for a verdict.
         places: what is known about tracks that are gone.
@@ -33,12 +38,15 @@ class Scene:
     def __init__(
         self,
         settings: PipelineSettings,
+        classes: int,
         first_track_id: int = 1,
         knowledge: Knowledge | None = None,
     ) -> None:
         fusion = settings.fusion
         self._fusion = fusion
+        self._tracking = settings.tracker
         self.tracker = Tracker(settings.tracker, first_track_id)
+        self.statistics = TrackStatistics(classes)
         self.history = History(fusion.history_frames, fusion.history_s)
         self.questions = Questions(fusion.max_questions, fusion.question_s)
         self.places = Places(fusion.same_levels)
@@ -58,13 +66,23 @@ class Scene:
 
     def see(
         self, detections: Detections, look: Thumbnail, frame: FrameRef, time_s: float
-    ) -> tuple[Detections, list[Unseen]]:
+    ) -> tuple[Detections, npt.NDArray[np.float64], list[Unseen]]:
         """Take in the next frame's boxes.
 
         Returns:
-            The boxes with track ids, and the verified objects that the light model missed.
+            The boxes with track ids and the class that each track has shown most; their features
+            (see `sight_features`); the verified objects that the light model missed.
         """
-        tracked = self.tracker.update(detections, time_s)
+        seen = cluster(detections, self._tracking)
+        ids = self.tracker.associate(seen.detections, time_s)
+        rows = np.flatnonzero(ids != NO_TRACK)
+        track_ids = ids[rows].tolist()
+        classes = self.statistics.see(track_ids, seen, rows, time_s)
+        boxes = seen.detections
+        tracked = Detections(boxes.boxes[rows], boxes.scores[rows], classes, boxes.names, ids[rows])
+        features = sight_features(
+            seen, rows, track_ids, self.statistics, (frame.width, frame.height)
+        )
         self._bury()
         self._doubt_refutations(tracked, look, frame)
         self._inherit(tracked, look, time_s)
@@ -79,7 +97,7 @@ class Scene:
                 self.sights[track_id] = Sight(tracked.boxes[row], look, frame.width)
         if self.knowledge is not None:
             self.knowledge.settle(self.sights, time_s)
-        return tracked, unseen
+        return tracked, features, unseen
 
     def believe(self, track_id: int, belief: Belief, sight: Sight) -> bool:
         """Take in a verdict about a track that lives, unless a newer one is known.
@@ -112,6 +130,7 @@ class Scene:
     def _bury(self) -> None:
         """Let go of what is believed about tracks that are gone; their places keep it."""
         alive = {track.id for track in self.tracker.tracks}
+        self.statistics.keep(alive)
         for track_id in [key for key in self.beliefs if key not in alive]:
             self._let_go(track_id, self.sights.pop(track_id), self.beliefs.pop(track_id))
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
-from typing_extensions import Self
+from pydantic import Field, StringConstraints, field_validator
 
 from secondlook.edge.capture.settings import CaptureSettings
 from secondlook.edge.control.settings import BudgetSettings, CameraBudget
@@ -125,12 +124,6 @@ class EdgeSettings(Section):
         if doubles:
             raise ValueError(f"camera ids must differ; used twice: {', '.join(doubles)}")
         return cameras
-
-    @model_validator(mode="after")
-    def _weak_boxes_reach_the_gate(self) -> Self:
-        if self.detector.min_score > self.gate.low_score:
-            raise ValueError("detector.min_score must not be above gate.low_score")
-        return self
 
     @property
     def pipeline(self) -> PipelineSettings:

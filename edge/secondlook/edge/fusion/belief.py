@@ -11,6 +11,11 @@ from secondlook.edge.appearance import Thumbnail
 from secondlook.edge.fusion.correction import NO_CORRECTION
 from secondlook.edge.pipeline_settings import GateSettings
 
+EDGE_VOTE = 1.0
+"""What the light model's judgement about a class weighs beside one verdict's."""
+_VOTE_MEMORY = 0.8
+"""What a verdict on a class still weighs when the next one comes."""
+_MAX_VOTES = 4
 _FALLEN_SHARE = 0.3
 """A box below this share of the score it had when the cloud was asked is no longer vouched for."""
 
@@ -31,6 +36,7 @@ class Belief:
         edge_score: the light model's score in that frame.
         confirmations: verdicts in a row that said the same.
         since_s: stream time of the first of them.
+        votes: (class, weight), what this verdict and earlier ones have said about the class.
         request_id: the escalation that was answered.
         correction: float32 (4,), how the cloud's box differs from the light model's in that frame,
             see `secondlook.edge.fusion.correction`.
@@ -57,6 +63,7 @@ class Belief:
     version: str = ""
     key: str = ""
     since_s: float = float("inf")
+    votes: tuple[tuple[int, float], ...] = ()
 
     @property
     def area(self) -> float:
@@ -74,7 +81,39 @@ class Belief:
         until_s = self.at_s + holds_for_s(confirmations, settings)
         since_s = before.since_s if before is not None and confirmed else self.at_s
         key = before.key if before is not None else self.key
-        return replace(self, confirmations=confirmations, until_s=until_s, since_s=since_s, key=key)
+        return replace(
+            self,
+            confirmations=confirmations,
+            until_s=until_s,
+            since_s=since_s,
+            key=key,
+            votes=self._votes_after(before),
+        )
+
+    def _votes_after(self, before: Belief | None) -> tuple[tuple[int, float], ...]:
+        votes: dict[int, float] = {}
+        if before is not None and before.at_s < self.at_s:
+            votes = {index: weight * _VOTE_MEMORY for index, weight in before.votes}
+        if not self.refuted:
+            votes[self.class_index] = votes.get(self.class_index, 0.0) + self.score
+        kept = sorted(votes.items(), key=lambda vote: -vote[1])[:_MAX_VOTES]
+        return tuple(kept)
+
+    def carried_class(self, edge_class: int, edge_weight: float) -> int:
+        """The class on another frame than the one that was judged.
+
+        Heavy models too waver between classes that look alike. What counts is what most verdicts
+        have said, and the light model's own judgement beside them.
+
+        Args:
+            edge_class: what the light model says.
+            edge_weight: how sure it is, 0 to 1.
+        """
+        if self.refuted or edge_class == self.class_index:
+            return edge_class
+        votes = dict(self.votes) or {self.class_index: self.score}
+        votes[edge_class] = votes.get(edge_class, 0.0) + EDGE_VOTE * edge_weight
+        return max(votes, key=lambda index: votes[index])
 
     def agrees(self, other: Belief) -> bool:
         """Whether both say the same."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
+from secondlook.edge.evidence.features import class_weight
 from secondlook.edge.fusion.correction import corrected
 from secondlook.edge.fusion.history import Entry
 from secondlook.edge.pipeline_settings import FusionSettings
@@ -11,46 +13,51 @@ from secondlook.shared.geometry import suppress
 from secondlook.shared.values import Detections
 
 _DUPLICATE_IOU = 0.65
-_RISEN = 0.15
-"""A refuted box is published again once its score has risen by this much."""
 
 
 def compose(
-    entry: Entry, names: tuple[str, ...], settings: FusionSettings
+    entry: Entry,
+    right: npt.NDArray[np.float64],
+    names: tuple[str, ...],
+    settings: FusionSettings,
 ) -> tuple[Detections, Detections]:
-    """What stands for a frame, and the weaker boxes beside it.
+    """What stands for a frame, and the boxes beside it that do not.
 
-    Boxes with a verdict are published as the verdict says, others from ``publish_score`` on.
+    A box is published where it is likelier right than not, with that probability as its score. One
+    that a verdict about this very frame has judged is published as the verdict says.
+
+    Args:
+        entry: the frame.
+        right: float64 (n,), probability that each of its boxes is right.
+        names: class names known now.
+        settings: thresholds.
 
     Returns:
         The published boxes and the candidates, both best first.
     """
     tracked = entry.tracked
     boxes = tracked.boxes.copy()
-    scores = tracked.scores.copy()
+    scores = right.astype(np.float32)
     classes = tracked.classes.copy()
-    published = scores >= settings.publish_score
+    published = right >= settings.publish_probability
     rank = scores.copy()
     for row, track_id in enumerate(tracked.track_ids.tolist()):
         belief = entry.beliefs.get(track_id)
-        if belief is None:
+        if belief is None or belief.refuted:
             continue
-        if belief.refuted:
-            published[row] &= scores[row] >= belief.edge_score + _RISEN
-            continue
-        carried = entry.time_s > belief.at_s
-        if carried and (scores[row] < settings.carry_score or belief.fallen(float(scores[row]))):
-            continue
-        published[row] = True
-        if carried and classes[row] != belief.class_index and scores[row] > belief.score:
-            # The verdict was about an earlier frame, and less sure than the edge is now.
-            continue
-        scores[row], classes[row] = belief.score, belief.class_index
+        here = belief.at_s == entry.time_s
+        classes[row] = (
+            belief.class_index
+            if here
+            else belief.carried_class(int(classes[row]), class_weight(entry.features[row]))
+        )
         # Where two boxes claim one object, the one with a verdict wins.
-        rank[row] = 1 + belief.score
+        rank[row] += 1
+        if here:
+            scores[row] = belief.score
         if track_id in entry.corrected:
             boxes[row] = entry.corrected[track_id]
-        elif carried:
+        elif not here:
             boxes[row] = corrected(boxes[row], belief.correction)
     unseen = [item for item in entry.unseen if item.track_id in entry.beliefs]
     if unseen:

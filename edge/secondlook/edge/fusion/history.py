@@ -35,7 +35,9 @@ class Entry:
         frame: which frame.
         time_s: its stream time.
         look: its thumbnail.
-        tracked: all boxes of the light model, with track ids, also those not published.
+        tracked: all boxes of the light model, with track ids, also those not published; each with
+            the class that its track has shown most.
+        features: float64 (len(tracked), `len(SIGHT)`), what a risk model reads of them.
         unseen: verified objects that the light model missed.
         beliefs: what is believed about the tracks of this frame, by track id. A verdict about a
             later frame never enters here.
@@ -47,6 +49,7 @@ class Entry:
     time_s: float
     look: Thumbnail
     tracked: Detections
+    features: npt.NDArray[np.float64]
     unseen: list[Unseen]
     beliefs: dict[int, Belief]
     observation: Observation

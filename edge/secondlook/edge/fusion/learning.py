@@ -80,8 +80,7 @@ def learn(
             settle(track_id, belief(track_id, row, tracked.boxes[row], found))
     for row in reading.refuted:
         track_id = int(tracked.track_ids[row])
-        # A box too weak to be asked about is not worth remembering as nothing.
-        if track_id >= 0 and tracked.scores[row] >= settings.gate.weak_score:
+        if track_id >= 0:
             settle(track_id, belief(track_id, row, tracked.boxes[row], None))
     for found in reading.new:
         track_id = _introduce(scene, entry, verdict.boxes[found], settings)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from secondlook.edge.pipeline_settings import FusionSettings
 from secondlook.edge.track.association import assign
 from secondlook.shared.geometry import Boxes, clip, coverage, iou
+from secondlook.shared.measure.metric import without_double_labels
 from secondlook.shared.values import Detections, FrameRef, Region
 
 _INSIDE = 0.9
@@ -49,8 +50,10 @@ def read(
     inside = verdict.with_boxes(clip(verdict.boxes, frame.width, frame.height))
     verdict = inside.select(inside.areas() >= 1)
     places = np.array([region.xyxy for region in regions], np.float32).reshape(-1, 4)
-    counted = verdict.select(
-        (verdict.scores >= settings.verdict_score) & _centred_in(verdict.boxes, places)
+    counted = without_double_labels(
+        verdict.select(
+            (verdict.scores >= settings.verdict_score) & _centred_in(verdict.boxes, places)
+        )
     )
     spoken = coverage(edge.boxes, places).max(axis=1, initial=0) >= _INSIDE
     overlap = iou(edge.boxes, counted.boxes)

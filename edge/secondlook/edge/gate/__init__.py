@@ -1,7 +1,18 @@
 """May the edge's answer stand? Pure functions over evidence, replayable from a log."""
 
 from secondlook.edge.gate.audit import coin
-from secondlook.edge.gate.band import ScoreBandGate
-from secondlook.edge.gate.protocol import Choice, Evidence, FrameEvidence, Gate
+from secondlook.edge.gate.policy import RiskGate
+from secondlook.edge.gate.protocol import Choice, FrameEvidence, Gate, Terms
+from secondlook.edge.gate.risk import Risk, RiskModel, cold_start
 
-__all__ = ["Choice", "Evidence", "FrameEvidence", "Gate", "ScoreBandGate", "coin"]
+__all__ = [
+    "Choice",
+    "FrameEvidence",
+    "Gate",
+    "Risk",
+    "RiskGate",
+    "RiskModel",
+    "Terms",
+    "coin",
+    "cold_start",
+]

@@ -2,64 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from secondlook.edge.control.allowance import Allowance
+from secondlook.shared.geometry import Boxes
 from secondlook.shared.values import Purpose
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
-    """What is known about one box of a frame.
-
-    Attributes:
-        box: float32 (4,), xyxy, pixels of the native frame.
-        score: the light model's score; 0 for an object that only the cloud has seen.
-        class_name: the light model's class.
-        track_id: the track the box belongs to; -1 for none.
-        hits: frames in which the track was seen, this one included.
-        in_flight: whether a question about the track waits for its verdict.
-        verdict_age_s: age of the last verdict about the track; ``None`` without one.
-        verdict_left_s: for how long that verdict still holds; negative once it has aged.
-        refuted: whether that verdict said that nothing is there.
-        verdict_edge_class: the light model's class when that verdict was asked for.
-        verdict_edge_score: the light model's score then.
-        verdict_area: area of the box then, square pixels.
-        prior: share of frames in which that class was published at that place; ``None`` where
-            nothing is remembered.
-    """
-
-    box: npt.NDArray[np.float32]
-    score: float
-    class_name: str
-    track_id: int = -1
-    hits: int = 1
-    in_flight: bool = False
-    verdict_age_s: float | None = None
-    verdict_left_s: float = 0.0
-    refuted: bool = False
-    verdict_edge_class: str = ""
-    verdict_edge_score: float = 0.0
-    verdict_area: float = 0.0
-    prior: float | None = None
-
-    @property
-    def area(self) -> float:
-        """Area of the box, square pixels."""
-        return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
-
-
-@dataclass(frozen=True, slots=True)
 class FrameEvidence:
-    """What is known about one frame.
+    """What is known about one frame and each of its candidates before anything is asked.
+
+    A candidate is a box of the light model, an object that only the cloud has seen, or a place
+    where an object may have been missed.
 
     Attributes:
         camera: id of the camera.
         sequence: number of the frame.
-        boxes: evidence about each box.
+        boxes: float32 (n, 4), xyxy, pixels of the native frame.
+        names: n class names, as the edge would publish them; empty for a place.
+        track_ids: int64 (n,); -1 for a place.
+        scores: float64 (n,), the light model's; 0 where it sees nothing.
+        right: float64 (n,), probability that the heavy model says the same.
+        loss: float64 (n,), expected errors that a verdict would save, 0 to 1; 0 for classes that
+            are of no interest.
+        verdict_age_s: float64 (n,), age of the last verdict; NaN without one.
+        in_flight: bool (n,), whether a question about it waits for its verdict.
+        reasons: for places, what speaks for an object there; empty for boxes.
         background_age_s: since when the cloud has a whole frame of this camera; ``None``: it has
             none.
         background_in_flight: whether a whole frame is on its way.
@@ -67,9 +43,44 @@ class FrameEvidence:
 
     camera: str
     sequence: int
-    boxes: tuple[Evidence, ...]
+    boxes: Boxes
+    names: tuple[str, ...]
+    track_ids: npt.NDArray[np.int64]
+    scores: Floats
+    right: Floats
+    loss: Floats
+    verdict_age_s: Floats
+    in_flight: npt.NDArray[np.bool_]
+    reasons: tuple[str, ...]
     background_age_s: float | None
     background_in_flight: bool
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+BytesOf = Callable[[Boxes], Floats]
+"""Estimates what it costs to ask about each of some boxes, bytes on the wire."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Terms:
+    """On what terms a gate decides about a frame: what may change from frame to frame.
+
+    Attributes:
+        allowance: what may be spent, and what spending costs.
+        certified_loss: candidates of this loss or more are asked about at any price; infinite
+            where no certificate demands anything.
+        audit_rate: probability of an audit, 0 to 1.
+        bytes_of: estimates the bytes of asking about boxes.
+        whole_bytes: estimate for the whole frame, bytes.
+    """
+
+    allowance: Allowance = field(default_factory=Allowance.unlimited)
+    certified_loss: float = float("inf")
+    audit_rate: float = 0.0
+    bytes_of: BytesOf = lambda boxes: np.zeros(len(boxes))
+    whole_bytes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +88,13 @@ class Choice:
     """What a gate chose.
 
     Attributes:
-        ask: indices of the boxes to ask about, the unsurest first.
+        ask: indices of the candidates to ask about, the largest loss first.
         box_reasons: why, for each of ``ask``.
         whole_frame: whether the whole frame goes instead.
         purpose: why the cloud is asked.
         reasons: for the whole frame, in plain words; also when nothing is asked.
+        coin: the number that was thrown, in [0, 1).
+        left: indices that would have been asked about, had the budget sufficed.
     """
 
     ask: tuple[int, ...] = ()
@@ -89,11 +102,13 @@ class Choice:
     whole_frame: bool = False
     purpose: Purpose = Purpose.UNSURE
     reasons: tuple[str, ...] = ()
+    coin: float = 1.0
+    left: tuple[int, ...] = ()
 
 
 class Gate(Protocol):
-    """Decides about frames. Implementations MUST be pure: equal evidence, equal choice."""
+    """Decides about frames. Implementations MUST be pure: equal input, equal choice."""
 
-    def choose(self, frame: FrameEvidence) -> Choice:
+    def choose(self, frame: FrameEvidence, terms: Terms) -> Choice:
         """What to ask about a frame."""
         ...

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from secondlook.edge.evidence.clusters import cluster
 from secondlook.edge.pipeline_settings import TrackerSettings
 from secondlook.edge.track.association import assign, reach_likeness
 from secondlook.edge.track.motion import Motion
-from secondlook.shared.geometry import Boxes, iou, suppress
+from secondlook.shared.geometry import Boxes, iou
 from secondlook.shared.values import Detections
 from secondlook.shared.values.detections import NO_TRACK
 
@@ -80,7 +81,16 @@ class Tracker:
         Returns:
             The boxes that belong to a track, best first, without double boxes.
         """
-        kept = _deduplicated(detections, self._settings)
+        kept = cluster(detections, self._settings).detections
+        ids = self.associate(kept, time_s)
+        return kept.with_track_ids(ids).select(ids != NO_TRACK)
+
+    def associate(self, kept: Detections, time_s: float) -> npt.NDArray[np.int64]:
+        """Take in the boxes of the next frame, clustered already; see `update`.
+
+        Returns:
+            int64 (n,): the track of each box; `NO_TRACK` for boxes that are too weak for one.
+        """
         before_s = time_s if self._now_s is None else self._now_s
         now_s = self._now_s = max(before_s, time_s)
         # However rarely frames come, a track of the previous one is not too old.
@@ -89,7 +99,7 @@ class Tracker:
         self._motion.predict(now_s - before_s)
         ids = self._associate(kept)
         self._keep(lambda track: track.confirmed or track.last_s >= now_s)
-        return kept.with_track_ids(ids).select(ids != NO_TRACK)
+        return ids
 
     def reserve_id(self) -> int:
         """A fresh track id, for an object that only the cloud has seen."""
@@ -179,16 +189,3 @@ class Tracker:
         if not kept.all():
             self._motion.keep(kept)
             self._tracks = [track for track in self._tracks if lives(track)]
-
-
-def _deduplicated(detections: Detections, settings: TrackerSettings) -> Detections:
-    """The boxes left by class-agnostic suppression, best first; the input's order is irrelevant.
-
-    Their number is bounded: a model that sees boxes everywhere must not cost a cubic assignment.
-    """
-    boxes = detections.boxes
-    order = np.lexsort(
-        (detections.classes, boxes[:, 3], boxes[:, 2], boxes[:, 1], boxes[:, 0], -detections.scores)
-    )
-    kept = suppress(boxes[order], detections.scores[order], settings.suppress_iou)
-    return detections.select(order[kept[: settings.max_boxes]])

@@ -1,0 +1,1 @@
+"""What is known about a frame before anything is asked: evidence for the gate."""

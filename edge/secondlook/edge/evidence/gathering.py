@@ -1,0 +1,86 @@
+"""What is known about each candidate of a frame, gathered for the gate."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from secondlook.edge.evidence.features import change_features
+from secondlook.edge.fusion.history import Entry
+from secondlook.edge.gate.protocol import FrameEvidence
+from secondlook.edge.gate.risk import Risk, RiskModel
+from secondlook.edge.scene import Scene
+
+
+def assess(entry: Entry, model: RiskModel) -> Risk:
+    """How likely each box of a frame is right, and what a verdict would save.
+
+    A verdict about this very frame leaves no doubt: its loss is 0.
+    """
+    tracked = entry.tracked
+    ids = tracked.track_ids.tolist()
+    risk = model.unverified(entry.features)
+    rows = [row for row, track_id in enumerate(ids) if track_id in entry.beliefs]
+    if not rows:
+        return risk
+    beliefs = [entry.beliefs[ids[row]] for row in rows]
+    at = np.array(rows)
+    changes = change_features(
+        entry.features[at], tracked.boxes[at], tracked.classes[at], beliefs, entry.time_s
+    )
+    refuted = np.array([belief.refuted for belief in beliefs])
+    known = model.verified(entry.features[at], changes, refuted)
+    here = np.array([belief.at_s == entry.time_s for belief in beliefs])
+    risk.right[at] = np.where(here, ~refuted, known.right)
+    risk.loss[at] = np.where(here, 0.0, known.loss)
+    return risk
+
+
+def gather(
+    camera: str, entry: Entry, scene: Scene, risk: Risk, interest: frozenset[str] | None
+) -> FrameEvidence:
+    """Evidence about the candidates of the frame answered now, and about the frame.
+
+    Args:
+        camera: id of the camera.
+        entry: the frame.
+        scene: what is known about the camera.
+        risk: of its boxes, from `assess`.
+        interest: class names that are worth a question; ``None``: all.
+    """
+    tracked, unseen = entry.tracked, entry.unseen
+    names = tracked.class_names()
+    asked = scene.questions.tracks()
+    ids = [*tracked.track_ids.tolist(), *(item.track_id for item in unseen)]
+    beliefs = [entry.beliefs.get(track_id) for track_id in ids]
+    ages = [np.nan if b is None else entry.time_s - b.at_s for b in beliefs]
+    for row, belief in enumerate(beliefs[: len(names)]):
+        if belief is not None and not belief.refuted:
+            names[row] = tracked.names[belief.class_index]
+    names += [tracked.names[entry.beliefs[item.track_id].class_index] for item in unseen]
+    boxes = tracked.boxes
+    right, loss, scores = risk.right, risk.loss, tracked.scores.astype(np.float64)
+    if unseen:
+        boxes = np.concatenate([boxes, np.stack([item.box for item in unseen])])
+        # The place looks as it did when the cloud saw the object there: it stands until it ages.
+        right = np.concatenate([right, np.ones(len(unseen))])
+        loss = np.concatenate([loss, np.zeros(len(unseen))])
+        scores = np.concatenate([scores, np.zeros(len(unseen))])
+    if interest is not None:
+        loss = np.where([name in interest for name in names], loss, 0.0)
+    return FrameEvidence(
+        camera=camera,
+        sequence=entry.frame.sequence,
+        boxes=boxes,
+        names=tuple(names),
+        track_ids=np.array(ids, np.int64),
+        scores=scores,
+        right=right,
+        loss=loss,
+        verdict_age_s=np.array(ages, np.float64),
+        in_flight=np.array([track_id in asked for track_id in ids], bool),
+        reasons=("",) * len(ids),
+        background_age_s=(
+            None if scene.background_s is None else entry.time_s - scene.background_s
+        ),
+        background_in_flight=scene.questions.whole_frame_waits(),
+    )

@@ -1,0 +1,134 @@
+"""The gate: asks where a verdict saves more than it costs, and where the certificate demands it.
+
+See ``u(x) >= price * bytes(x)`` or ``s(x) >= tau`` in docs/guides/gate.md. Three rules more:
+
+- What rides along: the heavy model looks at the whole composite anyway, so candidates of half the
+  threshold in the same frame are asked about too.
+- What was judged already is asked about again at a higher threshold: an answer that a verdict
+  brought holds for the frames to come as well, a second one mostly for this frame.
+- Where the budget does not suffice the largest losses go first, and what is left out is said.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from secondlook.edge.gate.audit import coin
+from secondlook.edge.gate.protocol import Choice, FrameEvidence, Terms
+from secondlook.edge.pipeline_settings import GateSettings
+from secondlook.shared.values import Purpose
+
+
+class RiskGate:
+    """See the module. Pure."""
+
+    def __init__(self, settings: GateSettings) -> None:
+        self._settings = settings
+
+    def choose(self, frame: FrameEvidence, terms: Terms) -> Choice:
+        """See `Gate.choose`."""
+        settings, allowance = self._settings, terms.allowance
+        thrown = coin(settings.seed, frame.camera, frame.sequence)
+        audit = thrown < terms.audit_rate
+        if audit and allowance.affords(terms.whole_bytes, audit=True):
+            reason = f"audit: coin {thrown:.4f} is below {terms.audit_rate:g}"
+            return Choice(whole_frame=True, purpose=Purpose.AUDIT, reasons=(reason,), coin=thrown)
+        whole = self._background(frame)
+        if whole is not None and allowance.affords(terms.whole_bytes):
+            return Choice(whole_frame=True, purpose=whole[0], reasons=(whole[1],), coin=thrown)
+        bytes_of = terms.bytes_of(frame.boxes)
+        wanted, demanded = self._wanted(frame, terms, bytes_of)
+        if not wanted.any():
+            return Choice(reasons=(_why_nothing(frame, settings.threshold),), coin=thrown)
+        # What rides along costs bytes, but no inference.
+        open_ = ~frame.in_flight & np.isfinite(frame.loss)
+        along = open_ & ~wanted & (frame.loss >= settings.ride_share * self._threshold(frame))
+        along &= frame.loss >= allowance.byte_price * bytes_of
+        chosen = wanted | (along & (frame.loss > 0))
+        order = np.lexsort((np.arange(len(frame)), -frame.loss, ~demanded))
+        order = order[chosen[order]]
+        kept = order[: settings.max_regions]
+        if not allowance.affords(0.0):
+            kept = kept[:0]
+        else:
+            kept = kept[np.cumsum(bytes_of[kept]) <= allowance.bytes_now]
+        left = order[~np.isin(order, kept)]
+        left = left[wanted[left]]
+        if not len(kept):
+            return Choice(
+                reasons=(f"{len(left)} are unsure; no budget: {_limits(allowance.reasons)}",),
+                coin=thrown,
+                left=tuple(left.tolist()),
+            )
+        reasons = [self._reason(frame, int(index), demanded) for index in kept]
+        refresh = bool(np.isfinite(frame.verdict_age_s[kept]).all())
+        said = tuple(dict.fromkeys(reasons))
+        if len(left):
+            said += (f"{len(left)} more are unsure; {_limits(allowance.reasons)}",)
+        return Choice(
+            ask=tuple(kept.tolist()),
+            box_reasons=tuple(reasons),
+            purpose=Purpose.REFRESH if refresh else Purpose.UNSURE,
+            reasons=said,
+            coin=thrown,
+            left=tuple(left.tolist()),
+        )
+
+    def _background(self, frame: FrameEvidence) -> tuple[Purpose, str] | None:
+        if frame.background_in_flight:
+            return None
+        if frame.background_age_s is None:
+            return Purpose.UNSURE, "the cloud has no whole frame of this camera yet"
+        if frame.background_age_s >= self._settings.background_every_s:
+            return Purpose.REFRESH, f"the cloud's whole frame is {frame.background_age_s:.0f} s old"
+        return None
+
+    def _threshold(self, frame: FrameEvidence) -> npt.NDArray[np.float64]:
+        """float64 (n,): from which loss on each candidate is asked about."""
+        settings = self._settings
+        verified = np.isfinite(frame.verdict_age_s)
+        out = np.where(verified, settings.threshold * settings.again_factor, settings.threshold)
+        out[verified & (frame.verdict_age_s < settings.again_s)] = np.inf
+        return out
+
+    def _wanted(
+        self, frame: FrameEvidence, terms: Terms, bytes_of: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Which candidates are to be asked about, and which of them at any price: bool (n,)."""
+        allowance = terms.allowance
+        # A NaN compares false: it is never asked about.
+        open_ = ~frame.in_flight & (frame.loss > 0)
+        demanded = open_ & (frame.loss >= terms.certified_loss)
+        worth = open_ & (frame.loss >= self._threshold(frame))
+        worth &= frame.loss >= allowance.byte_price * bytes_of
+        # The inference is paid once for all of them.
+        if allowance.inference_price and frame.loss[worth].sum() < allowance.inference_price:
+            worth[:] = False
+        return worth | demanded, demanded
+
+    def _reason(self, frame: FrameEvidence, index: int, demanded: npt.NDArray[np.bool_]) -> str:
+        if frame.reasons[index]:
+            return frame.reasons[index]
+        name, right, loss = frame.names[index], frame.right[index], frame.loss[index]
+        age_s = frame.verdict_age_s[index]
+        what = f"{name} is right with probability {right:.2f}; a verdict saves {loss:.2f}"
+        if np.isfinite(age_s):
+            what += f"; the last one is {age_s:.1f} s old"
+        return what + ("; the certificate demands it" if demanded[index] else "")
+
+
+def _why_nothing(frame: FrameEvidence, threshold: float) -> str:
+    if not len(frame):
+        return "nothing seen, nothing to ask"
+    waiting = int(frame.in_flight.sum())
+    known = int(np.isfinite(frame.verdict_age_s).sum())
+    most = float(np.nanmax(np.where(frame.in_flight, 0.0, frame.loss), initial=0.0))
+    return (
+        f"{len(frame)} candidates: {known} known by verdict, {waiting} asked; "
+        f"the largest loss is {most:.2f}, below {threshold:g}"
+    )
+
+
+def _limits(reasons: tuple[str, ...]) -> str:
+    return "; ".join(reasons) or "at most so many regions a frame"
