@@ -37,7 +37,7 @@ def name(path: Path) -> str:
 def test_the_documents_that_people_look_for_exist() -> None:
     expected = {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"}
     expected |= {"docs/architecture.md", "docs/adr/README.md"}
-    guides = ("quickstart", "price", "configuration", "memory", "doctor")
+    guides = ("quickstart", "price", "configuration", "memory", "budget", "doctor")
     expected |= {f"docs/guides/{guide}.md" for guide in guides}
     assert expected <= {name(file) for file in DOCUMENTS}
 
@@ -201,7 +201,10 @@ def test_metrics_that_are_named_exist() -> None:
     for module, owner in (
         ("secondlook.edge.capture.tally", "CaptureMetrics"),
         ("secondlook.edge.daemon.meter", "CameraMeter"),
+        ("secondlook.edge.control.meter", "ControlMeter"),
         ("secondlook.edge.uplink.meter", "UplinkMeter"),
+        ("secondlook.shared.trust.meter", "TrustMeter"),
+        ("secondlook.edge.uplink.meter", "SpoolMeter"),
         ("secondlook.cloud.metrics", "JudgeMetrics"),
         ("secondlook.cloud.metrics", "RpcMetrics"),
         ("secondlook.cloud.engine.metrics", "EngineMetrics"),
