@@ -37,7 +37,7 @@ def name(path: Path) -> str:
 def test_the_documents_that_people_look_for_exist() -> None:
     expected = {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"}
     expected |= {"docs/architecture.md", "docs/adr/README.md"}
-    guides = ("quickstart", "price", "configuration", "memory", "budget", "doctor")
+    guides = ("quickstart", "price", "configuration", "memory", "budget", "doctor", "trust")
     expected |= {f"docs/guides/{guide}.md" for guide in guides}
     assert expected <= {name(file) for file in DOCUMENTS}
 
