@@ -168,7 +168,7 @@ def show(parts: list[Part], console: Console) -> None:
     """Everything in words and tables."""
     for part in parts:
         console.print(f"{part.comparison.plan.clip}:", highlight=False)
-        for line in facts(part.comparison):
+        for line in facts(part):
             console.print(line, highlight=False)
         for table in part.tables():
             console.print(table)

@@ -15,6 +15,7 @@ from secondlook.cli.price.over_link import LinkRun, allowed_kb
 from secondlook.cli.price.run import Comparison
 from secondlook.cli.price.shapes import Drawing, as_svg
 from secondlook.cli.price.table import curve_tables, link_table, sentence, tables_of
+from secondlook.edge.control import BudgetSettings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +48,7 @@ class Part:
             verdicts,
             self.shown,
             title=f"{clip}: agreement and its price",
-            subtitle=facts(self.comparison)[0],
+            subtitle=facts(self)[0],
         )
 
     def tables(self) -> list[Table]:
@@ -61,8 +62,9 @@ class Part:
         return found
 
 
-def facts(comparison: Comparison) -> list[str]:
+def facts(part: Part) -> list[str]:
     """What was compared, a line each."""
+    comparison = part.comparison
     standard, metric, plan = comparison.standard, comparison.metric, comparison.plan
     blocks = comparison.blocks()
     latency = (
@@ -80,7 +82,7 @@ def facts(comparison: Comparison) -> list[str]:
         f"Intervals: bootstrap over {cut}.",
     ]
     if plan.budget is not None:
-        lines.append(budget_line(comparison))
+        lines.append(budget_line(plan.budget, part.outcomes))
     if comparison.kept:
         lines.append(
             f"{len(comparison.kept)} baselines were kept from an earlier run; their times in ms "
@@ -89,17 +91,15 @@ def facts(comparison: Comparison) -> list[str]:
     return lines
 
 
-def budget_line(comparison: Comparison) -> str:
+def budget_line(budget: BudgetSettings, outcomes: Sequence[Outcome]) -> str:
     """The budget, and whether Secondlook kept it."""
-    budget = comparison.plan.budget
-    assert budget is not None
     parts = []
     if budget.kb_per_s is not None:
         parts.append(f"{budget.kb_per_s:g} KB a second")
     if budget.cloud_per_s is not None:
         parts.append(f"{budget.cloud_per_s:g} heavy inferences a second")
     line = f"Budget of Secondlook: {' and '.join(parts)}."
-    ours = next((o for o in comparison.outcomes() if o.name == "secondlook"), None)
+    ours = next((o for o in outcomes if o.name == "secondlook"), None)
     if ours is not None and ours.most_kb_in_60_s is not None:
         allowed = allowed_kb(budget)
         of = "" if allowed is None else f" of {allowed:.1f} allowed"
@@ -125,7 +125,7 @@ def render(parts: Sequence[Part]) -> str:
 def _part(part: Part, *, many: bool) -> str:
     comparison = part.comparison
     head = f"<h2>{comparison.plan.analysis_fps:g} frames a second</h2>" if many else ""
-    told = "".join(f'<p class="soft">{escape(line)}</p>' for line in facts(comparison))
+    told = "".join(f'<p class="soft">{escape(line)}</p>' for line in facts(part))
     drawing = part.drawing()
     figure = f'<figure class="card">{as_svg(drawing)}</figure>' if drawing else ""
     links = "".join(

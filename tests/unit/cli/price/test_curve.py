@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -18,12 +19,13 @@ from secondlook.cli.price.models import load_model
 from secondlook.cli.price.outcome import Outcome, Stage
 from secondlook.cli.price.over_link import LinkRun
 from secondlook.cli.price.plan import Curve
-from secondlook.cli.price.report import Part, render
+from secondlook.cli.price.report import Part, budget_line, render
 from secondlook.cli.price.run import Plan, price
 from secondlook.cli.price.session import line_of
 from secondlook.cli.price.shapes import COLOURS, Dot, Drawing, Line, Text, as_png, as_svg
 from secondlook.cli.price.specs import Kind, Spec
 from secondlook.cli.price.table import curve_tables, link_table
+from secondlook.edge.control import BudgetSettings
 from secondlook.shared.measure import LINKS, Counts, Interval, spread
 
 
@@ -226,3 +228,11 @@ def test_progress_says_when_it_will_be_done(
     frames: int, total: int | None, elapsed_s: float, line: str
 ) -> None:
     assert line_of("x", frames, total, elapsed_s) == line
+
+
+def test_a_budget_is_told_with_what_was_spent() -> None:
+    ours = replace(outcome("secondlook", 1.0, 0.9), most_kb_in_60_s=61.25, unpaid=4)
+    line = budget_line(BudgetSettings(kb_per_s=1.0, cloud_per_s=2.0), [ours])
+    assert "1 KB a second and 2 heavy inferences a second" in line
+    assert "Most within 60 s: 61.2 KB of 70.0 allowed; 4 questions were not asked" in line
+    assert budget_line(BudgetSettings(cloud_per_s=2.0), []).endswith("2 heavy inferences a second.")
