@@ -55,7 +55,8 @@ KINDS: dict[str, tuple[Callable[[], Carrier], Callable[[], Far]]] = {
     "mosaic": (lambda: MosaicCarrier(RegionSettings()), far_mosaic),
     "mosaic of jpeg": (lambda: MosaicCarrier(RegionSettings(encoding="jpeg")), far_mosaic),
     "canvas": (lambda: CanvasEncoder(CanvasSettings()), far_canvas),
-    "fine canvas": (lambda: CanvasEncoder(CanvasSettings(quantiser=18)), far_canvas),
+    "quick canvas": (lambda: CanvasEncoder(CanvasSettings(effort="quick")), far_canvas),
+    "fine canvas": (lambda: CanvasEncoder(CanvasSettings(quantiser=18, effort="good")), far_canvas),
 }
 FRAMES = [(320, 240), (1280, 720), (1366, 768), (333, 251), (48, 1000), (17, 9)]
 
