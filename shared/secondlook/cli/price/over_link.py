@@ -20,16 +20,16 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from secondlook.cli.price.comparison import Standard
-from secondlook.cli.price.ledger import FrameAnswer, Ledger
+from secondlook.cli.price.ledger import Ledger
 from secondlook.cli.price.outcome import KB, WINDOW_S, Outcome, outcome_of
 from secondlook.cli.price.plan import Plan
 from secondlook.cli.price.tiers import comparison_cloud
+from secondlook.cli.price.witnesses import Recorder, TimedDetector
 from secondlook.edge.capture.camera import CameraCapture
 from secondlook.edge.control import BudgetSettings
 from secondlook.edge.daemon import Daemon, Limits
 from secondlook.edge.daemon.protocol import Capture
 from secondlook.edge.settings import CameraSettings, EdgeSettings
-from secondlook.edge.sinks import Event
 from secondlook.shared.clock import SystemClock
 from secondlook.shared.detect import Detector
 from secondlook.shared.measure import (
@@ -57,6 +57,8 @@ class LinkRun:
             frame was due.
         revised: share of the answered frames that a verdict changed.
         revised_s: from capture to the last revision, of those.
+        heavy_s: what the heavy model took for a picture on this machine: so much of each
+            revision's latency is not the link's.
         lost: questions without a verdict.
         offline: questions not even asked, because the cloud could not be reached.
         unpaid: questions that the budget did not allow.
@@ -70,6 +72,7 @@ class LinkRun:
     outcome: Outcome
     revised: float
     revised_s: Spread
+    heavy_s: Spread
     lost: int
     offline: int
     unpaid: int
@@ -93,6 +96,8 @@ class LinkRun:
             "revised": round(self.revised, 4),
             "revised_p50_ms": _ms(self.revised_s.p50),
             "revised_p95_ms": _ms(self.revised_s.p95),
+            "heavy_p50_ms": _ms(self.heavy_s.p50),
+            "heavy_p95_ms": _ms(self.heavy_s.p95),
             "lost_questions": self.lost,
             "offline_questions": self.offline,
             "unpaid_questions": self.unpaid,
@@ -100,30 +105,6 @@ class LinkRun:
             "budget_kb_in_60_s": self.budget_kb,
             "secondlook": self.outcome.as_json(),
         }
-
-
-class Recorder:
-    """A sink that keeps what is said about each frame, and when."""
-
-    name = "price"
-    wants_images = False
-
-    def __init__(self) -> None:
-        self.answers: dict[int, FrameAnswer] = {}
-
-    def write(self, events: Sequence[Event]) -> None:
-        """See `Sink.write`."""
-        for event in events:
-            said = event.observation
-            after_s = said.latency_s or 0.0
-            sequence = said.frame.sequence
-            if not said.revision:
-                self.answers[sequence] = FrameAnswer.once(said.detections, after_s)
-            elif sequence in self.answers:
-                self.answers[sequence].revise(said.detections, after_s)
-
-    def close(self) -> None:
-        """See `Sink.close`."""
 
 
 async def play_over(
@@ -155,6 +136,7 @@ async def play_over(
     recorder = Recorder()
     registry = CollectorRegistry()
     clock = SystemClock()
+    timed = TimedDetector(heavy)
 
     def capture(camera: CameraSettings) -> Capture:
         return CameraCapture(camera.id, camera.url, camera, clock, registry)
@@ -162,7 +144,7 @@ async def play_over(
     try:
         async with (
             _scratch() as scratch,
-            comparison_cloud(heavy) as cloud,
+            comparison_cloud(timed) as cloud,
             LinkProxy("127.0.0.1", cloud.port, link, seed=plan.seed).running() as proxy,
         ):
             settings = daemon_settings(plan, proxy.target, scratch)
@@ -190,6 +172,7 @@ async def play_over(
         outcome_of(ledger, only(standard, rows), metric),
         len(changed) / max(1, len(answers)),
         spread(changed),
+        spread(timed.took_s),
         status.lost,
         status.offline,
         status.unpaid,

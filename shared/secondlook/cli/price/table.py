@@ -62,7 +62,13 @@ def curve_tables(verdicts: Verdicts) -> list[Table]:
 
 def link_table(runs: Sequence[LinkRun]) -> Table:
     """Secondlook over emulated links, played in the clip's own time."""
-    columns = ["answered\n/ due", "first, ms\np50 / p95", "revised, ms\np50 / p95", "revised"]
+    columns = [
+        "answered\n/ due",
+        "first, ms\np50 / p95",
+        "revised, ms\np50 / p95",
+        "of it heavy\np50 / p95",
+        "revised",
+    ]
     columns += ["lost /\noffline /\nunpaid", "KB up\n/frame", "most KB\nin 60 s", "F1"]
     table = _table("Secondlook over links, in real time", columns, first="link")
     for run in runs:
@@ -75,6 +81,7 @@ def link_table(runs: Sequence[LinkRun]) -> Table:
             f"{run.answered} / {run.due}",
             latency(outcome.first.latency_s),
             latency(run.revised_s),
+            latency(run.heavy_s),
             f"{run.revised:.0%}",
             f"{run.lost} / {run.offline} / {run.unpaid}",
             f"{outcome.uplink_kb_per_frame:.2f}",

@@ -161,6 +161,7 @@ def link_run() -> LinkRun:
         outcome("secondlook", 1.0, 0.9),
         0.25,
         spread([0.4, 0.8]),
+        spread([0.2]),
         1,
         2,
         3,
@@ -171,10 +172,11 @@ def link_run() -> LinkRun:
 
 def test_a_link_is_told_in_a_row_and_in_json() -> None:
     text = StringIO()
-    Console(file=text, width=100).print(link_table([link_run()]))
+    Console(file=text, width=110).print(link_table([link_run()]))
     shown = text.getvalue()
     assert "11 / 12" in shown
     assert "600 / 780" in shown
+    assert "200 / 200" in shown
     assert "55.0 of 210.0" in shown
     data = link_run().as_json()
     assert (data["link"], data["rtt_ms"], data["revised_p50_ms"]) == ("4g", 60.0, 600.0)

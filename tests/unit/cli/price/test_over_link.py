@@ -10,13 +10,13 @@ from anyio import to_thread
 from secondlook.cli.price.models import load_model
 from secondlook.cli.price.over_link import (
     LinkRun,
-    Recorder,
     allowed_kb,
     daemon_settings,
     only,
     play_over,
 )
 from secondlook.cli.price.run import Comparison, Plan, price
+from secondlook.cli.price.witnesses import Recorder
 from secondlook.edge.control import BudgetSettings
 from secondlook.edge.pipeline_settings import GateSettings, PipelineSettings
 from secondlook.edge.sinks import Event
@@ -60,6 +60,7 @@ async def test_frames_are_answered_and_verdicts_come_over_the_link(
     assert run.most_kb > 0
     assert run.budget_kb is None
     assert run.lost == 0
+    assert run.heavy_s.p50 is not None
     # Verdicts revised something, later than it was first said.
     assert 0 < run.revised <= 1
     assert run.revised_s.p50 is not None
