@@ -40,7 +40,7 @@ def _settings(address: str, **uplink: object) -> EdgeSettings:
         **uplink,
     }
     return edge_settings(
-        address, uplink=quick, gate={"ttl_s": 0.05, "ttl_growth": 1.0, "high_score": 0.95}
+        address, uplink=quick, gate={"again_s": 0.0, "again_factor": 1.0, "threshold": 0.01}
     )
 
 

@@ -172,3 +172,21 @@ async def test_a_budget_of_nothing_answers_every_frame_and_sends_no_byte(tmp_pat
     assert cloud.asked == []
     assert status.escalations == 0
     _all_is_accounted_for(daemon, sink)
+
+
+async def test_what_is_under_way_at_the_end_waits_on_disk(tmp_path: Path) -> None:
+    sink = MemorySink()
+    async with FakeCloud().running() as cloud:
+        cloud.hold = anyio.Event()
+        settings = _settings(cloud.address, tmp_path, timeout_s=30.0)
+        run = settings.run.model_copy(update={"drain_timeout_s": 0.05})
+        daemon = _daemon(settings.model_copy(update={"run": run}), sink, CollectorRegistry())
+        (status,) = daemon.statuses
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(daemon.run)
+            await until(lambda: status.audits >= 3)
+            daemon.stop()
+    assert daemon.late is not None
+    assert len(daemon.late.spool) == status.spooled >= 3
+    assert status.lost == status.escalations - status.audits
+    _all_is_accounted_for(daemon, sink)

@@ -95,6 +95,7 @@ class CameraPipeline:
         self._interest = wanted or None
         self._vocabulary = Vocabulary(names)
         self._carrier = carrier or MosaicCarrier(settings.regions)
+        self._alone = MosaicCarrier(settings.regions)
         self._size: tuple[int, int] | None = None
         self._known = known
         self._notes: deque[Note] = deque(maxlen=_MAX_NOTES)
@@ -161,10 +162,17 @@ class CameraPipeline:
         self.timings = PipelineTimings(tracked_s - started_s, time.perf_counter() - tracked_s)
         return entry.observation
 
-    def escalation(self, frame: Frame, observation: Observation) -> Escalation | None:
+    def escalation(
+        self, frame: Frame, observation: Observation, *, alone: bool = False
+    ) -> Escalation | None:
         """The question of an answer's decision, packed and encoded; ``None`` without one.
 
         From here on the question counts as asked, until `apply` or `asked_failed`.
+
+        Args:
+            frame: what was answered.
+            observation: the answer.
+            alone: it must mean something by itself, also later: no update of a canvas.
         """
         decision = observation.decision
         if decision is None or not decision.regions:
@@ -172,7 +180,8 @@ class CameraPipeline:
         started_s = time.perf_counter()
         canonical = self._canonical(frame.ref)
         try:
-            carried = self._carrier.encode(
+            carrier = self._alone if alone else self._carrier
+            carried = carrier.encode(
                 frame.image, decision.regions, canonical, self._settings.gate.max_bytes
             )
         except InvalidInput:

@@ -56,6 +56,7 @@ class Asking:
         self._status = status
         self._inbox = inbox
         self._block = block
+        self._open: dict[str, Escalation] = {}
 
     def allowance(self) -> Allowance:
         """What may be spent now."""
@@ -99,10 +100,25 @@ class Asking:
             if fare is not None:
                 self._count(escalation, late)
                 self._inbox.asked()
+                self._open[escalation.request_id] = escalation
                 await around.uplink.submit(escalation, self._inbox, block=self._block, fare=fare)
                 return True
             self._unpaid(escalation.purpose)
         return await self._keep(escalation)
+
+    def settled(self, request_id: str) -> None:
+        """A question has its reply."""
+        self._open.pop(request_id, None)
+
+    async def leave(self) -> int:
+        """Nobody will take replies any more: keep what is still under way.
+
+        Returns:
+            How many questions are neither answered nor kept.
+        """
+        left = list(self._open.values())
+        self._open.clear()
+        return len(left) - sum([await self._keep(escalation) for escalation in left])
 
     async def keep_failed(self, escalation: Escalation, error: SecondlookError) -> bool:
         """Keep a question that the network or the cloud failed; ``False`` where it is lost."""

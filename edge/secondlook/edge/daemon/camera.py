@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 
@@ -34,7 +33,6 @@ from secondlook.shared.values import Detections, Escalation, Observation, Verdic
 
 _log = get_logger(__name__)
 _T = TypeVar("_T")
-_TAKES_ALLOWANCE = "allowance" in inspect.signature(CameraPipeline.answer).parameters
 _MEDIA_TIMES = 1024
 """Frames whose time in the stream is kept for revisions; far more than the history has."""
 
@@ -127,8 +125,10 @@ class CameraLoop:
         while True:
             settled = await self._inbox.take()
             if isinstance(settled, Verdict):
+                self._asking.settled(settled.request_id)
                 await self._revise(settled)
             else:
+                self._asking.settled(settled[0].request_id)
                 await self._give_up(*settled)
             self._inbox.taken()
 
@@ -140,6 +140,10 @@ class CameraLoop:
 
     async def finish(self) -> None:
         """Write down what the pipeline still counts; nothing is answered any more."""
+        left = await self._asking.leave()
+        if left:
+            self._status.lost += left
+            self._around.meter.lost.labels(self._camera, "Unfinished").inc(left)
         notes = await self._step(lambda: self._pipeline.take_notes(last=True))
         self._around.memory.note(self._camera, notes)
 
@@ -153,9 +157,8 @@ class CameraLoop:
         frame, media_s, around = captured.frame, captured.media_s, self._around
         detections = await self._detect(captured)
         allowance = self._asking.allowance()
-        told: dict[str, Any] = {"allowance": allowance} if _TAKES_ALLOWANCE else {}
         observation = await self._compute(
-            lambda: self._pipeline.answer(frame, detections, media_s=media_s, **told)
+            lambda: self._pipeline.answer(frame, detections, media_s=media_s, allowance=allowance)
         )
         self._count(observation)
         self._media_s[frame.ref.sequence] = media_s
@@ -171,11 +174,14 @@ class CameraLoop:
         if way is Way.NOWHERE:
             return
         self._pipeline.model = around.memory.model_of(self._camera)
-        escalation = await self._compute(lambda: self._pipeline.escalation(frame, observation))
+        alone = way is Way.DISK
+        escalation = await self._compute(
+            lambda: self._pipeline.escalation(frame, observation, alone=alone)
+        )
         if escalation is None:
             return
         if not await self._asking.ask(escalation, way, late=allowance.late):
-            await self._compute(lambda: self._pipeline.asked_failed(escalation.request_id))
+            await self._compute(lambda: self._pipeline.asked_failed(escalation))
 
     async def _detect(self, captured: CapturedFrame) -> Detections:
         """The boxes of a frame; none where the model gave nonsense."""
@@ -207,7 +213,7 @@ class CameraLoop:
             return
         self._status.lost += 1
         self._around.meter.lost.labels(self._camera, type(error).__name__).inc()
-        await self._compute(lambda: self._pipeline.asked_failed(escalation.request_id))
+        await self._compute(lambda: self._pipeline.asked_failed(escalation))
 
     def _late(self, late: LateVerdict) -> None:
         """A verdict on a question that waited on disk: it is taken in like any other."""
