@@ -50,6 +50,7 @@ format: $(READY) ## format and mend what can be mended
 bench: $(READY) ## the benchmarks, as ratios against a baseline of the same run
 	$(BIN)/secondlook bench edge $(ARGS)
 	$(BIN)/secondlook bench memory
+	$(BIN)/secondlook bench trust
 	for file in tests/bench/bench_*.py; do PYTHONPATH=tests $(BIN)/python $$file || exit 1; done
 
 stubs: $(READY) ## regenerate the committed protobuf stubs

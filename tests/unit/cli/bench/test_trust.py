@@ -185,23 +185,19 @@ def test_the_command_takes_real_outcomes(tmp_path: Path) -> None:
     lines = [{"lowest_risk": 0.4 if n % 40 == 0 else None} for n in range(400)]
     path = outcomes(tmp_path / "audits.jsonl", lines)
     out = tmp_path / "out.json"
-    result = CliRunner().invoke(
-        bench,
-        [
-            "trust",
-            "--streams",
-            "3",
-            "--frames",
-            "50000",
-            "--outcomes",
-            str(path),
-            "--json",
-            str(out),
-        ],
-    )
+    arguments = ["trust", "--streams", "3", "--frames", "50000", "--outcomes", str(path)]
+    result = CliRunner().invoke(bench, [*arguments, "--json", str(out)])
     assert result.exit_code == 0, result.output
     real = json.loads(out.read_text())["promises"][-1]
     assert (real["name"], real["certified"], real["violations"]) == ("real", 1, 0)
+    alone = tmp_path / "alone.json"
+    result = CliRunner().invoke(bench, [*arguments, "--only", "real", "--json", str(alone)])
+    assert result.exit_code == 0, result.output
+    said = json.loads(alone.read_text())
+    assert (said["promises"], said["alarms"], said["false_alarms"]) == ([real], [], [])
+    result = CliRunner().invoke(bench, ["trust", "--only", "surreal"])
+    assert result.exit_code == 2
+    assert "'surreal' is none of steady, edge" in result.output
     assert real["escalation"] is None
 
 

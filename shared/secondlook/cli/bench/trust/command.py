@@ -44,6 +44,10 @@ _LONG = 20_000
     "--block", default=50, show_default=True, type=click.IntRange(1, 100_000),
     help="Successive outcomes of a block.",
 )  # fmt: skip
+@click.option(
+    "--only", multiple=True, metavar="KIND",
+    help="Only streams of this kind, such as steady or real, and no alarms; may be repeated.",
+)  # fmt: skip
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False))
 def trust(
     streams: int,
@@ -54,6 +58,7 @@ def trust(
     seed: int,
     outcomes: Path | None,
     block: int,
+    only: tuple[str, ...],
     json_file: Path | None,
 ) -> None:
     """Does the certificate hold, and does the monitor notice when it no longer does?
@@ -70,7 +75,7 @@ def trust(
     Examples:
       secondlook bench trust
       secondlook bench trust --streams 2000 --seed 7 --json trust.json
-      secondlook bench trust --outcomes audits.jsonl --block 100
+      secondlook bench trust --outcomes audits.jsonl --block 100 --only real
     """
     try:
         settings = TrustSettings(
@@ -83,7 +88,11 @@ def trust(
     if outcomes is not None:
         make = resampled(*read_outcomes(outcomes), block)
         kinds.append(Setting("real", f"{outcomes.name}, in blocks of {block}", make))
-    found = _measure(settings, kinds, streams, seed)
+    names = [kind.name for kind in kinds]
+    for name in only:
+        if name not in names:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(names)}", param_hint="--only")
+    found = _measure(settings, kinds, streams, seed, only)
     if json_file is not None:
         json_file.write_text(json.dumps(document_of(found), indent=2) + "\n")
     show(found, output_console())
@@ -94,18 +103,22 @@ def trust(
         raise click.exceptions.Exit(1)
 
 
-def _measure(settings: TrustSettings, kinds: list[Setting], streams: int, seed: int) -> TrustBench:
+def _measure(
+    settings: TrustSettings, kinds: list[Setting], streams: int, seed: int, only: tuple[str, ...]
+) -> TrustBench:
     alpha, delta = settings.alpha, settings.delta
-    changes = cases(alpha, settings.start_tau, _CALM, seed)
-    rates = (alpha, alpha / 2)
+    # Numbered before some are left out: a kind has the same streams whatever stands beside it.
+    chosen = [(n, kind) for n, kind in enumerate(kinds) if not only or kind.name in only]
+    changes = [] if only else cases(alpha, settings.start_tau, _CALM, seed)
+    rates = () if only else (alpha, alpha / 2)
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=streams * (len(kinds) + len(changes) + len(rates)))
+        task = progress.add_task("", total=streams * (len(chosen) + len(changes) + len(rates)))
 
         def done() -> None:
             progress.advance(task)
 
         promises = []
-        for number, kind in enumerate(kinds):
+        for number, kind in chosen:
             progress.update(task, description=kind.name)
             promises.append(keep_promise(kind, settings, streams, (seed, 0, number), done))
         alarms = []

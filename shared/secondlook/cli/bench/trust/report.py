@@ -59,6 +59,18 @@ def show(found: TrustBench, console: Console) -> None:
             _kept(row.violations, row.streams, delta),
         )
     console.print(table)
+    if found.alarms:
+        console.print(_alarms(found))
+    for long in found.false_alarms:
+        console.print(
+            f"false alarms: {long.share:.2%} of {long.runs} runs of {long.audits:,} audits at "
+            f"{long.rate:.2%} lost (at most {delta:.0%}): {_kept(long.share, long.runs, delta)}"
+        )
+    needed = ", ".join(f"{n:,} at {rate:.2%}" for rate, n in _needed(found.settings) if n)
+    console.print(f"audits for a certificate with 90 % probability, by true loss: {needed}")
+
+
+def _alarms(found: TrustBench) -> Table:
     table = Table(title="audits until the alarm")
     for name in (
         "change", "lost before", "lost after", "calm audits", "noticed", "median", "9 of 10",
@@ -76,14 +88,7 @@ def show(found: TrustBench, console: Console) -> None:
             _audits(alarm.p90),
             _audits(alarm.one_bet_median),
         )
-    console.print(table)
-    for long in found.false_alarms:
-        console.print(
-            f"false alarms: {long.share:.2%} of {long.runs} runs of {long.audits:,} audits at "
-            f"{long.rate:.2%} lost (at most {delta:.0%}): {_kept(long.share, long.runs, delta)}"
-        )
-    needed = ", ".join(f"{n:,} at {rate:.2%}" for rate, n in _needed(found.settings) if n)
-    console.print(f"audits for a certificate with 90 % probability, by true loss: {needed}")
+    return table
 
 
 def document_of(found: TrustBench) -> dict[str, Any]:
