@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 _MEMORY = 0.97
 """Weight of an update once the next one is known: about the last 30 count."""
 _PRIOR = 3.0
@@ -50,4 +52,4 @@ class Cost:
 
 def _weight(work: float) -> float:
     """Errors count in proportion: one large update must not outweigh all small ones."""
-    return 1 / (20.0 + work) ** 1.5
+    return math.pow(20.0 + work, -1.5)

@@ -67,7 +67,7 @@ def test_a_damaged_unit_is_lost() -> None:
 def test_a_damaged_unit_with_a_right_check_gives_no_picture_of_another_size() -> None:
     made = updates(2)
     update, unit = made[0]
-    for place in range(len(unit)):
+    for place in range(0, len(unit), 5):
         spoilt = bytearray(unit)
         spoilt[place] ^= 0xFF
         said = replace(update, check=chained(bytes(spoilt), 0))
