@@ -156,7 +156,8 @@ class Judge:
             self._metrics.composed(on_background=background is not None)
         scene = compose(asked, image, size, background)
         if scene.whole:
-            self._backgrounds.remember(asked.camera, frame_size, shrink_to(scene.picture, size))
+            picture = shrink_to(scene.picture, size)
+            self._backgrounds.remember(asked.camera, frame_size, picture, asked.captured_at)
         return scene, self._clock.monotonic() - started_s
 
     def _on_canvas(self, asked: Escalation, seen: Seen, deadline: Deadline) -> Scene:
@@ -167,7 +168,7 @@ class Judge:
         frame_size = asked.frame_width, asked.frame_height
         if asked.whole_frame:
             # A mosaic of the same camera is composed on it as well.
-            self._backgrounds.remember(asked.camera, frame_size, seen.picture)
+            self._backgrounds.remember(asked.camera, frame_size, seen.picture, asked.captured_at)
         return Scene(seen.picture, frame_size[0] / width, frame_size[1] / height, asked.whole_frame)
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 
@@ -23,24 +24,41 @@ class Backgrounds:
         self._max_age_s = max_age_s
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
-        self._pictures: OrderedDict[tuple[str, int, int], tuple[float, Image]] = OrderedDict()
+        self._pictures: OrderedDict[tuple[str, int, int], tuple[float, Image, float]] = (
+            OrderedDict()
+        )
 
     def __len__(self) -> int:
         return len(self._pictures)
 
-    def remember(self, camera: str, frame_size: tuple[int, int], picture: Image) -> None:
+    def remember(
+        self,
+        camera: str,
+        frame_size: tuple[int, int],
+        picture: Image,
+        captured_at: float | None = None,
+    ) -> None:
         """Keep ``picture`` (uint8 BGR, the whole frame at any scale); it is not copied.
 
         Args:
             camera: id of the camera.
             frame_size: width and height of its native frame: a camera that changes them has moved.
             picture: never written to from now on.
+            captured_at: when it was taken, seconds since the Unix epoch. An edge sends what it
+                could not send before: a picture older than the one that is kept changes nothing.
         """
         if not self._max_cameras:
             return
         key = (camera, *frame_size)
+        taken_at = -math.inf if captured_at is None else captured_at
         with self._lock:
-            self._pictures[key] = (self._clock.monotonic(), picture)
+            now_s = self._clock.monotonic()
+            kept = self._pictures.get(key)
+            # Where an edge's clock went back, this ends with the age of what is kept.
+            fresh = kept is not None and now_s - kept[0] <= self._max_age_s
+            if kept is not None and fresh and captured_at is not None and taken_at < kept[2]:
+                return
+            self._pictures[key] = (now_s, picture, taken_at)
             self._pictures.move_to_end(key)
             while len(self._pictures) > self._max_cameras:
                 self._pictures.popitem(last=False)

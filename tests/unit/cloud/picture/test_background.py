@@ -50,3 +50,16 @@ def test_remembers_nothing_when_told_so() -> None:
     backgrounds = Backgrounds(0, 60)
     backgrounds.remember("cam", SIZE, picture(8, 8))
     assert backgrounds.recall("cam", SIZE) is None
+
+
+def test_a_picture_that_waited_on_its_way_does_not_replace_a_newer_one() -> None:
+    clock = ManualClock()
+    backgrounds = Backgrounds(4, 60.0, clock)
+    newest = picture(8, 8)
+    backgrounds.remember("cam", SIZE, newest, 2000.0)
+    backgrounds.remember("cam", SIZE, picture(8, 8), 1000.0)
+    assert backgrounds.recall("cam", SIZE) is newest
+    clock.advance(61)
+    older = picture(8, 8)
+    backgrounds.remember("cam", SIZE, older, 1000.0)
+    assert backgrounds.recall("cam", SIZE) is older, "a clock that went back blocks it not for ever"
