@@ -181,13 +181,17 @@ class ResultCache:
             "scores": np.concatenate([np.empty(0, np.float32), *(a.scores for a in said)]),
             "classes": np.concatenate([np.empty(0, np.int32), *(a.classes for a in said)]),
         }
+        part: Path | None = None
         try:
             with tempfile.NamedTemporaryFile(
                 dir=self._folder, prefix=".part-", suffix=".npz", delete=False
-            ) as part:
-                np.savez_compressed(part, **packed)  # type: ignore[arg-type] # names are ours
-            Path(part.name).replace(self._path(key))
+            ) as file:
+                part = Path(file.name)
+                np.savez_compressed(file, **packed)  # type: ignore[arg-type] # names are ours
+            part.replace(self._path(key))
         except OSError as error:
+            if part is not None:
+                part.unlink(missing_ok=True)
             _log.warning("a result could not be kept", folder=str(self._folder), error=str(error))
 
     def _tell(self, key: str, error: Exception) -> None:

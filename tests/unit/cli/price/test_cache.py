@@ -132,6 +132,19 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         ResultCache(tmp_path / "file" / "folder")
 
 
+def test_a_full_disk_costs_time_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(file: object, **_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("secondlook.cli.price.cache.np.savez_compressed", full)
+    ResultCache(tmp_path).save_ledger(KEY, ledger())
+    assert files_in(tmp_path) == []
+    told = capsys.readouterr()
+    assert "No space left" in told.out + told.err
+
+
 def test_fingerprints_follow_the_content(tmp_path: Path) -> None:
     one, two = tmp_path / "a.mp4", tmp_path / "b.mp4"
     one.write_bytes(b"x" * 10)

@@ -141,3 +141,18 @@ def test_several_rates_are_several_comparisons(
     assert [rate["frames"] for rate in data["rates"]] == [12, 6]
     assert data["frames"] == 12
     assert not (tmp_path / "cache-home" / "nothing").exists()
+
+
+def test_links_are_played_and_told(
+    clip: Path, light: Path, heavy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "numbers.json"
+    arguments = ["{clip}", *TWO, "--analysis-fps", "10", "--systems", "edge", "--link", "5g"]
+    arguments += ["--budget-kb-per-s", "100", "--json", str(out)]
+    assert call(arguments, clip=clip, light=light, heavy=heavy) == 0
+    assert "Secondlook over links" in capsys.readouterr().out
+    data = json.loads(out.read_text())
+    (link,) = data["links"]
+    assert (link["link"], link["frames_due"]) == ("5g", 12)
+    assert link["most_kb_in_60_s"] < link["budget_kb_in_60_s"] == 7000.0
+    assert data["budget"]["kb_per_s"] == 100.0
