@@ -89,6 +89,13 @@ class BudgetSettings(RateSettings):
     audit_share: float = Field(
         0.2, ge=0, le=0.9, description="Part of the budget that audits alone may use."
     )
+    sync_share: float = Field(
+        0.1,
+        ge=0,
+        le=0.9,
+        description="Part of it that the memory's synchronisation gets, where `memory.sync` has no "
+        "limit of its own.",
+    )
     overhead: float = Field(
         0.0,
         ge=0,
@@ -98,3 +105,9 @@ class BudgetSettings(RateSettings):
     per_camera: CameraBudget = Field(
         default_factory=CameraBudget, description="Of each camera that has no budget of its own."
     )
+
+    def without(self, part: float) -> BudgetSettings:
+        """The same with so much less to send: 0.1 leaves nine tenths."""
+        units = ("kb_per_s", "mb_per_day", "money_per_month")
+        given = {name: getattr(self, name) for name in units if getattr(self, name) is not None}
+        return self.model_copy(update={name: rate * (1 - part) for name, rate in given.items()})

@@ -11,6 +11,7 @@ import anyio
 from prometheus_client import CollectorRegistry
 
 from secondlook.edge.control import Controller, Link
+from secondlook.edge.daemon.budget import divide
 from secondlook.edge.daemon.camera import Surroundings
 from secondlook.edge.daemon.meter import CameraMeter
 from secondlook.edge.daemon.protocol import CaptureFactory
@@ -90,8 +91,9 @@ class Daemon:
         )
         link = Link()
         within_s = settings.uplink.answer_within_s or settings.uplink.timeout_s
+        budget, memory = divide(settings)
         self.controller = Controller(
-            settings.budget,
+            budget,
             {camera.id: camera.budget for camera in settings.cameras},
             clock.monotonic(),
             registry=registry,
@@ -102,7 +104,7 @@ class Daemon:
         self.late = self._spooling(registry)
         self.statuses = [CameraStatus(camera.id) for camera in settings.cameras]
         self.memory = Memory(
-            settings.memory,
+            memory,
             settings.uplink,
             tuple(camera.id for camera in settings.cameras),
             clock,
