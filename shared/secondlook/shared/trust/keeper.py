@@ -12,7 +12,7 @@ from secondlook.shared.trust.counts import check_lowest_risk
 from secondlook.shared.trust.records import as_record, newest_certificate, window_key
 from secondlook.shared.trust.settings import TrustSettings
 from secondlook.shared.trust.stance import Stance
-from secondlook.shared.trust.status import TrustChange, TrustStatus
+from secondlook.shared.trust.status import TrustChange, TrustState, TrustStatus
 from secondlook.shared.trust.window import MAX_ENDED, Window, WindowLedger
 
 
@@ -226,6 +226,9 @@ class TrustKeeper:
     def recall(self, records: Iterable[TrustWindow], at_s: float) -> bool:
         """After a restart: take up what was certified before. Call it before the first frame.
 
+        What was spoilt before, by an alarm or otherwise, keeps a site's certificate that rests on
+        those frames from being taken over.
+
         Args:
             records: windows of this camera.
             at_s: wall clock now.
@@ -235,7 +238,11 @@ class TrustKeeper:
             ``remember_s``, and still standing when the newest record was written.
         """
         self._at(at_s)
-        certificate = newest_certificate(records, self.camera, at_s)
+        known = [record for record in records if record.at_s <= at_s]
+        spoilt = [r for r in known if r.spoilt or r.state == TrustState.ALARM.value]
+        ends = [r.at_s if r.ended_s is None else r.ended_s for r in spoilt]
+        self._stance.blocked_s = max(ends, default=0.0)
+        certificate = newest_certificate(known, self.camera, at_s)
         return certificate is not None and self.adopt(certificate)
 
     def take_changes(self) -> list[TrustChange]:

@@ -448,6 +448,29 @@ def test_what_no_longer_stood_does_not_come_back() -> None:
     assert not TrustKeeper("yard/gate", alarmed.settings, BASIS).recall([], 5.0)
 
 
+def test_a_spoilt_window_that_was_judged_late_hides_no_later_certificate() -> None:
+    camera = Camera()
+    camera.run(10, answer=False)
+    camera.run(4990)
+    camera.keeper.lost(10, "no verdict")
+    camera.run(3000)
+    assert [bool(record.spoilt) for _, record in camera.records] == [True, False]
+    assert camera.state is TrustState.CERTIFIED
+    assert restarted(camera)[0]
+
+
+def test_after_a_restart_a_site_is_not_believed_about_frames_before_an_alarm() -> None:
+    camera = certified()
+    camera.run(200, *[0.0] * 5)
+    assert camera.state is TrustState.ALARM
+    _, keeper = restarted(camera)
+    before = site_certificate(started_s=1000.0, ended_s=camera.at_s)
+    assert not keeper.adopt(before)
+    assert keeper.adopt(site_certificate(started_s=camera.at_s + 1, ended_s=camera.at_s + 50))
+    # One that has no such past believes it.
+    assert restarted(Camera())[1].adopt(before)
+
+
 def test_records_say_what_the_camera_says() -> None:
     camera = certified(*[0.15] * 4)
     camera.run(150, 0.3)
