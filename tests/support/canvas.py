@@ -113,7 +113,7 @@ class Asker:
         escalation = self.escalation(image, regions, purpose, **fields)
         self.index += 1
         message = update_to_proto(escalation, self._opening)
-        self._opening = Opening.of(escalation)
+        self._opening = Opening.of(escalation, self._opening)
         return pb.SessionRequest(index=self.index, canvas=message)
 
     def lost(self) -> None:

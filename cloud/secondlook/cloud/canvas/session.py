@@ -69,7 +69,7 @@ class CanvasSession:
             raise StateLost("nothing is known of this stream")
         try:
             asked, opening = update_from_proto(message, self._opening, f"#{request.index}")
-            if opening != self._opening:
+            if opening is not self._opening:
                 self._check_opening(opening)
                 self._opening = opening
         except Exception:

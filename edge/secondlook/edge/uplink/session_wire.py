@@ -9,7 +9,7 @@ from secondlook.shared.values.canvas import chained
 from secondlook.shared.wire.canvas import Opening, update_to_proto
 
 MESSAGE_BYTES = 44
-"""What HTTP/2 and gRPC add to a message of a stream: 14 of framing, 26 that open the windows for the
+"""What HTTP/2 and gRPC add to a message of a stream: 14 of framing, 26 to open the windows for the
 replies that came meanwhile, and now and then a ping. Measured by tests/bench/bench_canvas.py."""
 
 STREAM_BYTES = 512
@@ -44,7 +44,7 @@ class SentUpdates:
         update = update_to_proto(escalation, self._opening)
         self._index += 1
         self._check = escalation.canvas.check
-        self._opening = Opening.of(escalation)
+        self._opening = Opening.of(escalation, self._opening)
         return pb.SessionRequest(index=self._index, canvas=update)
 
     def skip(self) -> None:

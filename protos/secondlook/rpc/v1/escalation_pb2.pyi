@@ -436,6 +436,7 @@ class CanvasUpdate(google.protobuf.message.Message):
     PURPOSE_FIELD_NUMBER: builtins.int
     KEY_FRAME_FIELD_NUMBER: builtins.int
     OPENING_FIELD_NUMBER: builtins.int
+    CAPTURED_AFTER_MS_FIELD_NUMBER: builtins.int
     unit: builtins.bytes
     """One access unit."""
     check: builtins.int
@@ -451,6 +452,10 @@ class CanvasUpdate(google.protobuf.message.Message):
     purpose: global___Purpose.ValueType
     key_frame: builtins.bool
     """It is of the whole frame, and needs nothing that was sent before."""
+    captured_after_ms: builtins.int
+    """Milliseconds from the capture of the opening's update to that of this one. Of whole frames;
+    for regions it is not worth its bytes.
+    """
     @property
     def opening(self) -> global___CanvasOpening:
         """With the first update of a stream, and with a key frame where something of it changes."""
@@ -465,9 +470,10 @@ class CanvasUpdate(google.protobuf.message.Message):
         purpose: global___Purpose.ValueType = ...,
         key_frame: builtins.bool = ...,
         opening: global___CanvasOpening | None = ...,
+        captured_after_ms: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["opening", b"opening"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["check", b"check", "frame_sequence", b"frame_sequence", "key_frame", b"key_frame", "opening", b"opening", "purpose", b"purpose", "rectangles", b"rectangles", "unit", b"unit"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["captured_after_ms", b"captured_after_ms", "check", b"check", "frame_sequence", b"frame_sequence", "key_frame", b"key_frame", "opening", b"opening", "purpose", b"purpose", "rectangles", b"rectangles", "unit", b"unit"]) -> None: ...
 
 global___CanvasUpdate = CanvasUpdate
 

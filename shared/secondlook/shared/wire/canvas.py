@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from secondlook.rpc.v1 import escalation_pb2 as pb
 from secondlook.shared.errors import InvalidInput
@@ -29,6 +29,8 @@ class Opening:
         min_score: boxes below are not wanted; 0 for the model's default.
         model: name of the model; empty for the service's default.
         useful_for_s: for how long an answer is useful; ``None``: as the service likes.
+        captured_at: wall clock of the capture of its first update, seconds since the Unix epoch.
+            Openings that differ in it alone are equal.
     """
 
     camera: str
@@ -39,16 +41,17 @@ class Opening:
     min_score: float = 0.0
     model: str = ""
     useful_for_s: float | None = None
+    captured_at: float = field(default=0.0, compare=False)
 
     @classmethod
-    def of(cls, escalation: Escalation) -> Opening:
-        """The opening under which an update can be sent.
+    def of(cls, escalation: Escalation, known: Opening | None = None) -> Opening:
+        """The opening under which an update can be sent: ``known``, where that still holds.
 
         Raises:
             InvalidInput: it is no update of a canvas.
         """
         canvas = _canvas(escalation)
-        return cls(
+        opening = cls(
             escalation.camera,
             escalation.frame_width,
             escalation.frame_height,
@@ -57,7 +60,9 @@ class Opening:
             escalation.min_score,
             escalation.model,
             escalation.useful_for_s,
+            escalation.captured_at,
         )
+        return known if known is not None and known == opening else opening
 
 
 def update_to_proto(escalation: Escalation, known: Opening | None) -> pb.CanvasUpdate:
@@ -70,7 +75,7 @@ def update_to_proto(escalation: Escalation, known: Opening | None) -> pb.CanvasU
     Raises:
         InvalidInput: it is no update of a canvas.
     """
-    canvas, opening = _canvas(escalation), Opening.of(escalation)
+    canvas, opening = _canvas(escalation), Opening.of(escalation, known)
     message = pb.CanvasUpdate(
         unit=escalation.image,
         check=canvas.check,
@@ -82,8 +87,10 @@ def update_to_proto(escalation: Escalation, known: Opening | None) -> pb.CanvasU
     if purpose != pb.PURPOSE_UNSURE:
         # Absent is read as UNSURE.
         message.purpose = purpose
-    if opening != known:
-        message.opening.CopyFrom(_opening_to_proto(opening, escalation.captured_at))
+    if opening is not known:
+        message.opening.CopyFrom(_opening_to_proto(opening))
+    elif not canvas.rectangles:
+        message.captured_after_ms = round((escalation.captured_at - opening.captured_at) * 1000)
     return message
 
 
@@ -100,12 +107,9 @@ def update_from_proto(
     Raises:
         InvalidInput: a field is missing or outside its limits; the message names it.
     """
-    opening, captured_at = known, 0.0
+    opening = known
     if message.HasField("opening"):
-        opening, captured_at = (
-            _opening_from_proto(message.opening),
-            message.opening.captured_at_ms / 1000,
-        )
+        opening = _opening_from_proto(message.opening)
     if opening is None:
         raise InvalidInput("opening is missing in the first update of a stream")
     canvas = CanvasUpdate(
@@ -119,7 +123,8 @@ def update_from_proto(
         request_id=request_id,
         camera=opening.camera,
         sequence=message.frame_sequence,
-        captured_at=captured_at,
+        # Of regions it is not told when exactly: not before the opening.
+        captured_at=opening.captured_at + message.captured_after_ms / 1000,
         frame_width=opening.frame_width,
         frame_height=opening.frame_height,
         image=message.unit,
@@ -157,7 +162,7 @@ def _canvas(escalation: Escalation) -> CanvasUpdate:
     return escalation.canvas
 
 
-def _opening_to_proto(opening: Opening, captured_at: float) -> pb.CanvasOpening:
+def _opening_to_proto(opening: Opening) -> pb.CanvasOpening:
     return pb.CanvasOpening(
         camera=opening.camera,
         frame_size=pb.FrameSize(width=opening.frame_width, height=opening.frame_height),
@@ -168,7 +173,7 @@ def _opening_to_proto(opening: Opening, captured_at: float) -> pb.CanvasOpening:
         useful_for_ms=(
             0 if opening.useful_for_s is None else max(1, round(opening.useful_for_s * 1000))
         ),
-        captured_at_ms=round(captured_at * 1000),
+        captured_at_ms=round(opening.captured_at * 1000),
     )
 
 
@@ -184,6 +189,7 @@ def _opening_from_proto(message: pb.CanvasOpening) -> Opening:
         message.min_score,
         message.model,
         message.useful_for_ms / 1000 if message.useful_for_ms else None,
+        message.captured_at_ms / 1000,
     )
 
 
