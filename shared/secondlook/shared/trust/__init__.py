@@ -34,6 +34,7 @@ from secondlook.shared.trust.records import (
     newest_certificate,
     window_key,
 )
+from secondlook.shared.trust.scoring import lowest_risk
 from secondlook.shared.trust.settings import TrustSettings
 from secondlook.shared.trust.site import SiteCertifier
 from secondlook.shared.trust.status import TrustChange, TrustState, TrustStatus
@@ -69,6 +70,7 @@ __all__ = [
     "estimates",
     "hoeffding_bentkus",
     "hoeffding_bentkus_p",
+    "lowest_risk",
     "monitor_log_e",
     "newest_certificate",
     "pool",

@@ -27,12 +27,13 @@ class TrustKeeper:
         keeper.outcome(sequence, lowest_risk)      # the verdict on the whole frame is in
         keeper.lost(sequence, "no verdict")        # or it never comes
 
-    The *lowest risk* of an audited frame: take what would have been published had nothing on this
-    frame been asked, match it with the heavy model's objects (IoU from 0.5, class); each object
-    that it misses has the risk of the candidate that covers it, 0 where none does; the lowest of
-    these counts, ``math.inf`` where nothing is missed. It must not depend on what was asked: an
-    object that was missed and asked about still counts, with the risk of its candidate. The answer
-    to an audit enters the memory only after it has been scored.
+    The *lowest risk* of an audited frame, computed by `secondlook.shared.trust.lowest_risk`: take
+    what would have been published had nothing on this frame been asked, match it with the heavy
+    model's objects (IoU from 0.5, class); each object that it misses has the risk of the candidate
+    that covers it, 0 where none does; the lowest of these counts, ``math.inf`` where nothing is
+    missed. It must not depend on what was asked: an object that was missed and asked about still
+    counts, with the risk of its candidate. The answer to an audit enters the memory only after it
+    has been scored.
 
     A frame that is looked at whole in any case (a key frame, a new background) has probability 1
     and ``audited=True``.
