@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import anyio
+import anyio.to_thread
 
 from secondlook.edge.memory.meter import MemoryMeter
 from secondlook.edge.memory.settings import MemorySettings, Scope
-from secondlook.edge.uplink.channel import open_channel
+from secondlook.edge.uplink.channel import channel_credentials, open_channel
 from secondlook.edge.uplink.settings import UplinkSettings
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import SecondlookError
@@ -59,7 +60,8 @@ class Sharing:
             StoreError: the store failed.
         """
         replica = await SqliteReplica.attach(store, clock=clock)
-        channel = open_channel(uplink, own_connection=True)
+        credentials = await anyio.to_thread.run_sync(channel_credentials, uplink)
+        channel = open_channel(uplink, credentials, own_connection=True)
         try:
             remote = RemoteStore(channel, timeout_s=uplink.timeout_s)
             yield cls(

@@ -26,15 +26,34 @@ class UplinkState(str, Enum):
     """Attempts have failed; more are made, with pauses."""
 
 
-def open_channel(settings: UplinkSettings, *, own_connection: bool = False) -> grpc.aio.Channel:
+def channel_credentials(settings: UplinkSettings) -> grpc.ChannelCredentials | None:
+    """The certificates of the settings; ``None`` without TLS. Reads files: not on the event loop.
+
+    Raises:
+        InvalidConfig: a certificate cannot be read.
+    """
+    tls = settings.tls
+    if not tls.enabled:
+        return None
+    return grpc.ssl_channel_credentials(
+        root_certificates=_read(tls.ca, "uplink.tls.ca"),
+        private_key=_read(tls.key, "uplink.tls.key"),
+        certificate_chain=_read(tls.cert, "uplink.tls.cert"),
+    )
+
+
+def open_channel(
+    settings: UplinkSettings,
+    credentials: grpc.ChannelCredentials | None,
+    *,
+    own_connection: bool = False,
+) -> grpc.aio.Channel:
     """A channel to the service; nothing is sent yet.
 
     Args:
         settings: where and how.
+        credentials: what `channel_credentials` gave.
         own_connection: share no connection with other channels to the same place.
-
-    Raises:
-        InvalidConfig: a certificate cannot be read.
     """
     options: list[tuple[str, int | str]] = [
         # Retries are ours, with a budget; gRPC's own would come on top of it.
@@ -47,16 +66,10 @@ def open_channel(settings: UplinkSettings, *, own_connection: bool = False) -> g
     ]
     if own_connection:
         options.append(("grpc.use_local_subchannel_pool", 1))
-    tls = settings.tls
-    if not tls.enabled:
+    if credentials is None:
         return grpc.aio.insecure_channel(settings.address, options=options)
-    if tls.server_name:
-        options.append(("grpc.ssl_target_name_override", tls.server_name))
-    credentials = grpc.ssl_channel_credentials(
-        root_certificates=_read(tls.ca, "uplink.tls.ca"),
-        private_key=_read(tls.key, "uplink.tls.key"),
-        certificate_chain=_read(tls.cert, "uplink.tls.cert"),
-    )
+    if settings.tls.server_name:
+        options.append(("grpc.ssl_target_name_override", settings.tls.server_name))
     return grpc.aio.secure_channel(settings.address, credentials, options=options)
 
 

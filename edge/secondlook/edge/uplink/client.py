@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 import grpc
 import grpc.aio
 from prometheus_client import CollectorRegistry
@@ -15,7 +16,12 @@ from typing_extensions import Self
 
 from secondlook.edge.control.link import Link
 from secondlook.edge.uplink.breaker import Breaker
-from secondlook.edge.uplink.channel import UplinkState, next_state, open_channel
+from secondlook.edge.uplink.channel import (
+    UplinkState,
+    channel_credentials,
+    next_state,
+    open_channel,
+)
 from secondlook.edge.uplink.framing import on_wire
 from secondlook.edge.uplink.guard import SICK, Guard
 from secondlook.edge.uplink.meter import UplinkMeter
@@ -132,10 +138,14 @@ class Uplink:
         return self._on_wire(request_to_proto(escalation).ByteSize())
 
     async def __aenter__(self) -> Self:
+        # Files are read before the group is entered: who fails in `__aenter__` is never left again.
+        credentials = None
+        if self._settings.enabled:
+            credentials = await anyio.to_thread.run_sync(channel_credentials, self._settings)
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         if self._settings.enabled:
-            self._channel = open_channel(self._settings)
+            self._channel = open_channel(self._settings, credentials)
             self._stub = cast("EscalationAsyncStub", EscalationStub(self._channel))
             self._tasks.start_soon(self._work)
         return self

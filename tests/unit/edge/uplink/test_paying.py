@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anyio
 import grpc
+import numpy as np
 import pytest
+import trustme
 from prometheus_client import CollectorRegistry
+from support.cloud import FakeDetector, settings, whole_frame
 from support.edge import FakeCloud, until
 
+from secondlook.cloud.engine.local import Loaded
+from secondlook.cloud.service import running_cloud
 from secondlook.edge.control import Link
 from secondlook.edge.uplink import BreakerState, Uplink, UplinkSettings
 from secondlook.edge.uplink.framing import on_wire
@@ -70,8 +77,8 @@ def question(number: int = 0, size: int = 1000) -> Escalation:
 
 def uplink(address: str, link: Link | None = None, **changes: object) -> Uplink:
     quick = {"backoff_initial_s": 0.001, "backoff_max_s": 0.002, "reconnect_max_s": 0.1}
-    settings = UplinkSettings.model_validate({"address": address, **quick, **changes})
-    return Uplink(settings, SystemClock(), CollectorRegistry(), link)
+    made = UplinkSettings.model_validate({"address": address, **quick, **changes})
+    return Uplink(made, SystemClock(), CollectorRegistry(), link)
 
 
 async def test_an_answered_question_is_paid_then_closed_then_replied() -> None:
@@ -223,3 +230,40 @@ async def test_probes_that_fail_open_it_again() -> None:
                 await link.submit(question(9), mail)
                 await link.wait_idle()
     assert mail.events[-1] == "verdict"
+
+
+async def test_what_is_charged_under_tls_is_not_less_than_what_passes(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    for name, who in (("cloud", "localhost"), ("edge", "edge-1")):
+        issued = authority.issue_cert(who)
+        issued.private_key_pem.write_to_path(tmp_path / f"{name}.key")
+        issued.cert_chain_pems[0].write_to_path(tmp_path / f"{name}.pem")
+    server = {
+        "cert": str(tmp_path / "cloud.pem"),
+        "key": str(tmp_path / "cloud.key"),
+        "client_ca": str(tmp_path / "ca.pem"),
+    }
+    device = {
+        "enabled": True,
+        "ca": tmp_path / "ca.pem",
+        "cert": tmp_path / "edge.pem",
+        "key": tmp_path / "edge.key",
+        "server_name": "localhost",
+    }
+    mail = Mail([])
+    cloud_settings = settings(server={"port": 0, "tls": server})
+    with anyio.fail_after(30):
+        async with (
+            running_cloud(cloud_settings, load=lambda _: [Loaded(FakeDetector())]) as cloud,
+            CountingProxy("127.0.0.1", cloud.port).running() as proxy,
+            uplink(proxy.target, tls=device) as link,
+        ):
+            for number, side in enumerate((16, 32, 64, 200, 300) * 3):
+                noise = np.random.default_rng(number).integers(0, 256, (side, side, 3), np.uint8)
+                await link.submit(whole_frame(noise, f"q-{number}"), mail)
+                await link.wait_idle()
+            passed, charged = proxy.traffic, link.meter.totals.wire_bytes
+    assert mail.events == ["verdict"] * 15
+    assert passed.up + passed.setup_up <= charged
+    assert charged <= 1.02 * (passed.up + passed.setup_up) + 5000

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from secondlook.edge.uplink import UplinkSettings, UplinkState
-from secondlook.edge.uplink.channel import next_state, open_channel
+from secondlook.edge.uplink.channel import channel_credentials, next_state
 from secondlook.edge.uplink.retry import RetryBudget, pause_s
 from secondlook.shared.errors import InvalidConfig
 
@@ -45,7 +45,7 @@ def test_half_a_certificate_is_refused() -> None:
 def test_a_missing_certificate_names_its_field(tmp_path: Path) -> None:
     settings = UplinkSettings.model_validate({"tls": {"enabled": True, "ca": tmp_path / "no.pem"}})
     with pytest.raises(InvalidConfig, match=r"uplink\.tls\.ca.*no\.pem"):
-        open_channel(settings)
+        channel_credentials(settings)
 
 
 def test_after_a_failure_connecting_again_is_still_down() -> None:
