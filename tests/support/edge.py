@@ -31,6 +31,7 @@ from typing_extensions import Self
 
 from secondlook.edge.capture.captured import CapturedFrame
 from secondlook.edge.daemon import Daemon
+from secondlook.edge.gate.opening import OpenGate
 from secondlook.edge.settings import EdgeSettings
 from secondlook.edge.sinks import Event
 from secondlook.rpc.v1 import escalation_pb2_grpc
@@ -294,6 +295,7 @@ def make_daemon(
     *,
     sinks: Sequence[Any] = (),
     registry: CollectorRegistry | None = None,
+    gate: OpenGate | None = None,
 ) -> Daemon:
     """A daemon over fakes."""
     return Daemon(
@@ -303,6 +305,7 @@ def make_daemon(
         SystemClock(),
         registry or CollectorRegistry(),
         sinks=list(sinks),
+        gate=gate,
     )
 
 

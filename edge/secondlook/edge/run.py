@@ -18,6 +18,7 @@ from secondlook.edge.capture.camera import CameraCapture
 from secondlook.edge.daemon import Daemon, Limits
 from secondlook.edge.daemon.protocol import Capture
 from secondlook.edge.daemon.view import show_progress
+from secondlook.edge.gate.opening import OpenGate, open_gate
 from secondlook.edge.settings import CameraSettings, DetectorSettings, EdgeSettings
 from secondlook.shared.clock import SystemClock
 from secondlook.shared.detect import OnnxDetector, load_detector
@@ -62,7 +63,9 @@ async def run_edge(
                 port = await stack.enter_async_context(
                     serve_metrics(registry, settings.metrics.host, settings.metrics.port)
                 )
-            daemon = Daemon(settings, detector, capture, clock, registry)
+            gate = await anyio.to_thread.run_sync(open_gate, settings.pipeline, detector.info)
+            tell(gate)
+            daemon = Daemon(settings, detector, capture, clock, registry, gate=gate)
 
             def ready() -> None:
                 _log.info("running", cameras=len(settings.cameras), metrics_port=port)
@@ -105,6 +108,22 @@ def load_light_model(settings: DetectorSettings) -> OnnxDetector:
         classes=len(info.names),
     )
     return detector
+
+
+def tell(gate: OpenGate) -> None:
+    """Say which gate it is, and where its promise does not hold."""
+    if gate.file is None:
+        _log.info("gate", fingerprint=gate.fingerprint, threshold=gate.pipeline.gate.threshold)
+        return
+    _log.info(
+        "gate",
+        fingerprint=gate.fingerprint,
+        threshold=gate.pipeline.gate.threshold,
+        made_at=gate.file.made_at,
+        clips=len(gate.file.clips),
+    )
+    for difference in gate.differences():
+        _log.warning("the gate's promise was measured otherwise", setting=difference)
 
 
 def announce(path: Path, settings: EdgeSettings, metrics_port: int | None) -> None:

@@ -19,6 +19,7 @@ from secondlook.edge.daemon.meter import CameraMeter
 from secondlook.edge.daemon.protocol import Capture
 from secondlook.edge.daemon.share import DetectorShare
 from secondlook.edge.daemon.status import CameraStatus
+from secondlook.edge.gate.opening import OpenGate
 from secondlook.edge.memory.hub import Memory
 from secondlook.edge.pipeline import CameraPipeline
 from secondlook.edge.sinks.outlet import Outlets
@@ -58,6 +59,7 @@ class Surroundings:
         memory: what outlives a restart.
         controller: the budget.
         late: what is kept on disk while the cloud is away; ``None`` where nothing is.
+        gate: what the risk of answers is read from; ``None``: verdicts of any model will do.
     """
 
     share: DetectorShare
@@ -68,6 +70,7 @@ class Surroundings:
     memory: Memory
     controller: Controller
     late: LateSender | None = None
+    gate: OpenGate | None = None
 
 
 class CameraLoop:
@@ -200,6 +203,10 @@ class CameraLoop:
         return self._last
 
     async def _revise(self, verdict: Verdict) -> None:
+        gate = self._around.gate
+        remark = None if gate is None else gate.remark_on_heavy(verdict.model, verdict.version)
+        if remark is not None:
+            _log.warning(remark, camera=self._camera)
         self._status.verdicts += 1
         self._around.meter.verdicts.labels(self._camera).inc()
         for observation in await self._compute(lambda: self._pipeline.apply(verdict)):

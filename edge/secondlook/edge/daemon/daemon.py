@@ -18,6 +18,7 @@ from secondlook.edge.daemon.protocol import CaptureFactory
 from secondlook.edge.daemon.share import DetectorShare
 from secondlook.edge.daemon.status import CameraStatus
 from secondlook.edge.daemon.supervisor import CameraSupervisor
+from secondlook.edge.gate.opening import OpenGate, open_gate
 from secondlook.edge.memory.hub import Memory
 from secondlook.edge.memory.notes import Recollection
 from secondlook.edge.pipeline import CameraPipeline
@@ -65,6 +66,10 @@ class Daemon:
         clock: stamps answers and bounds calls.
         registry: where the metrics go.
         sinks: instead of those of the settings.
+        gate: that of the settings, opened; opened here where not given, which blocks.
+
+    Raises:
+        InvalidConfig: the gate file cannot be used with this model.
     """
 
     def __init__(
@@ -76,8 +81,10 @@ class Daemon:
         registry: CollectorRegistry,
         *,
         sinks: list[Sink] | None = None,
+        gate: OpenGate | None = None,
     ) -> None:
         self._settings = settings
+        self._gate = gate or open_gate(settings.pipeline, detector.info)
         self._captures = captures
         self._clock = clock
         self._stop = anyio.Event()
@@ -119,6 +126,7 @@ class Daemon:
             self.memory,
             self.controller,
             self.late,
+            self._gate,
         )
         self._supervisors = [
             CameraSupervisor(camera, settings, around, captures, self._pipeline, status)
@@ -184,10 +192,11 @@ class Daemon:
     ) -> CameraPipeline:
         return CameraPipeline(
             camera,
-            self._settings.pipeline,
+            self._gate.pipeline,
             self._share.names,
             self._clock,
             session=secrets.token_hex(6),
+            risk=self._gate.risk,
             first_track_id=first_track_id,
             known=known,
         )

@@ -26,7 +26,8 @@ def changed(settings: PipelineSettings, changes: Changes) -> PipelineSettings:
     Raises:
         InvalidInput: there is no such setting, or a value is out of range; both are named.
     """
-    data: dict[str, Any] = settings.model_dump()
+    # What nobody set stays unset: a gate file may bring a threshold of its own.
+    data: dict[str, Any] = settings.model_dump(exclude_unset=True)
     known = list(_paths(PipelineSettings))
     for path, value in changes.items():
         if path not in known:
@@ -36,7 +37,7 @@ def changed(settings: PipelineSettings, changes: Changes) -> PipelineSettings:
         *sections, name = path.split(".")
         place = data
         for section in sections:
-            place = place[section]
+            place = place.setdefault(section, {})
         place[name] = value
     try:
         return PipelineSettings.model_validate(data)

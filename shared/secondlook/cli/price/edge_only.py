@@ -7,7 +7,7 @@ import time
 from secondlook.cli.price.edge_side import camera_pipeline
 from secondlook.cli.price.ledger import FrameAnswer, Ledger
 from secondlook.cli.price.system import Shot
-from secondlook.edge.gate import Choice, FrameEvidence
+from secondlook.edge.gate import Choice, FrameEvidence, RiskModel
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.shared.measure import Traffic
 
@@ -23,9 +23,11 @@ class SilentGate:
 class EdgeOnly:
     """The same pipeline as Secondlook's, publishing from the same score on, that never asks."""
 
-    def __init__(self, settings: PipelineSettings, names: tuple[str, ...]) -> None:
+    def __init__(
+        self, settings: PipelineSettings, names: tuple[str, ...], risk: RiskModel | None = None
+    ) -> None:
         self.ledger = Ledger("edge_only")
-        self._pipeline = camera_pipeline("edge-only", settings, names, gate=SilentGate())
+        self._pipeline = camera_pipeline("edge-only", settings, names, gate=SilentGate(), risk=risk)
 
     async def see(self, shot: Shot) -> None:
         """See `System.see`."""

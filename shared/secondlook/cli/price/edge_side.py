@@ -10,7 +10,7 @@ from typing import Any
 
 from secondlook.edge.carrier import CanvasEncoder, CanvasSettings, MosaicCarrier
 from secondlook.edge.control import Allowance, BudgetSettings, Controller, Reservation
-from secondlook.edge.gate import Gate
+from secondlook.edge.gate import Gate, RiskModel
 from secondlook.edge.pipeline import CameraPipeline
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.shared.clock import SystemClock
@@ -24,6 +24,7 @@ def camera_pipeline(
     *,
     gate: Gate | None = None,
     carrier: str = "",
+    risk: RiskModel | None = None,
 ) -> CameraPipeline:
     """A pipeline as the daemon makes it.
 
@@ -33,13 +34,14 @@ def camera_pipeline(
         names: class names of the light model.
         gate: in the place of the pipeline's own.
         carrier: ``canvas`` or ``mosaic``; empty: as the settings say.
+        risk: of the gate file that the settings name, opened; the cold start where not given.
     """
     parts: dict[str, Any] = {}
     if carrier == "canvas":
         parts["carrier"] = CanvasEncoder(CanvasSettings())
     elif carrier == "mosaic":
         parts["carrier"] = MosaicCarrier(settings.regions)
-    return CameraPipeline(camera, settings, names, SystemClock(), gate=gate, **parts)
+    return CameraPipeline(camera, settings, names, SystemClock(), gate=gate, risk=risk, **parts)
 
 
 class Purse:

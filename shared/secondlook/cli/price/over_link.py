@@ -29,6 +29,7 @@ from secondlook.edge.capture.camera import CameraCapture
 from secondlook.edge.control import BudgetSettings
 from secondlook.edge.daemon import Daemon, Limits
 from secondlook.edge.daemon.protocol import Capture
+from secondlook.edge.gate.opening import open_gate
 from secondlook.edge.settings import CameraSettings, EdgeSettings
 from secondlook.shared.clock import SystemClock
 from secondlook.shared.detect import Detector
@@ -148,7 +149,8 @@ async def play_over(
             LinkProxy("127.0.0.1", cloud.port, link, seed=plan.seed).running() as proxy,
         ):
             settings = daemon_settings(plan, proxy.target, scratch)
-            daemon = Daemon(settings, light, capture, clock, registry, sinks=[recorder])
+            gate = await anyio.to_thread.run_sync(open_gate, settings.pipeline, light.info)
+            daemon = Daemon(settings, light, capture, clock, registry, sinks=[recorder], gate=gate)
             async with anyio.create_task_group() as tasks:
                 if on_answer is not None:
                     tasks.start_soon(_watch, recorder, on_answer)

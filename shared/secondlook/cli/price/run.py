@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import anyio.to_thread
+
 from secondlook.cli.price.clip import open_clip
 from secondlook.cli.price.comparison import (
     REFERENCE_SCORE,
@@ -24,6 +26,7 @@ from secondlook.cli.price.stored import Stored, no_store, open_store
 from secondlook.cli.price.system import System
 from secondlook.cli.price.systems import Bench, build
 from secondlook.cli.price.tiers import comparison_cloud
+from secondlook.edge.gate.opening import open_gate
 from secondlook.shared.detect import Detector, ModelInfo
 from secondlook.shared.measure import Blocks, Metric, classes_of_interest
 from secondlook.shared.telemetry import get_logger
@@ -156,7 +159,10 @@ async def price(
 
     Raises:
         InvalidInput: the models share no class, a class or system is unknown, the clip is empty
-            or wrong.
+            or wrong, the gate file cannot be used with this light model.
+        gate = await anyio.to_thread.run_sync(open_gate, plan.pipeline, light.info)
+        if gate.pipeline is not plan.pipeline:
+            plan = replace(plan, pipeline=gate.pipeline)
         SourceError: the clip cannot be opened or decoded.
     """
     try:
@@ -171,6 +177,7 @@ async def price(
                 plan.analysis_fps,
                 plan.band,
                 plan.verdict_latency_s,
+                gate.risk,
                 plan.seed,
                 plan.budget,
                 plan.carrier,

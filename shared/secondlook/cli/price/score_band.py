@@ -12,6 +12,7 @@ from secondlook.cli.price.edge_side import camera_pipeline
 from secondlook.cli.price.jpeg import whole_frame_question
 from secondlook.cli.price.ledger import FrameAnswer, Ledger
 from secondlook.cli.price.system import Shot
+from secondlook.edge.gate import RiskModel
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.shared.measure import CountingProxy
 
@@ -30,6 +31,7 @@ class ScoreBand:
         width_px: frames that are wider are sent at this width.
         quality: JPEG quality, 1 to 100.
         min_score: boxes of the cloud below are not wanted.
+        risk: see `camera_pipeline`.
     """
 
     def __init__(
@@ -43,11 +45,14 @@ class ScoreBand:
         width_px: int,
         quality: int,
         min_score: float,
+        risk: RiskModel | None = None,
     ) -> None:
         self.ledger = Ledger("score_band")
         self._proxy = proxy
         self._asker = asker
-        self._pipeline = camera_pipeline("score-band", settings, names, gate=SilentGate())
+        self._pipeline = camera_pipeline(
+            "score-band", settings, names, gate=SilentGate(), risk=risk
+        )
         self._band = band
         self._width_px = width_px
         self._quality = quality

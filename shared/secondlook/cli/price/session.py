@@ -73,7 +73,7 @@ async def _part(job: Job, plan: Plan, watch: Watch) -> Part:
         light, heavy = await _models(job)
         watch.begin(f"playing over {name}", len(comparison.standard))
         run = await play_over(
-            plan,
+            comparison.plan,
             name,
             light,
             heavy,

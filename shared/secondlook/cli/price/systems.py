@@ -21,6 +21,7 @@ from secondlook.cli.price.uplink_asker import StrangerAsker, counted_uplink
 from secondlook.cli.price.video import H264, H265
 from secondlook.cli.price.video_stream import CloudVideo, stream_server
 from secondlook.edge.control import BudgetSettings
+from secondlook.edge.gate import RiskModel
 from secondlook.shared.measure import Metric
 
 
@@ -38,6 +39,7 @@ class Bench:
         seed: of the random gate.
         budget: of Secondlook; ``None``: no limit.
         carrier: see `camera_pipeline`.
+        risk: see `camera_pipeline`.
     """
 
     cloud: Cloud
@@ -49,6 +51,7 @@ class Bench:
     seed: int
     budget: BudgetSettings | None = None
     carrier: str = ""
+    risk: RiskModel | None = None
 
 
 async def build(specs: Sequence[Spec], bench: Bench, stack: AsyncExitStack) -> list[System]:
@@ -84,7 +87,7 @@ async def _system(
 ) -> System:
     if spec.kind is Kind.EDGE:
         assert spec.pipeline is not None
-        return EdgeOnly(spec.pipeline, bench.names)
+        return EdgeOnly(spec.pipeline, bench.names, bench.risk)
     if spec.kind in (Kind.H264, Kind.H265):
         proxy, channel = await stack.enter_async_context(counted_channel(stream_port))
         return CloudVideo(
@@ -120,6 +123,7 @@ async def _system(
             width_px=spec.width_px,
             quality=spec.quality,
             min_score=REFERENCE_SCORE,
+            risk=bench.risk,
         )
     proxy, uplink = await stack.enter_async_context(counted_uplink(bench.cloud.port))
     chooser: Chooser | None = None
@@ -133,7 +137,7 @@ async def _system(
     if bench.budget is not None and spec.kind is Kind.OURS:
         purse = Purse(camera, bench.budget, uplink.wire_bytes)
     return SecondLook(
-        camera_pipeline(camera, spec.pipeline, bench.names, carrier=bench.carrier),
+        camera_pipeline(camera, spec.pipeline, bench.names, carrier=bench.carrier, risk=bench.risk),
         proxy,
         uplink if spec.background else StrangerAsker(uplink),
         name=spec.name,

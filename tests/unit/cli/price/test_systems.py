@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from anyio import to_thread
 from support.clips import write_clip
+from support.gates import branches, certain, gate_file
 from support.networks import paint
 
 from secondlook.cli.price.ablations import ABLATIONS
@@ -19,8 +20,10 @@ from secondlook.cli.price.plan import Curve
 from secondlook.cli.price.run import Comparison, Plan, price
 from secondlook.cli.price.specs import Numbers, specs_of, system_keys
 from secondlook.edge.control import BudgetSettings
+from secondlook.edge.gate.gate_file import save_gate
+from secondlook.edge.gate.gate_parts import ModelId
 from secondlook.edge.pipeline_settings import GateSettings, PipelineSettings
-from secondlook.shared.errors import InvalidInput
+from secondlook.shared.errors import InvalidConfig, InvalidInput
 
 pytestmark = pytest.mark.anyio
 
@@ -203,3 +206,30 @@ def test_a_curve_has_its_points_beside_the_systems() -> None:
 def test_settings_that_do_not_exist_or_fit_are_named(changes: dict[str, object], said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
         changed(PipelineSettings(), changes)
+
+
+async def test_the_gate_file_runs_in_every_system_of_ours(
+    clip: Path, light: Path, heavy: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "gate.json"
+
+    def write() -> None:
+        detector = load_model(str(light), "--edge-model")
+        known = ModelId(name=detector.info.name, version=detector.info.version)
+        detector.close()
+        # It takes every box for nothing, and is unsure of none.
+        save_gate(gate_file(light=known, risk=branches(certain(-8.0))), path)
+
+    await to_thread.run_sync(write)
+    gated = changed(NO_AUDITS, {"gate.file": str(path)})
+    outcomes = by_name(await run(clip, light, heavy, "edge", "ours", pipeline=gated))
+    assert outcomes["edge_only"].final.agreement.recall == 0.0
+    assert outcomes["secondlook"].escalations_per_frame == pytest.approx(1 / 12)
+    await to_thread.run_sync(lambda: save_gate(gate_file(), path))
+    with pytest.raises(InvalidConfig, match="light model"):
+        await run(clip, light, heavy, "edge", pipeline=gated)
+
+
+def test_the_threshold_of_a_gate_file_is_not_set_by_other_settings() -> None:
+    assert "threshold" not in changed(NO_AUDITS, {"gate.ttl_s": 3}).gate.model_fields_set
+    assert "threshold" in changed(NO_AUDITS, {"gate.threshold": 0.3}).gate.model_fields_set

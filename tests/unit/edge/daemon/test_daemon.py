@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anyio
+import anyio.to_thread
 import pytest
 from prometheus_client import CollectorRegistry
 from support.edge import (
@@ -17,9 +20,13 @@ from support.edge import (
     until,
     verdict,
 )
+from support.gates import branches, certain, gate_file
 
 from secondlook.edge.daemon import Limits, Phase
-from secondlook.shared.errors import SourceError
+from secondlook.edge.gate.gate_file import save_gate
+from secondlook.edge.gate.gate_parts import ModelId
+from secondlook.edge.gate.opening import open_gate
+from secondlook.shared.errors import InvalidConfig, SourceError
 from secondlook.shared.values import Purpose
 
 pytestmark = pytest.mark.anyio
@@ -165,3 +172,29 @@ async def test_a_still_camera_needs_the_detector_now_and_then_only() -> None:
     assert len(detector.calls) == 3
     assert daemon.statuses[0].still == 8
     assert all(len(event.observation.detections) == 1 for event in sink.answers())
+
+
+@pytest.fixture
+def silent_gate(tmp_path: Path) -> Path:
+    """A gate that takes every box for nothing."""
+    path = tmp_path / "gate.json"
+    light = ModelId(name="light", version="1")
+    save_gate(gate_file(light=light, risk=branches(certain(-8.0))), path)
+    return path
+
+
+async def test_the_gate_of_the_file_runs(silent_gate: Path) -> None:
+    sink = MemorySink()
+    settings = edge_settings(gate={"file": str(silent_gate)})
+    gate = await anyio.to_thread.run_sync(open_gate, settings.pipeline)
+    films = {"gate": Film(5)}
+    daemon = make_daemon(settings, ScriptedDetector(UNSURE), films, sinks=[sink], gate=gate)
+    await daemon.run()
+    assert [len(event.observation.detections) for event in sink.answers()] == [0] * 5
+
+
+def test_a_gate_of_another_light_model_stops_the_daemon_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "gate.json"
+    save_gate(gate_file(), path)
+    with pytest.raises(InvalidConfig, match="was trained for the light model"):
+        make_daemon(edge_settings(gate={"file": str(path)}), ScriptedDetector(), {})
