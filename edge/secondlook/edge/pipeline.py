@@ -18,6 +18,8 @@ import numpy.typing as npt
 from secondlook.edge.appearance import Thumbnail, thumbnail
 from secondlook.edge.carrier import Carrier, MosaicCarrier
 from secondlook.edge.control.allowance import Allowance
+from secondlook.edge.decisions.recorder import Recorder
+from secondlook.edge.decisions.records import Record, logged, logged_bytes
 from secondlook.edge.evidence.gathering import assess, gather
 from secondlook.edge.fusion import Entry, Vocabulary, compose, read
 from secondlook.edge.fusion.learning import learn
@@ -26,6 +28,7 @@ from secondlook.edge.memory.knowledge import Knowledge
 from secondlook.edge.memory.notes import Note, Recollection
 from secondlook.edge.pipeline_counts import PipelineCounts, PipelineTimings
 from secondlook.edge.pipeline_settings import PipelineSettings
+from secondlook.edge.privacy import Veil
 from secondlook.edge.questions import Asked, tracks_in
 from secondlook.edge.regions import Canonical, regions_around
 from secondlook.edge.scene import Scene
@@ -62,6 +65,7 @@ class CameraPipeline:
         first_track_id: where a pipeline goes on that broke down.
         known: what earlier processes knew about the camera, possibly nothing; `take_notes` then
             says what is to be written down. Without it nothing outlives this pipeline.
+        recorder: takes down what is decided, for `take_records`; nobody where not given.
 
     Attributes:
         model: the heavy model that is asked for; empty for the service's default.
@@ -80,6 +84,7 @@ class CameraPipeline:
         carrier: Carrier | None = None,
         first_track_id: int = 1,
         known: Recollection | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.camera = camera
         self.model = ""
@@ -98,6 +103,8 @@ class CameraPipeline:
         self._alone = MosaicCarrier(settings.regions)
         self._size: tuple[int, int] | None = None
         self._known = known
+        self._recorder = recorder
+        self._veil = Veil(settings.privacy) if settings.privacy.blur_classes else None
         self._notes: deque[Note] = deque(maxlen=_MAX_NOTES)
         self._scene = Scene(settings, len(names), first_track_id)
 
@@ -147,6 +154,8 @@ class CameraPipeline:
         beliefs = {key: scene.beliefs[key] for key in present if key in scene.beliefs}
         draft = Observation(frame.ref, Detections.empty(self.names))
         entry = Entry(frame.ref, time_s, look, tracked, features, unseen, beliefs, draft)
+        if self._veil is not None:
+            self._veil.see(detections, entry)
         risk = assess(entry, self._risk)
         published, candidates = compose(entry, risk.right, self.names, self._settings.fusion)
         entry.observation = replace(
@@ -159,6 +168,7 @@ class CameraPipeline:
         scene.history.add(entry)
         if scene.knowledge is not None:
             scene.knowledge.published(published, time_s)
+        self._keep_picture(frame, entry)
         self.timings = PipelineTimings(tracked_s - started_s, time.perf_counter() - tracked_s)
         return entry.observation
 
@@ -179,10 +189,11 @@ class CameraPipeline:
             return None
         started_s = time.perf_counter()
         canonical = self._canonical(frame.ref)
+        image, blurred = self._veiled(frame)
         try:
             carrier = self._alone if alone else self._carrier
             carried = carrier.encode(
-                frame.image, decision.regions, canonical, self._settings.gate.max_bytes
+                image, decision.regions, canonical, self._settings.gate.max_bytes
             )
         except InvalidInput:
             # A limit of bytes that the lowest quality exceeds: the answer stands as it is.
@@ -205,6 +216,9 @@ class CameraPipeline:
             model=self.model,
         )
         self.timings.encode_s = time.perf_counter() - started_s
+        if self._recorder is not None:
+            now_s = self._clock.monotonic()
+            self._recorder.sent(escalation, carried.quality, blurred, now_s)
         if self._scene.knowledge is not None:
             self._scene.knowledge.asked()
         entry = self._scene.history.find(frame.ref.sequence)
@@ -220,8 +234,10 @@ class CameraPipeline:
             )
         return escalation
 
-    def asked_failed(self, escalation: Escalation) -> None:
-        """A question got no verdict: what it asked may be asked again."""
+    def asked_failed(self, escalation: Escalation, why: str = "") -> None:
+        """A question got no verdict: what it asked may be asked again; ``why``: for the log."""
+        if self._recorder is not None:
+            self._recorder.way(escalation.sequence, escalation.request_id, "lost", why)
         self._scene.questions.settle(escalation.request_id)
         self._carrier.lost(escalation.canvas)
 
@@ -237,8 +253,11 @@ class CameraPipeline:
         if asked is not None and asked.whole_frame:
             scene.background_s = max(asked.time_s, scene.background_s or asked.time_s)
         entry = scene.history.find(asked.sequence) if asked is not None else None
+        published_s = self._clock.monotonic() if now_s is None else now_s
         if entry is None or verdict.camera != self.camera:
             self.counts.late_verdicts += 1
+            if self._recorder is not None and verdict.camera == self.camera:
+                self._recorder.late(verdict, published_s)
             return []
         reading = read(
             entry.tracked,
@@ -252,13 +271,14 @@ class CameraPipeline:
             scene.knowledge.answered(verdict.purpose, missed=bool(reading.new))
             if asked is not None and asked.whole_frame:
                 scene.knowledge.background(entry.frame.captured_at)
-        published_s = self._clock.monotonic() if now_s is None else now_s
         revised = []
-        for later in scene.history.since(entry):
+        for later in scene.history.around(entry, self._settings.fusion.look_back_s):
             if any(later.holds(track_id) for track_id in touched):
                 observation = self._revised(later, verdict.request_id, published_s)
                 if observation is not None:
                     revised.append(observation)
+        if self._recorder is not None:
+            self._recorder.answered(verdict, reading, entry.tracked, revised, published_s)
         return revised
 
     def take_notes(self, *, last: bool = False) -> list[Note]:
@@ -272,6 +292,10 @@ class CameraPipeline:
         notes = list(self._notes)
         self._notes.clear()
         return notes
+
+    def take_records(self) -> list[Record]:
+        """What is to be logged since the last call."""
+        return [] if self._recorder is None else self._recorder.take()
 
     def _fit(self, frame: FrameRef, look: Thumbnail, given_s: float) -> None:
         """Begin again where the frames have changed their size: nothing known is in its place."""
@@ -304,12 +328,14 @@ class CameraPipeline:
     def _decide(
         self, entry: Entry, risk: Risk, published: Detections, allowance: Allowance
     ) -> Decision:
-        evidence = gather(self.camera, entry, self._scene, risk, self._interest)
+        # The gate decides on what the log keeps, so that a replay decides on the same.
+        evidence = logged(gather(self.camera, entry, self._scene, risk, self._interest))
         canonical = self._canonical(entry.frame)
+        estimates = logged_bytes(self._bytes_of(evidence.boxes, canonical))
         terms = Terms(
             allowance,
             audit_rate=self._settings.gate.audit_rate,
-            bytes_of=lambda boxes: self._bytes_of(boxes, canonical),
+            bytes_of=lambda _: estimates,
             whole_bytes=self._carrier.estimate((canonical.whole(),), canonical),
         )
         choice = self._gate.choose(evidence, terms)
@@ -322,7 +348,23 @@ class CameraPipeline:
             regions = regions_around(
                 boxes, reasons, canonical, self._settings.regions, others=published.boxes
             )
+        if self._recorder is not None:
+            self._recorder.decided(
+                entry.frame, entry.time_s, evidence, terms, estimates, choice, regions, published
+            )
         return Decision(regions, choice.purpose, choice.reasons)
+
+    def _veiled(self, frame: Frame) -> tuple[npt.NDArray[np.uint8], int]:
+        """The picture as it may leave the site, and how many objects were blurred in it."""
+        if self._veil is None:
+            return frame.image, 0
+        return self._veil.over(frame.image, frame.ref.sequence)
+
+    def _keep_picture(self, frame: Frame, entry: Entry) -> None:
+        recorder, decision = self._recorder, entry.observation.decision
+        asked = decision is not None and bool(decision.regions)
+        if recorder is not None and recorder.wants_picture(entry.time_s, asked=asked):
+            recorder.picture(frame.ref.sequence, self._veiled(frame)[0])
 
     def _bytes_of(self, boxes: Boxes, frame: Canonical) -> npt.NDArray[np.float64]:
         """float64 (n,), what it costs to ask about each box alone, bytes."""

@@ -37,7 +37,7 @@ class TrackerSettings(Section):
         0.1, ge=0, le=1, description="Weaker boxes only carry tracks on; they start none."
     )
     suppress_iou: float = Field(
-        0.65, gt=0, le=1, description="Overlap above which the weaker of two boxes is dropped."
+        0.55, gt=0, le=1, description="Overlap above which the weaker of two boxes is dropped."
     )
     match_iou: float = Field(
         0.2, gt=0, lt=1, description="Least overlap of a box with a track's prediction."
@@ -174,6 +174,13 @@ class FusionSettings(Section):
         description="How long after a verdict an object that the edge does not see stays "
         "published, seconds.",
     )
+    look_back_s: float = Field(
+        1.0,
+        ge=0,
+        le=60,
+        description="How far back a verdict revises the answers before the frame it is about, "
+        "seconds.",
+    )
     same_levels: float = Field(
         5.0,
         gt=0,
@@ -234,6 +241,22 @@ class KnowledgeSettings(Section):
     )
 
 
+class PrivacySettings(Section):
+    """``[privacy]``: what nobody outside of the site is to recognise."""
+
+    blur_classes: tuple[str, ...] = Field(
+        (),
+        description="Class names whose objects are blurred in all pictures that are sent or kept, "
+        "as far as the light model sees them.",
+    )
+    blur_patches: int = Field(
+        6,
+        ge=1,
+        le=64,
+        description="Patches that remain of an object along its longer side; 1 leaves one colour.",
+    )
+
+
 class PipelineSettings(Section):
     """Everything between the detector and the sinks, for one camera."""
 
@@ -244,4 +267,7 @@ class PipelineSettings(Section):
     fusion: FusionSettings = Field(default_factory=FusionSettings, description="What is published.")
     memory: KnowledgeSettings = Field(
         default_factory=KnowledgeSettings, description="What is remembered."
+    )
+    privacy: PrivacySettings = Field(
+        default_factory=PrivacySettings, description="What is made unrecognisable."
     )

@@ -39,8 +39,8 @@ class Entry:
             the class that its track has shown most.
         features: float64 (len(tracked), `len(SIGHT)`), what a risk model reads of them.
         unseen: verified objects that the light model missed.
-        beliefs: what is believed about the tracks of this frame, by track id. A verdict about a
-            later frame never enters here.
+        beliefs: what is believed about the tracks of this frame, by track id: the verdict
+            nearest in time.
         corrected: boxes that a verdict about this very frame put right, by track id.
         observation: what stands for this frame now.
     """
@@ -96,6 +96,12 @@ class History:
         for candidate in self._entries:
             found = found or candidate is entry
             if found:
+                yield candidate
+
+    def around(self, entry: Entry, back_s: float) -> Iterator[Entry]:
+        """That frame, those after it, and those up to ``back_s`` before it, in order."""
+        for candidate in self._entries:
+            if candidate.time_s >= entry.time_s - back_s:
                 yield candidate
 
     def clear(self) -> None:

@@ -66,10 +66,10 @@ def learn(
             said.box, entry.look, entry.frame.width
         )
         scene.believe(track_id, said, sight)
-        for later in scene.history.since(entry):
-            known = later.beliefs.get(track_id)
-            if later.holds(track_id) and (known is None or known.at_s <= said.at_s):
-                later.beliefs[track_id] = said
+        for other in scene.history.around(entry, settings.fusion.look_back_s):
+            known = other.beliefs.get(track_id)
+            if other.holds(track_id) and (known is None or _nearer(said, known, other.time_s)):
+                other.beliefs[track_id] = said
         touched.add(track_id)
 
     for row, found in reading.seen:
@@ -87,6 +87,16 @@ def learn(
         said = belief(track_id, None, verdict.boxes[found], found)
         settle(track_id, said)
     return touched
+
+
+def _nearer(said: Belief, known: Belief, time_s: float) -> bool:
+    """Whether a verdict tells more about a frame than the one that is known: the nearer one does.
+
+    Of two that are as near, and of two about earlier frames, the newer one.
+    """
+    if said.at_s <= time_s and known.at_s <= time_s:
+        return known.at_s <= said.at_s
+    return abs(said.at_s - time_s) < abs(known.at_s - time_s)
 
 
 def _introduce(

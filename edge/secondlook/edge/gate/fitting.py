@@ -63,33 +63,43 @@ def fit_risk(clips: Sequence[Lessons], penalty: float = 2.0) -> RiskModel:
     """
     cold = cold_start()
     return RiskModel(
-        present=_branch(
+        present=fit_branch(
             PRESENT, SIGHT, [(c.sights, c.present) for c in clips], penalty, cold.present
         ),
-        same_class=_branch(
-            SAME_CLASS, SIGHT, [_with_object(c) for c in clips], penalty, cold.same_class
+        same_class=fit_branch(
+            SAME_CLASS, SIGHT, [with_object(c) for c in clips], penalty, cold.same_class
         ),
-        confirmed=_branch(
+        confirmed=fit_branch(
             CONFIRMED, VERIFIED, [(c.confirmed, c.stands) for c in clips], penalty, cold.confirmed
         ),
-        refuted=_branch(
+        refuted=fit_branch(
             REFUTED, VERIFIED, [(c.refuted, c.returned) for c in clips], penalty, cold.refuted
         ),
     )
 
 
-def _with_object(clip: Lessons) -> tuple[list[Floats], list[float]]:
+def with_object(clip: Lessons) -> tuple[list[Floats], list[float]]:
+    """The rows of ``same_class``: sights where the heavy model sees an object."""
     rows = [row for row, present in enumerate(clip.present) if present]
     return [clip.sights[row] for row in rows], [clip.same_class[row] for row in rows]
 
 
-def _branch(
+def fit_branch(
     basis: Basis,
     names: Sequence[str],
     clips: Sequence[tuple[Sequence[Floats], Sequence[float]]],
     penalty: float,
     cold: Logistic,
 ) -> Logistic:
+    """One branch of several clips; where there are too few rows, that of the cold start.
+
+    Args:
+        basis: holds at least the columns of ``cold``.
+        names: of the columns of the rows.
+        clips: rows, float64 (len(names),) each, and 0 or 1 for each of them.
+        penalty: see `fit`.
+        cold: where the weights are drawn to.
+    """
     kept = [(rows, said) for rows, said in clips if len(rows)]
     count = sum(len(said) for _, said in kept)
     total = sum(sum(said) for _, said in kept)
