@@ -181,7 +181,7 @@ def test_where_it_is(tmp_path: Path) -> None:
     here = SpoolSettings()
     assert spool_folder(replace_path(here, tmp_path), {}) == tmp_path
     assert spool_folder(here, {"STATE_DIRECTORY": "/var/lib/x:/other"}) == Path("/var/lib/x/spool")
-    assert spool_folder(here, {"HOME": "/root"}) == Path("/root/.local/state/secondlook/spool")
+    assert spool_folder(here, {"HOME": str(tmp_path)}) == tmp_path / ".local/state/secondlook/spool"
     with pytest.raises(InvalidConfig, match="home directory"):
         spool_folder(here, {})
 
