@@ -283,6 +283,7 @@ def edge_settings(
             "run": {"restart_initial_s": 0.01, "restart_max_s": 0.02},
             "gate": {"audit_rate": 0.0, **sections.pop("gate", {})},
             "memory": {"enabled": False, **sections.pop("memory", {})},
+            "decisions": {"enabled": False, **sections.pop("decisions", {})},
             **sections,
         }
     )

@@ -8,12 +8,14 @@ from pydantic import Field, StringConstraints, field_validator
 
 from secondlook.edge.capture.settings import CaptureSettings
 from secondlook.edge.control.settings import BudgetSettings, CameraBudget
+from secondlook.edge.decisions.settings import DecisionSettings
 from secondlook.edge.memory.settings import MemorySettings
 from secondlook.edge.pipeline_settings import (
     FusionSettings,
     GateSettings,
     MotionSettings,
     PipelineSettings,
+    PrivacySettings,
     RegionSettings,
     TrackerSettings,
 )
@@ -111,6 +113,12 @@ class EdgeSettings(Section):
     memory: MemorySettings = Field(
         default_factory=MemorySettings, description="What outlives a restart."
     )
+    privacy: PrivacySettings = Field(
+        default_factory=PrivacySettings, description="What is made unrecognisable."
+    )
+    decisions: DecisionSettings = Field(
+        default_factory=DecisionSettings, description="Why each frame was or was not sent."
+    )
     sinks: SinkSettings = Field(default_factory=SinkSettings, description="Where answers go.")
     metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Prometheus.")
     run: RunSettings = Field(default_factory=RunSettings, description="Start and stop.")
@@ -135,4 +143,5 @@ class EdgeSettings(Section):
             regions=self.regions,
             fusion=self.fusion,
             memory=self.memory,
+            privacy=self.privacy,
         )

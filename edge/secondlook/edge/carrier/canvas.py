@@ -100,7 +100,9 @@ class CanvasEncoder:
             self._key_block_bytes = len(unit) / _blocks_in(frame)
         else:
             self._cost.learn(work, len(unit))
-        return Carried(unit, ImageEncoding.H264, placements, copied, update)
+        settings = self._settings
+        quality = settings.key_quantiser if key else settings.quantiser
+        return Carried(unit, ImageEncoding.H264, placements, copied, update, quality)
 
     def lost(self, update: CanvasUpdate | None) -> None:
         """See `Carrier.lost`."""

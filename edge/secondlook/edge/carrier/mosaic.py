@@ -35,7 +35,13 @@ class MosaicCarrier:
         """See `Carrier.encode`."""
         mosaic = self._encoder.encode(image, regions, frame, max_bytes)
         self._cost.learn(_blocks(regions, frame), len(mosaic.image))
-        return Carried(mosaic.image, mosaic.encoding, mosaic.placements, mosaic.copied_bytes)
+        return Carried(
+            mosaic.image,
+            mosaic.encoding,
+            mosaic.placements,
+            mosaic.copied_bytes,
+            quality=mosaic.quality,
+        )
 
     def lost(self, update: CanvasUpdate | None) -> None:
         """Nothing builds on a mosaic."""

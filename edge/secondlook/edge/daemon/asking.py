@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from secondlook.edge.control import Allowance
 from secondlook.edge.daemon.inbox import Inbox
 from secondlook.edge.daemon.status import CameraStatus
+from secondlook.edge.decisions import WayRecord
 from secondlook.shared.errors import DeadlineExceeded, SecondlookError
 from secondlook.shared.values import Escalation, Purpose
 
@@ -90,14 +91,13 @@ class Asking:
         """
         around = self._around
         if way is Way.NOW:
+            wire_bytes = around.uplink.wire_bytes(escalation)
+            now_s = around.clock.monotonic()
             fare = around.controller.reserve(
-                self._camera,
-                escalation.purpose,
-                around.uplink.wire_bytes(escalation),
-                1,
-                around.clock.monotonic(),
+                self._camera, escalation.purpose, wire_bytes, 1, now_s
             )
             if fare is not None:
+                self._log(escalation, "sent", wire_bytes)
                 self._count(escalation, late)
                 self._inbox.asked()
                 self._open[escalation.request_id] = escalation
@@ -136,7 +136,17 @@ class Asking:
         kept = await late.keep(escalation)
         self._status.spooled += kept
         self._around.meter.spooled.labels(self._camera).inc(kept)
+        if kept:
+            self._log(escalation, "disk")
         return kept
+
+    def _log(self, escalation: Escalation, way: str, wire_bytes: int = 0) -> None:
+        """How a question went on, for the decision log."""
+        if self._around.decisions is not None:
+            said = WayRecord(
+                escalation.sequence, escalation.request_id, way, wire_bytes=wire_bytes
+            )
+            self._around.decisions.put(self._camera, [said])
 
     def _unpaid(self, purpose: Purpose) -> None:
         self._status.unpaid += 1

@@ -19,6 +19,7 @@ from secondlook.edge.daemon.meter import CameraMeter
 from secondlook.edge.daemon.protocol import Capture
 from secondlook.edge.daemon.share import DetectorShare
 from secondlook.edge.daemon.status import CameraStatus
+from secondlook.edge.decisions import DecisionLog, WayRecord
 from secondlook.edge.gate.opening import OpenGate
 from secondlook.edge.memory.hub import Memory
 from secondlook.edge.pipeline import CameraPipeline
@@ -59,6 +60,7 @@ class Surroundings:
         memory: what outlives a restart.
         controller: the budget.
         late: what is kept on disk while the cloud is away; ``None`` where nothing is.
+        decisions: why each frame was or was not sent; ``None`` where that is not logged.
         gate: what the risk of answers is read from; ``None``: verdicts of any model will do.
     """
 
@@ -70,6 +72,7 @@ class Surroundings:
     memory: Memory
     controller: Controller
     late: LateSender | None = None
+    decisions: DecisionLog | None = None
     gate: OpenGate | None = None
 
 
@@ -175,6 +178,7 @@ class CameraLoop:
         # What cannot go now is not encoded, unless it is kept for later.
         way = self._asking.way(decision.purpose, allowance)
         if way is Way.NOWHERE:
+            self._held(observation)
             return
         self._pipeline.model = around.memory.model_of(self._camera)
         alone = way is Way.DISK
@@ -184,7 +188,16 @@ class CameraLoop:
         if escalation is None:
             return
         if not await self._asking.ask(escalation, way, late=allowance.late):
-            await self._compute(lambda: self._pipeline.asked_failed(escalation))
+            why = "no budget was left"
+            await self._compute(lambda: self._pipeline.asked_failed(escalation, why))
+
+    def _held(self, observation: Observation) -> None:
+        """Log why a question never left."""
+        if self._around.decisions is not None:
+            away = not self._around.uplink.accepting
+            why = "the cloud could not be reached" if away else "no budget was left"
+            held = WayRecord(observation.frame.sequence, "", "held", why)
+            self._around.decisions.put(self._camera, [held])
 
     async def _detect(self, captured: CapturedFrame) -> Detections:
         """The boxes of a frame; none where the model gave nonsense."""
@@ -220,7 +233,8 @@ class CameraLoop:
             return
         self._status.lost += 1
         self._around.meter.lost.labels(self._camera, type(error).__name__).inc()
-        await self._compute(lambda: self._pipeline.asked_failed(escalation))
+        why = f"{type(error).__name__}: {error}"
+        await self._compute(lambda: self._pipeline.asked_failed(escalation, why))
 
     def _late(self, late: LateVerdict) -> None:
         """A verdict on a question that waited on disk: it is taken in like any other."""
@@ -237,8 +251,13 @@ class CameraLoop:
 
     async def _compute(self, work: Callable[[], _T]) -> _T:
         """Run a step of the pipeline, and hand on what it wants remembered."""
-        result, notes = await self._step(lambda: (work(), self._pipeline.take_notes()))
+        pipeline = self._pipeline
+        result, notes, records = await self._step(
+            lambda: (work(), pipeline.take_notes(), pipeline.take_records())
+        )
         self._around.memory.note(self._camera, notes)
+        if self._around.decisions is not None:
+            self._around.decisions.put(self._camera, records)
         return result
 
     async def _step(self, work: Callable[[], _T]) -> _T:

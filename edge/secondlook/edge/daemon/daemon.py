@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import anyio
 from prometheus_client import CollectorRegistry
@@ -18,10 +19,13 @@ from secondlook.edge.daemon.protocol import CaptureFactory
 from secondlook.edge.daemon.share import DetectorShare
 from secondlook.edge.daemon.status import CameraStatus
 from secondlook.edge.daemon.supervisor import CameraSupervisor
+from secondlook.edge.decisions import DecisionLog, LogHeader, Recorder, decisions_folder
+from secondlook.edge.decisions.policy import PolicySettings
 from secondlook.edge.gate.opening import OpenGate, open_gate
 from secondlook.edge.memory.hub import Memory
 from secondlook.edge.memory.notes import Recollection
 from secondlook.edge.pipeline import CameraPipeline
+from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.edge.settings import EdgeSettings
 from secondlook.edge.sinks.build import build_sinks
 from secondlook.edge.sinks.outlet import Outlets
@@ -109,6 +113,8 @@ class Daemon:
         )
         self.uplink = Uplink(settings.uplink, clock, registry, link)
         self.late = self._spooling(registry)
+        self._decisions = self._logging(registry)
+        self._info = detector.info
         self.statuses = [CameraStatus(camera.id) for camera in settings.cameras]
         self.memory = Memory(
             memory,
@@ -126,6 +132,7 @@ class Daemon:
             self.memory,
             self.controller,
             self.late,
+            self._decisions,
             self._gate,
         )
         self._supervisors = [
@@ -152,6 +159,8 @@ class Daemon:
         bounds = limits or Limits()
         if self.late is not None:
             await self.late.open()
+        if self._decisions is not None:
+            self._decisions.start()
         try:
             async with (
                 self._outlets.running(),
@@ -174,6 +183,8 @@ class Daemon:
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self._share.close)
+                if self._decisions is not None:
+                    await anyio.to_thread.run_sync(self._decisions.close)
         self._log_statuses("done")
         for supervisor in self._supervisors:
             if supervisor.failure is not None:
@@ -187,18 +198,56 @@ class Daemon:
         spool = Spool(spool_folder(uplink.spool, os.environ), uplink.spool, self._clock.wall)
         return LateSender(spool, self.uplink, self.controller, uplink.spool, self._clock, registry)
 
+    def _logging(self, registry: CollectorRegistry) -> DecisionLog | None:
+        settings = self._settings.decisions
+        if not settings.enabled:
+            return None
+        folder = decisions_folder(settings, os.environ)
+        return DecisionLog(folder, settings, self._clock, registry)
+
+    def _recorder(self, camera: str, pipeline: PipelineSettings, session: str) -> Recorder | None:
+        """What takes down a new pipeline's decisions, under a header of its own."""
+        if self._decisions is None:
+            return None
+        settings, info = self._settings, self._info
+        (own,) = (one.budget for one in settings.cameras if one.id == camera)
+        policy = PolicySettings(
+            gate=pipeline.gate,
+            regions=pipeline.regions,
+            fusion=pipeline.fusion,
+            budget=settings.budget,
+            camera_budget=own,
+            answer_within_s=settings.uplink.answer_within_s or settings.uplink.timeout_s,
+        )
+        self._decisions.begin(
+            LogHeader(
+                camera,
+                self._share.names,
+                policy.document(),
+                f"{info.name} {info.version}".strip(),
+                self._gate.fingerprint,
+                session,
+                self._clock.wall(),
+                version("secondlook"),
+            )
+        )
+        wanted = frozenset(pipeline.gate.classes) & frozenset(self._share.names)
+        return Recorder(settings.decisions, pipeline, wanted or None)
+
     def _pipeline(
         self, camera: str, first_track_id: int, known: Recollection | None
     ) -> CameraPipeline:
+        session = secrets.token_hex(6)
         return CameraPipeline(
             camera,
             self._gate.pipeline,
             self._share.names,
             self._clock,
-            session=secrets.token_hex(6),
+            session=session,
             risk=self._gate.risk,
             first_track_id=first_track_id,
             known=known,
+            recorder=self._recorder(camera, self._gate.pipeline, session),
         )
 
     async def _obey(self, seconds: float | None) -> None:

@@ -34,12 +34,14 @@ class Mosaic:
         encoding: its codec.
         placements: where each region lies in it.
         copied_bytes: pixels written on the way to the encoder, bytes.
+        quality: of the codec, as it was used in the end.
     """
 
     image: bytes
     encoding: ImageEncoding
     placements: tuple[Placement, ...]
     copied_bytes: int
+    quality: int
 
 
 class MosaicEncoder:
@@ -122,5 +124,5 @@ class MosaicEncoder:
                 raise InvalidInput(f"a picture of shape {picture.shape} cannot be encoded")
             size = len(data)
             if size <= max_bytes:
-                return Mosaic(data.tobytes(), self._encoding, placements, copied_bytes)
+                return Mosaic(data.tobytes(), self._encoding, placements, copied_bytes, value)
         raise InvalidInput(f"the picture has {size} bytes, {max_bytes} are allowed")

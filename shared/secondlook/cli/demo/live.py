@@ -119,6 +119,7 @@ def edge_settings(street: Street, address: str, out: Path) -> str:
             "detector": {"model": street.edge_model},
             "gate": {"seed": street.audit_seed},
             "memory": {"enabled": False},
+            "decisions": {"enabled": False},
             "uplink": {
                 "address": address,
                 "max_in_flight": 2,

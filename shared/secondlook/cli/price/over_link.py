@@ -210,6 +210,7 @@ def daemon_settings(plan: Plan, address: str, scratch: Path) -> EdgeSettings:
         ],
         "uplink": {"address": address, "spool": {"path": str(scratch / "spool")}},
         "memory": {"enabled": False},
+        "decisions": {"enabled": False},
         "metrics": {"enabled": False},
         "run": {"drain_timeout_s": 60.0},
     }

@@ -68,6 +68,7 @@ class Rig:
             meter=CameraMeter(self.registry),
             clock=clock,
             late=self.late,
+            decisions=None,
         )
         self.asking = Asking("gate", around, self.status, self.inbox, block=False)
 

@@ -1,0 +1,211 @@
+"""Reading a log, also while it is written. Blocking.
+
+What is torn or was changed is skipped, and told in `Problems`; it never ends the reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from secondlook.edge.decisions.blocks import Damage, blocks
+from secondlook.edge.decisions.files import DECISIONS_SUFFIX, PICTURES_SUFFIX, sizes
+from secondlook.edge.decisions.packing import is_frame, unpack
+from secondlook.edge.decisions.records import (
+    FrameRecord,
+    LogHeader,
+    PictureRecord,
+    Record,
+    SentRecord,
+    VerdictRecord,
+    WayRecord,
+)
+from secondlook.shared.errors import InvalidInput, NotFound
+
+MAX_FILE_BYTES = 2 * 1024**3
+_MAX_CAMERAS = 10_000
+_MAX_TOLD = 20
+
+
+@dataclass(slots=True)
+class Problems:
+    """What of a log could not be read.
+
+    Attributes:
+        torn: files whose end is missing: the process was killed, or the disk was full.
+        corrupt: blocks and records that were changed, or are not understood.
+        unknown: records of kinds that this version does not know.
+        said: the first of them, in words.
+    """
+
+    torn: int = 0
+    corrupt: int = 0
+    unknown: int = 0
+    said: list[str] = field(default_factory=list)
+
+    def tell(self, text: str) -> None:
+        """Remember what happened, within bounds."""
+        if len(self.said) < _MAX_TOLD:
+            self.said.append(text)
+
+
+@dataclass(slots=True, eq=False)
+class Story:
+    """All that the log tells about one frame.
+
+    Attributes:
+        header: of the file that holds the frame.
+        frame: evidence, terms and choice.
+        sent: the question, where one was packed.
+        ways: how it went on.
+        verdict: what came back; ``None`` where nothing did, or not yet.
+    """
+
+    header: LogHeader
+    frame: FrameRecord
+    sent: SentRecord | None = None
+    ways: list[WayRecord] = field(default_factory=list)
+    verdict: VerdictRecord | None = None
+
+
+def cameras(folder: Path) -> dict[str, Path]:
+    """The cameras of a log and the folder of each.
+
+    Args:
+        folder: of the log, or of one camera of it.
+
+    Raises:
+        NotFound: there is no such folder, or no log in it.
+    """
+    if not folder.is_dir():
+        raise NotFound(
+            f"there is no folder {folder}",
+            remedy="decisions.folder of the edge says where the log is",
+        )
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob(f"*{DECISIONS_SUFFIX}")):
+        where = path.parent
+        if where not in found.values() and len(found) < _MAX_CAMERAS:
+            name = where.relative_to(folder).as_posix()
+            found[_camera_of(where) if name == "." else name] = where
+    if not found:
+        raise NotFound(f"there is no decision log in {folder}")
+    return found
+
+
+def camera_folder(folder: Path, camera: str) -> Path:
+    """The folder of one camera.
+
+    Raises:
+        NotFound: the log does not know it; says which ones it knows.
+    """
+    known = cameras(folder)
+    if camera not in known:
+        names = ", ".join(sorted(known)[:20])
+        raise NotFound(f"camera {camera!r} is not in the log {folder}; it has: {names}")
+    return known[camera]
+
+
+def records(
+    folder: Path, problems: Problems, suffix: str = DECISIONS_SUFFIX, *, frames: bool = True
+) -> Iterator[tuple[LogHeader, Record]]:
+    """All records of one camera, oldest first, each with the header of its file.
+
+    Args:
+        folder: of the camera.
+        problems: is told what could not be read.
+        suffix: decisions, or pictures.
+        frames: whether frames are read, or all that is told beside them.
+    """
+    for path, size in sizes(folder, suffix).items():
+        if size > MAX_FILE_BYTES:
+            problems.corrupt += 1
+            problems.tell(f"{path.name} is absurdly large: {size} bytes")
+            continue
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            # Rotated away by the running daemon.
+            continue
+        except OSError as error:
+            problems.corrupt += 1
+            problems.tell(f"{path.name} cannot be read: {error.strerror}")
+            continue
+        yield from _records_of(path.name, content, problems, frames)
+
+
+def stories(folder: Path, problems: Problems) -> Iterator[Story]:
+    """The frames of one camera, oldest first, with all that is told about each.
+
+    What is told beside the frames is read first and held in memory: verdicts may come hours later.
+    """
+    beside: dict[tuple[str, int], list[Record]] = {}
+    session_of: dict[str, str] = {}
+    for header, record in records(folder, Problems(), frames=False):
+        if isinstance(record, SentRecord):
+            session_of[record.request_id] = header.session
+        if isinstance(record, (SentRecord, WayRecord, VerdictRecord)):
+            # A verdict may come when another pipeline of the camera runs.
+            session = session_of.get(record.request_id, header.session)
+            beside.setdefault((session, record.sequence), []).append(record)
+    for header, record in records(folder, problems):
+        if isinstance(record, FrameRecord):
+            story = Story(header, record)
+            for other in beside.get((header.session, record.sequence), ()):
+                if isinstance(other, SentRecord):
+                    story.sent = other
+                elif isinstance(other, WayRecord):
+                    story.ways.append(other)
+                elif isinstance(other, VerdictRecord):
+                    story.verdict = other
+            yield story
+
+
+def pictures(folder: Path, problems: Problems) -> Iterator[PictureRecord]:
+    """The kept pictures of one camera, oldest first."""
+    for _, record in records(folder, problems, PICTURES_SUFFIX):
+        if isinstance(record, PictureRecord):
+            yield record
+
+
+def _records_of(
+    name: str, content: bytes, problems: Problems, frames: bool
+) -> Iterator[tuple[LogHeader, Record]]:
+    damage = Damage()
+    header: LogHeader | None = None
+    try:
+        for block in blocks(content, damage):
+            for data in block:
+                if not frames and is_frame(data):
+                    continue
+                try:
+                    record = unpack(data, header)
+                except InvalidInput as error:
+                    if header is None:
+                        raise
+                    problems.corrupt += 1
+                    problems.tell(f"{name}: {error}")
+                    continue
+                if isinstance(record, LogHeader):
+                    header = record
+                elif record is None:
+                    problems.unknown += 1
+                elif header is not None:
+                    yield header, record
+    except InvalidInput as error:
+        problems.corrupt += 1
+        problems.tell(f"{name}: {error}")
+    if damage.torn:
+        problems.torn += 1
+        problems.tell(f"{name}: its end is torn; what was before it is read")
+    if damage.corrupt:
+        problems.corrupt += damage.corrupt
+        problems.tell(f"{name}: {damage.corrupt} places are corrupt and were skipped")
+
+
+def _camera_of(folder: Path) -> str:
+    """The name of a camera whose folder was given instead of the log's."""
+    for header, _ in records(folder, Problems()):
+        return header.camera
+    return folder.name
