@@ -272,7 +272,7 @@ class CameraPipeline:
             if asked is not None and asked.whole_frame:
                 scene.knowledge.background(entry.frame.captured_at)
         revised = []
-        for later in scene.history.since(entry):
+        for later in scene.history.around(entry, self._settings.fusion.look_back_s):
             if any(later.holds(track_id) for track_id in touched):
                 observation = self._revised(later, verdict.request_id, published_s)
                 if observation is not None:

@@ -37,7 +37,7 @@ class TrackerSettings(Section):
         0.1, ge=0, le=1, description="Weaker boxes only carry tracks on; they start none."
     )
     suppress_iou: float = Field(
-        0.65, gt=0, le=1, description="Overlap above which the weaker of two boxes is dropped."
+        0.55, gt=0, le=1, description="Overlap above which the weaker of two boxes is dropped."
     )
     match_iou: float = Field(
         0.2, gt=0, lt=1, description="Least overlap of a box with a track's prediction."
@@ -173,6 +173,13 @@ class FusionSettings(Section):
         le=3600,
         description="How long after a verdict an object that the edge does not see stays "
         "published, seconds.",
+    )
+    look_back_s: float = Field(
+        1.0,
+        ge=0,
+        le=60,
+        description="How far back a verdict revises the answers before the frame it is about, "
+        "seconds.",
     )
     same_levels: float = Field(
         5.0,
