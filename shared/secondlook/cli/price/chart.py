@@ -157,7 +157,7 @@ def _drawn(series: _Series, at: _Place) -> list[Shape]:
 
 def _bar(outcome: Outcome, x: float, at: _Place, colour: str) -> list[Shape]:
     """The 95 % interval of F1."""
-    ends = outcome.interval
+    ends = outcome.standing.interval
     if ends is None:
         return []
     bottom = _HEIGHT - _BOTTOM

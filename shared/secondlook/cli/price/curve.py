@@ -70,15 +70,18 @@ class Verdicts:
         points: ours, cheapest first.
         streams: measured points of each stream: KB a frame and F1, cheapest first.
         edge_f1: F1 of the edge alone.
+        against: what F1 is held against, ``truth`` or ``reference``.
     """
 
     points: tuple[PointVerdict, ...]
     streams: Mapping[str, tuple[Outcome, ...]]
     edge_f1: float
+    against: str = "reference"
 
     def as_json(self) -> dict[str, Any]:
         """As in the JSON."""
         return {
+            "against": self.against,
             "edge_f1": round(self.edge_f1, 4),
             "points": [point.as_json() for point in self.points],
             "streams": {
@@ -96,8 +99,8 @@ class Verdicts:
 
 
 def f1_of(outcome: Outcome) -> float:
-    """The F1 of a curve: final, classes of interest, against the cloud model."""
-    return outcome.final.agreement.f1
+    """The F1 of a curve: final, classes of interest, against the truth where that is known."""
+    return outcome.standing.f1
 
 
 def judged(outcomes: Sequence[Outcome], specs: Mapping[str, Spec]) -> Verdicts:
@@ -125,7 +128,8 @@ def judged(outcomes: Sequence[Outcome], specs: Mapping[str, Spec]) -> Verdicts:
         and spec.kind is Kind.OURS
     )
     points = tuple(_judge(o, specs[o.name].point or "as set", edge, streams) for o in ours)
-    return Verdicts(points, streams, f1_of(edge))
+    against = "reference" if edge.truth is None else "truth"
+    return Verdicts(points, streams, f1_of(edge), against)
 
 
 def _judge(
@@ -136,7 +140,7 @@ def _judge(
         costs = needed([(o.uplink_kb_per_frame, f1_of(o)) for o in outcomes], f1_of(outcome))
         if costs.kb is not None and (best.kb is None or costs.kb < best.kb):
             best, best_stream = costs, title
-    interval = outcome.gain_interval
+    interval = outcome.standing.gain_interval
     return PointVerdict(
         outcome,
         point,

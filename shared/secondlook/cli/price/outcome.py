@@ -8,11 +8,11 @@ from typing import Any
 
 from secondlook.cli.price.comparison import Standard
 from secondlook.cli.price.ledger import Ledger
+from secondlook.cli.price.standing import Standing, standing_of
 from secondlook.shared.measure import (
     ALL_CLASSES,
     Blocks,
     Counts,
-    Interval,
     Metric,
     Passed,
     Spread,
@@ -73,10 +73,8 @@ class Outcome:
         escalations_per_frame: questions to the cloud.
         cloud_inferences_per_frame: pictures the heavy model looked at.
         failures: questions without a verdict.
-        interval: 95 % interval of the final F1 on the classes of interest, against the reference;
-            ``None`` where the clip is too short for one.
-        gain: by how much that F1 is above the edge's alone; ``None`` without the edge alone.
-        gain_interval: 95 % interval of the gain, on the same draws.
+        agreement: how sure the final F1 against the reference is.
+        truth: the same against the truth; ``None`` without truth.
         frames_per_s: analysed frames a second of the clip; ``None`` of a single frame.
         unpaid: questions that the budget did not allow.
         most_kb_in_60_s: most that went up within any 60 s of the clip; ``None`` where it is not
@@ -95,13 +93,17 @@ class Outcome:
     escalations_per_frame: float
     cloud_inferences_per_frame: float
     failures: int
-    interval: Interval | None = None
-    gain: float | None = None
-    gain_interval: Interval | None = None
+    agreement: Standing
+    truth: Standing | None = None
     frames_per_s: float | None = None
     unpaid: int = 0
     most_kb_in_60_s: float | None = None
     title: str = ""
+
+    @property
+    def standing(self) -> Standing:
+        """Against the truth where that is known, else against the reference."""
+        return self.agreement if self.truth is None else self.truth
 
     @property
     def cloud_inferences_per_s(self) -> float | None:
@@ -112,7 +114,7 @@ class Outcome:
 
     def as_json(self) -> dict[str, Any]:
         """As in the JSON of `secondlook price`."""
-        return {
+        data: dict[str, Any] = {
             "name": self.name,
             "uplink_kb_per_frame": _rounded(self.uplink_kb_per_frame),
             "downlink_kb_per_frame": _rounded(self.downlink_kb_per_frame),
@@ -125,12 +127,31 @@ class Outcome:
             "most_kb_in_60_s": _maybe(self.most_kb_in_60_s),
             "frames_per_s": _maybe(self.frames_per_s),
             "cloud_inferences_per_s": _maybe(self.cloud_inferences_per_s),
-            "f1_interval_95": _ends(self.interval),
-            "gain_over_edge": _maybe(self.gain),
-            "gain_interval_95": _ends(self.gain_interval),
+            **self.agreement.as_json(),
             "first": self.first.as_json(),
             "final": self.final.as_json(),
         }
+        if self.truth is not None:
+            data["truth"] = self.truth.as_json()
+        return data
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EdgeCounts:
+    """The edge's own final answers, frame by frame: what gains are measured from.
+
+    Attributes:
+        agreement: against the reference.
+        truth: against the truth; ``None`` without truth.
+    """
+
+    agreement: list[Counts]
+    truth: list[Counts] | None
+
+    @classmethod
+    def of(cls, ledger: Ledger, standard: Standard, metric: Metric) -> EdgeCounts:
+        """Of the edge's ledger."""
+        return cls(*_counts(ledger, standard, metric))
 
 
 def outcome_of(
@@ -139,7 +160,7 @@ def outcome_of(
     metric: Metric,
     *,
     blocks: Blocks | None = None,
-    edge: Sequence[Counts] | None = None,
+    edge: EdgeCounts | None = None,
     title: str = "",
 ) -> Outcome:
     """A system's numbers over a clip.
@@ -149,13 +170,13 @@ def outcome_of(
         standard: what that is held against.
         metric: on the classes of interest.
         blocks: for intervals; without, there are none.
-        edge: the edge's own final answers against the reference, frame by frame.
+        edge: the edge's own answers; without, there are no gains.
         title: what people call the system.
     """
     frames = len(standard)
     traffic = ledger.traffic
     answers = ledger.answers
-    counts = agreement([a.final for a in answers], standard.references, metric)
+    counts, true = _counts(ledger, standard, metric)
     return Outcome(
         name=ledger.name,
         first=_stage([a.first for a in answers], [a.first_s for a in answers], standard, metric),
@@ -168,14 +189,24 @@ def outcome_of(
         escalations_per_frame=ledger.escalations / frames,
         cloud_inferences_per_frame=ledger.inferences / frames,
         failures=ledger.failures,
-        interval=None if blocks is None else blocks.f1(counts),
-        gain=None if edge is None else total(counts).f1 - total(edge).f1,
-        gain_interval=None if blocks is None or edge is None else blocks.difference(counts, edge),
+        agreement=standing_of(counts, blocks, None if edge is None else edge.agreement),
+        truth=None
+        if true is None
+        else standing_of(true, blocks, None if edge is None else edge.truth),
         frames_per_s=frames / standard.duration_s if standard.duration_s else None,
         unpaid=ledger.unpaid,
         most_kb_in_60_s=_most(ledger, standard),
         title=title,
     )
+
+
+def _counts(
+    ledger: Ledger, standard: Standard, metric: Metric
+) -> tuple[list[Counts], list[Counts] | None]:
+    """Of the final answers: against the reference, and against the truth where it is known."""
+    said = [answer.final for answer in ledger.answers]
+    true = against_truth(said, standard, metric) if standard.has_truth else None
+    return agreement(said, standard.references, metric), true
 
 
 def _most(ledger: Ledger, standard: Standard) -> float | None:
@@ -233,10 +264,6 @@ def _rounded(value: float) -> float:
 
 def _maybe(value: float | None) -> float | None:
     return None if value is None else _rounded(value)
-
-
-def _ends(interval: Interval | None) -> list[float] | None:
-    return None if interval is None else [_rounded(interval.low), _rounded(interval.high)]
 
 
 def _milliseconds(seconds: float | None) -> float | None:

@@ -19,7 +19,7 @@ from secondlook.cli.price.comparison import (
 )
 from secondlook.cli.price.curve import Verdicts, judged
 from secondlook.cli.price.ledger import Ledger
-from secondlook.cli.price.outcome import Outcome, agreement, outcome_of
+from secondlook.cli.price.outcome import EdgeCounts, Outcome, outcome_of
 from secondlook.cli.price.plan import Plan
 from secondlook.cli.price.specs import Kind, Spec
 from secondlook.cli.price.stored import Stored, no_store, open_store
@@ -73,10 +73,7 @@ class Comparison:
         """Every system in numbers."""
         blocks = self.blocks()
         edge = next((ledger for ledger in self.ledgers if ledger.name == "edge_only"), None)
-        counts = None
-        if edge is not None:
-            said = [answer.final for answer in edge.answers]
-            counts = agreement(said, self.standard.references, self.metric)
+        counts = None if edge is None else EdgeCounts.of(edge, self.standard, self.metric)
         return [
             outcome_of(
                 ledger,
@@ -160,12 +157,12 @@ async def price(
     Raises:
         InvalidInput: the models share no class, a class or system is unknown, the clip is empty
             or wrong, the gate file cannot be used with this light model.
-        gate = await anyio.to_thread.run_sync(open_gate, plan.pipeline, light.info)
-        if gate.pipeline is not plan.pipeline:
-            plan = replace(plan, pipeline=gate.pipeline)
         SourceError: the clip cannot be opened or decoded.
     """
     try:
+        gate = await anyio.to_thread.run_sync(open_gate, plan.pipeline, light.info)
+        if gate.pipeline is not plan.pipeline:
+            plan = replace(plan, pipeline=gate.pipeline)
         specs = [s for s in plan.specs() if with_secondlook or s.kind is not Kind.OURS]
         metric = Metric(classes_of_interest(plan.classes, light.info.names, heavy.info.names))
         stored = await open_store(plan, heavy.info)
@@ -177,10 +174,10 @@ async def price(
                 plan.analysis_fps,
                 plan.band,
                 plan.verdict_latency_s,
-                gate.risk,
                 plan.seed,
                 plan.budget,
                 plan.carrier,
+                gate.risk,
             )
             done = await _pass(plan, specs, bench, light, stored, on_frame, on_total)
             if done is None:

@@ -24,7 +24,7 @@ def tables_of(outcomes: Sequence[Outcome]) -> list[Table]:
     tables = [_quality_table(outcomes)]
     if any(outcome.final.truth is not None for outcome in outcomes):
         tables.append(_truth_table(outcomes))
-    if any(outcome.interval is not None for outcome in outcomes):
+    if any(outcome.standing.interval is not None for outcome in outcomes):
         tables.append(_interval_table(outcomes))
     tables.append(_price_table(outcomes))
     return tables
@@ -34,7 +34,8 @@ def curve_tables(verdicts: Verdicts) -> list[Table]:
     """Each of our points against the edge alone and the best video stream; and the streams."""
     columns = ["KB up\n/frame", "heavy\n/frame", "F1", "as good as\nedge only"]
     columns += ["best stream\nneeds, KB", "our share"]
-    title = f"points of Secondlook (edge only: F1 {verdicts.edge_f1:.3f})"
+    edge = f"edge only {verdicts.edge_f1:.3f}"
+    title = f"points of Secondlook (F1 against the {verdicts.against}; {edge})"
     table = _table(title, columns, first="point")
     for point in verdicts.points:
         outcome = point.outcome
@@ -113,12 +114,15 @@ def _quality_table(outcomes: Sequence[Outcome]) -> Table:
 
 
 def _interval_table(outcomes: Sequence[Outcome]) -> Table:
-    table = _table("95 % intervals of the final F1", ["F1", "above edge only"])
+    true = any(outcome.truth is not None for outcome in outcomes)
+    against = "truth" if true else "cloud model"
+    title = f"95 % intervals of the final F1 against the {against}"
+    table = _table(title, ["F1", "above edge only"])
     for outcome in outcomes:
-        gain = "-"
-        if outcome.gain is not None and outcome.name != "edge_only":
-            gain = f"{outcome.gain:+.3f}  {interval(outcome.gain_interval, sign=True)}"
-        cells = [f"{outcome.final.agreement.f1:.3f}  {interval(outcome.interval)}", gain]
+        standing, gain = outcome.standing, "-"
+        if standing.gain is not None and outcome.name != "edge_only":
+            gain = f"{standing.gain:+.3f}  {interval(standing.gain_interval, sign=True)}"
+        cells = [f"{standing.f1:.3f}  {interval(standing.interval)}", gain]
         _add(table, outcome, cells)
     return table
 

@@ -24,6 +24,7 @@ from secondlook.cli.price.run import Plan, price
 from secondlook.cli.price.session import line_of
 from secondlook.cli.price.shapes import COLOURS, Dot, Drawing, Line, Text, as_png, as_svg
 from secondlook.cli.price.specs import Kind, Spec
+from secondlook.cli.price.standing import Standing
 from secondlook.cli.price.table import curve_tables, link_table
 from secondlook.edge.control import BudgetSettings
 from secondlook.shared.measure import LINKS, Counts, Interval, spread
@@ -46,9 +47,7 @@ def outcome(name: str, kb: float, f1: float, gain: Interval | None = None) -> Ou
         0.2,
         0.2,
         0,
-        interval=Interval(f1 - 0.02, min(1.0, f1 + 0.02)),
-        gain=f1 - 0.85,
-        gain_interval=gain,
+        Standing(f1, Interval(f1 - 0.02, min(1.0, f1 + 0.02)), f1 - 0.85, gain),
     )
 
 
@@ -189,9 +188,8 @@ def test_a_link_is_told_in_a_row_and_in_json() -> None:
 
 @pytest.mark.anyio
 async def test_a_page_holds_everything_and_believes_nothing(
-    clip: Path, light: Path, heavy: Path, tmp_path: Path
+    clip: Path, light: Path, heavy: Path
 ) -> None:
-    folder = tmp_path / "<script>alert(1)</script>"
     plan = Plan(
         str(clip),
         analysis_fps=10.0,
@@ -205,7 +203,7 @@ async def test_a_page_holds_everything_and_believes_nothing(
         await to_thread.run_sync(load_model, str(light), "--edge-model"),
         await to_thread.run_sync(load_model, str(heavy), "--cloud-model"),
     )
-    object.__setattr__(plan, "clip", str(folder))
+    comparison = replace(comparison, plan=replace(plan, clip="<script>alert(1)</script>"))
     part = Part(comparison, comparison.outcomes(), [link_run()])
     page = await to_thread.run_sync(render, [part])
     assert "<script>" not in page
@@ -238,3 +236,15 @@ def test_a_budget_is_told_with_what_was_spent() -> None:
     assert "1 KB a second and 2 heavy inferences a second" in line
     assert "Most within 60 s: 61.2 KB of 70.0 allowed; 4 questions were not asked" in line
     assert budget_line(BudgetSettings(cloud_per_s=2.0), []).endswith("2 heavy inferences a second.")
+
+
+def test_where_the_truth_is_known_the_curve_is_of_it() -> None:
+    found, outcomes = verdicts([(2.0, 0.9)])
+    assert found.against == "reference"
+    specs = {o.name: Spec(Kind.OURS, o.name, "") for o in outcomes if o.name.startswith("second")}
+    true = [replace(o, truth=replace(o.agreement, f1=o.agreement.f1 - 0.1)) for o in outcomes]
+    specs = {name: replace(spec, point="x") for name, spec in specs.items()}
+    held = judged(true, specs)
+    assert held.against == "truth"
+    assert held.edge_f1 == pytest.approx(0.75)
+    assert held.points[0].as_json()["f1"] == pytest.approx(0.8)
