@@ -191,7 +191,7 @@ def daemon_settings(plan: Plan, address: str, scratch: Path) -> EdgeSettings:
         address: of the cloud.
         scratch: a folder for what the daemon may want to keep.
     """
-    pipeline = plan.pipeline.model_dump()
+    pipeline = plan.pipeline.model_dump(exclude_unset=True)
     data: dict[str, Any] = {
         name: value
         for name, value in pipeline.items()

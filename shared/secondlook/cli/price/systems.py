@@ -87,7 +87,7 @@ async def _system(
 ) -> System:
     if spec.kind is Kind.EDGE:
         assert spec.pipeline is not None
-        return EdgeOnly(spec.pipeline, bench.names, bench.risk)
+        return EdgeOnly(spec.pipeline, bench.names, risk_of(spec, bench))
     if spec.kind in (Kind.H264, Kind.H265):
         proxy, channel = await stack.enter_async_context(counted_channel(stream_port))
         return CloudVideo(
@@ -123,7 +123,7 @@ async def _system(
             width_px=spec.width_px,
             quality=spec.quality,
             min_score=REFERENCE_SCORE,
-            risk=bench.risk,
+            risk=risk_of(spec, bench),
         )
     proxy, uplink = await stack.enter_async_context(counted_uplink(bench.cloud.port))
     chooser: Chooser | None = None
@@ -137,7 +137,9 @@ async def _system(
     if bench.budget is not None and spec.kind is Kind.OURS:
         purse = Purse(camera, bench.budget, uplink.wire_bytes)
     return SecondLook(
-        camera_pipeline(camera, spec.pipeline, bench.names, carrier=bench.carrier, risk=bench.risk),
+        camera_pipeline(
+            camera, spec.pipeline, bench.names, carrier=bench.carrier, risk=risk_of(spec, bench)
+        ),
         proxy,
         uplink if spec.background else StrangerAsker(uplink),
         name=spec.name,
@@ -146,6 +148,12 @@ async def _system(
         budget=noted,
         purse=purse,
     )
+
+
+def risk_of(spec: Spec, bench: Bench) -> RiskModel | None:
+    """The risk model of a system: an ablation without the gate file runs on the cold start."""
+    assert spec.pipeline is not None
+    return bench.risk if spec.pipeline.gate.file else None
 
 
 def camera_of(spec: Spec) -> str:

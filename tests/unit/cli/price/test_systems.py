@@ -226,6 +226,9 @@ async def test_the_gate_file_runs_in_every_system_of_ours(
     gated = changed(NO_AUDITS, {"gate.file": str(path)})
     outcomes = by_name(await run(clip, light, heavy, "edge", "ours", pipeline=gated))
     assert outcomes["edge_only"].final.agreement.recall == 0.0
+    # Without the file the cold start runs, which sees the car.
+    bare = by_name(await run(clip, light, heavy, "ours-no-model", pipeline=gated))
+    assert bare["secondlook_no_model"].first.agreement.recall > 0.0
     assert outcomes["secondlook"].escalations_per_frame == pytest.approx(1 / 12)
     await to_thread.run_sync(lambda: save_gate(gate_file(), path))
     with pytest.raises(InvalidConfig, match="light model"):
