@@ -119,10 +119,10 @@ def test_a_model_that_is_none_and_settings_with_a_typo_are_told(
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no model")
     typo = tmp_path / "typo.toml"
-    typo.write_text(_camera(folder) + "[gate]\nhigh_scor = 0.5\n")
+    typo.write_text(_camera(folder) + "[gate]\ntreshold = 0.5\n")
     cases: dict[str, tuple[str, ...]] = {
         "broken.onnx": ("--camera", str(folder / "road.mp4"), "--model", str(broken)),
-        "gate.high_scor": ("--config", str(typo)),
+        "gate.treshold": ("--config", str(typo)),
         "cameras": (),
     }
     with contextlib.ExitStack() as stack:

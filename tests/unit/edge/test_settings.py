@@ -27,9 +27,9 @@ def test_a_camera_is_all_that_must_be_said(tmp_path: Path) -> None:
 
 
 def test_variables_win_over_the_file(tmp_path: Path) -> None:
-    text = CAMERA + "[gate]\nhigh_score = 0.6\n"
-    settings = _load(tmp_path, text, SECONDLOOK_EDGE__GATE__HIGH_SCORE="0.9")
-    assert settings.gate.high_score == 0.9
+    text = CAMERA + "[gate]\nthreshold = 0.6\n"
+    settings = _load(tmp_path, text, SECONDLOOK_EDGE__GATE__THRESHOLD="0.9")
+    assert settings.gate.threshold == 0.9
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,10 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
         ('[[cameras]]\nid = "a b"\nurl = "x"\n', r"cameras\.0\.id"),
         ('[[cameras]]\nid = "../etc"\nurl = "x"\n', r"cameras\.0\.id"),
         (CAMERA + 'pacing = "fast"\n', r"cameras\.0\.pacing"),
-        (CAMERA + "[gate]\nhigh_scor = 0.5\n", r"gate\.high_scor is not a setting.*high_score"),
-        (CAMERA + "[gate]\nlow_score = 0.9\nhigh_score = 0.5\n", "low_score <= high_score"),
-        (CAMERA + "[detector]\nmin_score = 0.5\n", "min_score must not be above"),
+        (CAMERA + "[gate]\ntreshold = 0.5\n", r"gate\.treshold is not a setting.*threshold"),
+        (CAMERA + "[gate]\nthreshold = 0.0\n", r"gate\.threshold"),
+        (CAMERA + "[gate]\nagain_factor = 0.5\n", r"gate\.again_factor"),
+        (CAMERA + "[fusion]\npublish_probability = 1.0\n", r"fusion\.publish_probability"),
         (CAMERA + '[uplink]\naddress = "cloud:1"\n', "allow_plaintext"),
         (CAMERA + "[uplink]\ntimeout_s = 0\n", r"uplink\.timeout_s"),
         (CAMERA + '[[sinks.video]]\npath = "x.gif"\n', r"sinks\.video\.0\.path"),

@@ -19,8 +19,8 @@ from secondlook.cloud.training.train import Plan, load_state, train
 _FRAMES_MEASURED = 16  # of each validation or held-out street
 
 OPERATING_SCORE = {"light": 0.35, "heavy": 0.25}
-"""From which score on the tiers take a variant's boxes by default (``fusion.publish_score``,
-``fusion.verdict_score``): the score of the best F1 on the validation streets is moved there."""
+"""The score of the best F1 on the validation streets is moved there: for the heavy variant the
+default of ``fusion.verdict_score``, for the light one a score at which the gate is in doubt."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -23,8 +23,7 @@ class DecisionSettings(Section):
     folder: Path | None = Field(
         None,
         description=f"Folder of the log, one inside it for each camera; default: `{FOLDER_NAME}` "
-        "in `$STATE_DIRECTORY` (systemd sets it), else in `$XDG_STATE_HOME/secondlook`, else in "
-        "`~/.local/state/secondlook`.",
+        "where `memory.path` is by default.",
     )
     max_bytes: int = Field(
         64 * 1024 * 1024,
