@@ -127,9 +127,16 @@ def judged(outcomes: Sequence[Outcome], specs: Mapping[str, Spec]) -> Verdicts:
         and (spec.point or spec.name == "secondlook")
         and spec.kind is Kind.OURS
     )
-    points = tuple(_judge(o, specs[o.name].point or "as set", edge, streams) for o in ours)
+    points = tuple(_judge(o, _point(specs[o.name]), edge, streams) for o in ours)
     against = "reference" if edge.truth is None else "truth"
     return Verdicts(points, streams, f1_of(edge), against)
+
+
+def _point(spec: Spec) -> str:
+    """What a point of ours is called."""
+    if spec.point or spec.pipeline is None:
+        return spec.point or "as set"
+    return f"τ {spec.pipeline.gate.threshold:g}, as set"
 
 
 def _judge(

@@ -124,6 +124,7 @@ def _points(curve: Curve, numbers: Numbers, named: list[Spec]) -> list[Spec]:
     specs = []
     if not any(spec.kind is Kind.EDGE for spec in named):
         specs += specs_of(["edge"], numbers)
+    has_ours = any(spec.name == "secondlook" for spec in named)
     for quality in curve.qualities or (None,):
         for tau in curve.taus:
             changes: dict[str, Any] = {THRESHOLD: tau}
@@ -132,14 +133,11 @@ def _points(curve: Curve, numbers: Numbers, named: list[Spec]) -> list[Spec]:
             if quality is not None:
                 changes.update(dict.fromkeys(QUALITIES, quality))
                 point, name = f"{point}, quality {quality}", f"{name}-q{quality}"
+            pipeline = changed(numbers.pipeline, changes)
+            if has_ours and pipeline.model_dump() == numbers.pipeline.model_dump():
+                continue  # it runs already, as set
             specs.append(
-                Spec(
-                    Kind.OURS,
-                    name,
-                    f"Secondlook, {point}",
-                    pipeline=changed(numbers.pipeline, changes),
-                    point=point,
-                )
+                Spec(Kind.OURS, name, f"Secondlook, {point}", pipeline=pipeline, point=point)
             )
     width_px = numbers.pipeline.regions.canonical_width_px
     for kind, title in ((Kind.H264, "H.264"), (Kind.H265, "H.265")):

@@ -17,12 +17,15 @@ from secondlook.cli.price.second_look import SecondLook
 from secondlook.cli.price.specs import Kind, Spec
 from secondlook.cli.price.system import System
 from secondlook.cli.price.tiers import Cloud, counted_channel
-from secondlook.cli.price.uplink_asker import StrangerAsker, counted_uplink
+from secondlook.cli.price.uplink_asker import AliasAsker, counted_uplink
 from secondlook.cli.price.video import H264, H265
 from secondlook.cli.price.video_stream import CloudVideo, stream_server
 from secondlook.edge.control import BudgetSettings
 from secondlook.edge.gate import RiskModel
 from secondlook.shared.measure import Metric
+
+CAMERA = "price"
+"""The camera of every pipeline: the coin for audits depends on its name."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +76,9 @@ async def build(specs: Sequence[Spec], bench: Bench, stack: AsyncExitStack) -> l
     for i in order:
         spec = specs[i]
         noted = budget if spec.name == "secondlook" else None
-        built[i] = await _system(spec, bench, stack, stream_port, budget, noted)
+        # Of one length for all, so that names cost all the same.
+        alias = f"{CAMERA}-{i:03d}"
+        built[i] = await _system(spec, bench, stack, stream_port, budget, noted, alias)
     return [built[i] for i in order]
 
 
@@ -84,6 +89,7 @@ async def _system(
     stream_port: int,
     budget: Budget,
     noted: Budget | None,
+    alias: str,
 ) -> System:
     if spec.kind is Kind.EDGE:
         assert spec.pipeline is not None
@@ -131,17 +137,15 @@ async def _system(
         chooser = RandomChooser(spec.pipeline, budget, bench.seed)
     elif spec.kind is Kind.ORACLE:
         chooser = OracleChooser(spec.pipeline, bench.metric)
-    # Each is a camera of its own: the cloud remembers a whole frame for each camera.
-    camera = f"price/{camera_of(spec)}"
     purse = None
     if bench.budget is not None and spec.kind is Kind.OURS:
-        purse = Purse(camera, bench.budget, uplink.wire_bytes)
+        purse = Purse(CAMERA, bench.budget, uplink.wire_bytes)
     return SecondLook(
         camera_pipeline(
-            camera, spec.pipeline, bench.names, carrier=bench.carrier, risk=risk_of(spec, bench)
+            CAMERA, spec.pipeline, bench.names, carrier=bench.carrier, risk=risk_of(spec, bench)
         ),
         proxy,
-        uplink if spec.background else StrangerAsker(uplink),
+        AliasAsker(uplink, alias, stranger=not spec.background),
         name=spec.name,
         verdict_latency_s=bench.verdict_latency_s,
         chooser=chooser,
@@ -154,8 +158,3 @@ def risk_of(spec: Spec, bench: Bench) -> RiskModel | None:
     """The risk model of a system: an ablation without the gate file runs on the cold start."""
     assert spec.pipeline is not None
     return bench.risk if spec.pipeline.gate.file else None
-
-
-def camera_of(spec: Spec) -> str:
-    """A camera id of a system's name."""
-    return "".join(c if c.isalnum() else "-" for c in spec.name)

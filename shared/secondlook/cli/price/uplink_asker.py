@@ -40,20 +40,32 @@ class UplinkAsker:
         return reply.said
 
 
-class StrangerAsker:
-    """Asks each time as a camera that the cloud has never seen, so that it has no background."""
+class AliasAsker:
+    """Asks under another camera's name, and gives the verdict to the first.
 
-    def __init__(self, asker: Asker) -> None:
+    All pipelines of a comparison are of one camera, so that the coin for audits falls alike for
+    all; the cloud, which remembers a whole frame for each camera, must take them for many.
+
+    Args:
+        asker: asks.
+        alias: the name in the cloud.
+        stranger: ask each time under a name that the cloud has never heard, so that it has no
+            background.
+    """
+
+    def __init__(self, asker: Asker, alias: str, *, stranger: bool = False) -> None:
         self._asker = asker
+        self._alias = alias
+        self._stranger = stranger
         self._numbers = itertools.count()
 
     async def ask(self, escalation: Escalation) -> Verdict:
         """See `Asker.ask`."""
-        if escalation.canvas is not None:
-            # A canvas is whole by itself, and its session belongs to one camera.
-            return await self._asker.ask(escalation)
-        stranger = f"{escalation.camera}-{next(self._numbers)}"
-        verdict = await self._asker.ask(replace(escalation, camera=stranger))
+        alias = self._alias
+        # A canvas is whole by itself, and its session belongs to one camera.
+        if self._stranger and escalation.canvas is None:
+            alias = f"{alias}-{next(self._numbers)}"
+        verdict = await self._asker.ask(replace(escalation, camera=alias))
         return replace(verdict, camera=escalation.camera)
 
 

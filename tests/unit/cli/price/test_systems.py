@@ -195,6 +195,30 @@ def test_a_curve_has_its_points_beside_the_systems() -> None:
     assert (pipeline.gate.threshold, pipeline.regions.quality) == (0.3, 60)
 
 
+def test_a_point_that_runs_as_set_does_not_run_twice() -> None:
+    tau = PipelineSettings().gate.threshold
+    plan = Plan("x", systems=("ours",), curve=Curve(taus=(tau, 0.3), crfs=(24,)))
+    names = [spec.name for spec in plan.specs()]
+    assert [name for name in names if name.startswith("secondlook")] == [
+        "secondlook",
+        "secondlook@tau0.3",
+    ]
+    alone = Plan("x", systems=("edge",), curve=Curve(taus=(tau, 0.3), crfs=(24,)))
+    assert sum("@tau" in spec.name for spec in alone.specs()) == 2
+
+
+async def test_equal_settings_give_equal_answers_under_any_name(
+    clip: Path, light: Path, heavy: Path
+) -> None:
+    audits = PipelineSettings(gate=GateSettings(audit_rate=0.5))
+    curve = Curve(taus=(audits.gate.threshold,), crfs=(30,))
+    alone = by_name(await run(clip, light, heavy, "ours", pipeline=audits))["secondlook"]
+    point = by_name(await run(clip, light, heavy, "edge", pipeline=audits, curve=curve))
+    (same,) = [outcome for name, outcome in point.items() if "@tau" in name]
+    assert same.escalations_per_frame == alone.escalations_per_frame
+    assert same.final.agreement == alone.final.agreement
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
