@@ -15,6 +15,7 @@ from secondlook.shared.trust.bounds import (
 )
 from secondlook.shared.trust.certificate import (
     SEND_ALL,
+    UNKNOWN,
     Basis,
     Certificate,
     Walk,
@@ -43,6 +44,7 @@ from secondlook.shared.trust.tracker import ThresholdTracker
 __all__ = [
     "SEND_ALL",
     "SITE_CAMERA",
+    "UNKNOWN",
     "AuditCoin",
     "AuditCounts",
     "Basis",

@@ -22,6 +22,9 @@ from secondlook.shared.trust.counts import AuditCounts
 SEND_ALL = 0.0
 """The threshold at which every region of every frame is asked about: nothing can be missed."""
 
+UNKNOWN = "unknown"
+"""In the place of a model's name before the first verdict."""
+
 Method = Literal["clopper-pearson", "betting"]
 
 
@@ -31,7 +34,7 @@ class Basis:
 
     Attributes:
         gate: fingerprint of the gate file, calibrators included.
-        model: name of the heavy model that is agreed with.
+        model: name of the heavy model that is agreed with; `UNKNOWN` before its first verdict.
         model_version: its version.
     """
 

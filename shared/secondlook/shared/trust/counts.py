@@ -91,6 +91,20 @@ class AuditCounts:
             raise InvalidInput(f"more than {MAX_PROBABILITIES} audit probabilities in one window")
         self._frames[value] = self._frames.get(value, 0) + frames
 
+    def recount(self, probability: float) -> None:
+        """One known frame was not looked at after all: a coin could have chosen it with this one.
+
+        Raises:
+            InvalidInput: no probability below 1, or the outcomes of all known frames are in.
+        """
+        value = check_probability(probability)
+        if value == 1 or self.known <= self.known_looks:
+            raise InvalidInput(f"no known frame can be counted with audit probability {value}")
+        self.saw(value)
+        self._frames[1.0] -= 1
+        if not self._frames[1.0]:
+            del self._frames[1.0]
+
     def looked(self, probability: float, lowest_risk: float) -> None:
         """Take in the outcome of one audit.
 

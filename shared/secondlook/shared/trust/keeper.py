@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.memory.kinds.trust import TrustWindow
-from secondlook.shared.trust.certificate import Basis, Certificate, certify
+from secondlook.shared.trust.certificate import UNKNOWN, Basis, Certificate, certify
 from secondlook.shared.trust.counts import check_lowest_risk
 from secondlook.shared.trust.records import as_record, newest_certificate, window_key
 from secondlook.shared.trust.settings import TrustSettings
@@ -36,7 +36,8 @@ class TrustKeeper:
     has been scored.
 
     A frame that is looked at whole in any case (a key frame, a new background) has probability 1
-    and ``audited=True``.
+    and ``audited=True``; where that comes to nothing, and the coin had not chosen it either, it is
+    `excuse`d.
 
     `link_down`/`link_up`, `infeasible`/`feasible` and `changed` tell what else happens. Read `tau`,
     `audit_rate` and `status` before each frame; `take_changes` are events for the log (see
@@ -52,10 +53,15 @@ class TrustKeeper:
     Args:
         camera: id of the camera.
         settings: of trust.
-        basis: gate and model in use.
+        basis: gate and model in use; the model may be `UNKNOWN` until its first verdict.
+
+    Raises:
+        InvalidInput: without audits there is nothing to keep.
     """
 
     def __init__(self, camera: str, settings: TrustSettings, basis: Basis) -> None:
+        if settings.audit_rate == 0:
+            raise InvalidInput("trust.audit_rate is 0: without audits nothing can be promised")
         self.camera = camera
         self._settings = settings
         self._basis = basis
@@ -70,6 +76,18 @@ class TrustKeeper:
     def tau(self) -> float:
         """Candidates of this risk or more are asked about; 0: everything is sent."""
         return self._stance.tau
+
+    @property
+    def demanded(self) -> float:
+        """Candidates of this risk or more are to be asked about at any price; infinite: none are.
+
+        None are where the settings do not enforce the promise, and none where there is nothing to
+        keep yet: a threshold that only follows the losses must not flood a budget.
+        """
+        settings = self._settings
+        if settings.enforce and (self._stance.watched or settings.without == "send_all"):
+            return self.tau
+        return math.inf
 
     @property
     def audit_rate(self) -> float:
@@ -151,6 +169,19 @@ class TrustKeeper:
         self._judge()
         return found
 
+    def excuse(self, sequence: int) -> bool:
+        """A frame of probability 1 was not looked at after all, and no coin had chosen it.
+
+        It counts as a frame that the coin passed over: whether it was looked at may depend on its
+        content, for the coin does not. One that the coin had chosen is `lost`.
+
+        Returns:
+            Whether it was awaited.
+        """
+        found = self._ledger.excuse(sequence)
+        self._judge()
+        return found
+
     def link_down(self, at_s: float, reason: str) -> None:
         """The cloud cannot be asked: the window is uncertified. Safe to repeat.
 
@@ -191,7 +222,11 @@ class TrustKeeper:
         """Gate, calibrator or model may have changed; where they have, the certificate is void."""
         self._at(at_s)
         difference = self._basis.differs(basis)
-        if difference:
+        if difference and self._basis.model == UNKNOWN and self._basis.gate == basis.gate:
+            # The first verdict: nothing has been measured with any other model.
+            self._basis = basis
+            self._ledger.name(basis)
+        elif difference:
             self._basis = basis
             self._stance.voided(difference, at_s)
             self._begin_anew(difference)

@@ -35,7 +35,17 @@ class TrustSettings(Section):
         "bring a false alarm.",
     )
     audit_rate: float = Field(
-        0.01, gt=0, le=1, description="Share of frames that are audited, chosen by a seeded coin."
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of frames that are audited: sent whole, chosen by a seeded coin. 0: no "
+        "audits, and nothing is proved.",
+    )
+    seed: int = Field(0, ge=0, description="Seed of that coin, which is logged with each audit.")
+    enforce: bool = Field(
+        False,
+        description="Whether the threshold that the promise needs is asked for at any price; else "
+        "`gate.threshold` and the budget decide, and the certificate is a report.",
     )
     alarm_factor: float = Field(
         5.0, ge=1, le=100, description="Audits are this many times as frequent after an alarm."
@@ -80,6 +90,18 @@ class TrustSettings(Section):
         le=31_536_000,
         description="Age up to which a certificate outlives a restart, or a site's certificate is "
         "taken over, seconds.",
+    )
+    wait_s: float = Field(
+        3600.0,
+        gt=0,
+        le=604_800,
+        description="Longest that an audit waits for its verdict, seconds; then it is lost.",
+    )
+    write_every_s: float = Field(
+        60.0,
+        gt=0,
+        le=86_400,
+        description="How often the window that fills is written to the memory, seconds.",
     )
     max_pending: int = Field(
         4096,

@@ -25,6 +25,7 @@ class Window:
         number: of the window, from 1 on, since the keeper began.
         basis: gate and model of its frames.
         needs: frames after which it ends.
+        rate: audit probability of its frames.
         started_s: capture time of its first frame, seconds since the Unix epoch.
         counts: frames, audits and misses.
         ended_s: capture time of its last frame; ``None`` while it is open.
@@ -37,6 +38,7 @@ class Window:
     number: int
     basis: Basis
     needs: int
+    rate: float
     started_s: float
     counts: AuditCounts
     ended_s: float | None = None
@@ -135,6 +137,21 @@ class WindowLedger:
         audit.window.spoil(f"an audit was lost: {reason}")
         return True
 
+    def excuse(self, sequence: int) -> bool:
+        """A known frame was not looked at after all; returns whether that was awaited."""
+        audit = self._pending.get(sequence)
+        if audit is None or audit.probability < 1 or audit.window.rate == 1:
+            return False
+        del self._pending[sequence]
+        audit.window.outstanding -= 1
+        audit.window.counts.recount(audit.window.rate)
+        return True
+
+    def name(self, basis: Basis) -> None:
+        """The model of all windows so far turns out to be this one."""
+        for window in (*self._ended, self.window):
+            window.basis = basis
+
     def end(self, basis: Basis, audit_rate: float, at_s: float) -> None:
         """End the window that fills, and begin one under this basis and rate."""
         window = self.window
@@ -160,4 +177,4 @@ class WindowLedger:
         settings = self._settings
         needs = math.ceil(settings.window_frames * settings.audit_rate / audit_rate)
         counts = AuditCounts(settings.thresholds)
-        return Window(self._number, basis, max(1, needs), at_s, counts)
+        return Window(self._number, basis, max(1, needs), audit_rate, at_s, counts)

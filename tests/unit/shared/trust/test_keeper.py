@@ -9,7 +9,14 @@ import pytest
 
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.memory.kinds import TrustWindow
-from secondlook.shared.trust import Basis, TrustKeeper, TrustSettings, TrustState, certificate_of
+from secondlook.shared.trust import (
+    UNKNOWN,
+    Basis,
+    TrustKeeper,
+    TrustSettings,
+    TrustState,
+    certificate_of,
+)
 from secondlook.shared.trust.certificate import Certificate
 
 NONE = math.inf
@@ -544,8 +551,10 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         {"alpha": 0.0},
         {"alpha": float("nan")},
         {"delta": 0.6},
-        {"audit_rate": 0.0},
+        {"audit_rate": -0.1},
         {"audit_rate": 1.1},
+        {"seed": -1},
+        {"wait_s": 0.0},
         {"thresholds": (0.1, 0.2)},
         {"thresholds": (0.0, 0.2, 0.2)},
         {"thresholds": (0.0,)},
@@ -555,3 +564,59 @@ def test_settings_that_make_no_sense_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match="validation error"):
             TrustSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_without_audits_there_is_no_keeper() -> None:
+    with pytest.raises(InvalidInput, match="without audits nothing can be promised"):
+        TrustKeeper("yard/gate", TrustSettings(audit_rate=0.0), BASIS)
+
+
+def test_a_known_frame_that_was_not_looked_at_is_one_that_the_coin_passed_over() -> None:
+    keeper = TrustKeeper("yard/gate", TrustSettings(audit_rate=0.5), BASIS)
+    keeper.frame(0, 1.0, probability=1.0, audited=True)
+    keeper.frame(1, 2.0, probability=1.0, audited=True)
+    keeper.frame(2, 3.0, probability=0.5, audited=True)
+    assert keeper.excuse(0)
+    assert not keeper.excuse(0)
+    assert not keeper.excuse(2), "what a coin chose is lost, not excused"
+    assert keeper.outcome(1, math.inf)
+    _, record = keeper.snapshot()
+    assert (record.frames, record.known, record.audits, record.lost) == (3, 1, 0, 0)
+    assert not record.spoilt
+    assert keeper.status.pending == 1
+
+
+def test_where_all_frames_are_audited_none_is_excused() -> None:
+    keeper = TrustKeeper("yard/gate", TrustSettings(audit_rate=1.0), BASIS)
+    keeper.frame(0, 1.0, probability=1.0, audited=True)
+    assert not keeper.excuse(0)
+    assert keeper.lost(0, "gone")
+
+
+def test_the_first_verdict_names_the_model_and_voids_nothing() -> None:
+    unknown = Basis(BASIS.gate, UNKNOWN, "")
+    keeper = TrustKeeper("yard/gate", TrustSettings(audit_rate=0.5), unknown)
+    keeper.frame(0, 1.0, probability=1.0, audited=True)
+    keeper.changed(BASIS, 2.0)
+    assert keeper.basis == BASIS
+    assert keeper.outcome(0, math.inf)
+    _, record = keeper.snapshot()
+    assert (record.model, record.model_version) == (BASIS.model, BASIS.model_version)
+    assert not record.spoilt
+    assert keeper.status.state is TrustState.LEARNING
+    keeper.changed(Basis(BASIS.gate, "another", "2"), 3.0)
+    assert keeper.take_windows()[0][1].spoilt
+
+
+def test_nothing_is_demanded_until_there_is_something_to_keep() -> None:
+    for settings, expected in (
+        (TrustSettings(enforce=True), NONE),
+        (TrustSettings(enforce=True, without="send_all"), 0.0),
+        (TrustSettings(enforce=False, without="send_all"), NONE),
+    ):
+        assert TrustKeeper("yard/gate", settings, BASIS).demanded == expected
+    for enforce in (True, False):
+        camera = Camera(enforce=enforce)
+        camera.run(4000)
+        assert camera.state is TrustState.CERTIFIED
+        assert camera.keeper.demanded == (camera.keeper.tau if enforce else NONE)
