@@ -107,7 +107,7 @@ def price(
     pipeline = with_options(
         PipelineSettings(),
         {option: value for option, value in given.items() if value is not None},
-        (f"gate.seed={seed}", *more),
+        (f"trust.seed={seed}", *more),
     )
     low, high = (numbers_in(band, "--band", 0, 1) * 2)[:2]
     curve = None

@@ -6,9 +6,8 @@ Every pipeline of the comparison is made here, so that all systems publish by th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from secondlook.edge.carrier import CanvasEncoder, CanvasSettings, MosaicCarrier
+from secondlook.edge.carrier import make_carrier
 from secondlook.edge.control import Allowance, BudgetSettings, Controller, Reservation
 from secondlook.edge.gate import Gate, RiskModel
 from secondlook.edge.pipeline import CameraPipeline
@@ -36,12 +35,15 @@ def camera_pipeline(
         carrier: ``canvas`` or ``mosaic``; empty: as the settings say.
         risk: of the gate file that the settings name, opened; the cold start where not given.
     """
-    parts: dict[str, Any] = {}
-    if carrier == "canvas":
-        parts["carrier"] = CanvasEncoder(CanvasSettings())
-    elif carrier == "mosaic":
-        parts["carrier"] = MosaicCarrier(settings.regions)
-    return CameraPipeline(camera, settings, names, SystemClock(), gate=gate, risk=risk, **parts)
+    return CameraPipeline(
+        camera,
+        settings,
+        names,
+        SystemClock(),
+        gate=gate,
+        risk=risk,
+        carrier=make_carrier(settings, carrier),
+    )
 
 
 class Purse:

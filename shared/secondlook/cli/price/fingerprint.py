@@ -20,7 +20,18 @@ from secondlook.shared.errors import SecondlookError
 from secondlook.shared.zoo import model_file
 
 _LIBRARIES = ("av", "numpy", "onnxruntime", "opencv-python-headless", "protobuf", "grpcio")
-_PACKAGES = (price_package, engine_package, detect_package, sim_package)
+_PACKAGES = (engine_package, detect_package, sim_package)
+_PRICE = (
+    "asking.py",
+    "clip.py",
+    "comparison.py",
+    "heavy.py",
+    "jpeg.py",
+    "scaled.py",
+    "video.py",
+    "video_stream.py",
+)
+"""Of this package, what a baseline's answers and bytes come from; tables and pages are not."""
 _MODULES = ("geometry.py", "letterbox.py")
 
 
@@ -66,6 +77,7 @@ def code_fingerprint() -> str:
     """Of all that computes a baseline's answers: our own code, and the libraries' versions."""
     root = Path(str(detect_package.__file__)).parent.parent
     files = [root / name for name in _MODULES]
+    files += [Path(str(price_package.__file__)).parent / name for name in _PRICE]
     for package in _PACKAGES:
         files += sorted(Path(str(package.__file__)).parent.rglob("*.py"))
     return key_of({"source": _digest(files), "libraries": [_version(name) for name in _LIBRARIES]})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from anyio import to_thread
 
+from secondlook.cli.price import fingerprint
 from secondlook.cli.price.cache import Reference, ResultCache
 from secondlook.cli.price.fingerprint import clip_fingerprint, code_fingerprint, key_of
 from secondlook.cli.price.ledger import FrameAnswer, Ledger
@@ -160,6 +162,17 @@ def test_fingerprints_follow_the_content(tmp_path: Path) -> None:
     assert clip_fingerprint(str(tmp_path / "missing.mp4")) is None
     assert code_fingerprint() == code_fingerprint()
     assert key_of({"a": 1, "b": None}) == key_of({"b": None, "a": 1}) != key_of({"a": 2, "b": None})
+
+
+def test_the_code_of_every_baseline_is_in_its_fingerprint() -> None:
+    folder = Path(str(fingerprint.price_package.__file__)).parent
+    assert all((folder / name).is_file() for name in fingerprint._PRICE)
+    # What a baseline imports of this package computes its answers, or only counts and names them.
+    counted = {"ledger", "system", "price"}
+    for name in ("jpeg.py", "video_stream.py"):
+        text = (folder / name).read_text()
+        used = set(re.findall(r"from secondlook\.cli\.price\.(\w+) import", text))
+        assert used - counted <= {Path(other).stem for other in fingerprint._PRICE}
 
 
 async def compared(
