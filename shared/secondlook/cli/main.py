@@ -38,8 +38,10 @@ _COMMANDS = {
     "demo": ("secondlook.cli.demo.command:demo", "A minute of a simulated street, both tiers."),
     "doctor": ("secondlook.cli.doctor.command:doctor", "Find what is wrong, hop by hop."),
     "edge": ("secondlook.cli.edge:edge", "Run the edge daemon."),
+    "explain": ("secondlook.cli.decisions.explain:explain", "Why was a frame sent, or not?"),
     "memory": ("secondlook.cli.memory.command:memory", "Look into and change the context memory."),
     "price": ("secondlook.cli.price.command:price", "What would it cost on my footage?"),
+    "replay": ("secondlook.cli.decisions.replay:replay", "What would another policy have cost?"),
     "train": ("secondlook.cli.train:train", "Train the demo models."),
     "trust": ("secondlook.cli.trust.command:trust", "What is promised, and is it proved?"),
 }

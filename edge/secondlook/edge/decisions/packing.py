@@ -11,7 +11,7 @@ import json
 import math
 import struct
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ _FIXED = struct.Struct("<QdddHHHHHBBHH")
 """Sequence; captured_at, captured_s, time_s; width, height; candidates, asked, left; flags,
 purpose; which other numbers follow; regions."""
 _BACKGROUND_WAITS, _WHOLE, _LATE = 1, 2, 4
+_TERMS_HAVE_COIN = "coin" in {one.name for one in fields(Terms)}
 _PURPOSES = tuple(Purpose)
 _NO_NAME = 0xFFFF
 _PICTURE_HEAD = struct.Struct("<QB")
@@ -82,9 +83,27 @@ def pack(record: Record | LogHeader, names: tuple[str, ...] = ()) -> bytes:
     return bytes([kind]) + _to_json(asdict(record))
 
 
-def is_frame(data: bytes) -> bool:
-    """Whether these bytes are the record of a frame, which most records are."""
-    return data[:1] == bytes([_FRAME])
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a frame's record says first.
+
+    Attributes:
+        sequence: number of the frame.
+        captured_at: wall clock of the capture, seconds since the Unix epoch.
+        asked: whether the gate wanted to ask anything.
+    """
+
+    sequence: int
+    captured_at: float
+    asked: bool
+
+
+def head_of(data: bytes) -> Head | None:
+    """The head of a frame's record, far cheaper than all of it; ``None`` of any other record."""
+    if data[:1] != bytes([_FRAME]) or len(data) <= _FIXED.size:
+        return None
+    found = _FIXED.unpack_from(data, 1)
+    return Head(found[0], found[1], bool(found[7] or found[9] & _WHOLE))
 
 
 def unpack(data: bytes, header: LogHeader | None) -> Record | LogHeader | None:
@@ -162,7 +181,9 @@ def _pack_frame(record: FrameRecord, numbers: dict[str, int]) -> bytes:
         flags, _PURPOSES.index(choice.purpose), which, len(record.regions),
     )  # fmt: skip
     # A NaN becomes a corner far outside.
-    boxes = np.rint(np.fmax(np.fmin(evidence.boxes.T, 32767), -32768))
+    boxes = np.rint(np.fmax(np.fmin(evidence.boxes, 32767), -32768)).astype("<i2")
+    # Sides are smaller numbers than corners; where they overflow, reading does it back.
+    boxes[:, 2:] -= boxes[:, :2]
     halves = np.array(
         (evidence.scores, evidence.right, evidence.loss, evidence.verdict_age_s), "<f2"
     )
@@ -172,9 +193,9 @@ def _pack_frame(record: FrameRecord, numbers: dict[str, int]) -> bytes:
         (
             fixed,
             struct.pack(f"<{len(unusual)}d", *unusual),
-            boxes.astype("<i2").tobytes(),
+            _apart(boxes.tobytes()),
             evidence.track_ids.astype("<i8").tobytes(),
-            halves.tobytes(),
+            _apart(halves.tobytes()),
             record.candidate_bytes.astype("<f4").tobytes(),
             evidence.in_flight.tobytes(),
             struct.pack(f"<{len(shorts)}H", *shorts),
@@ -196,6 +217,16 @@ class _Columns:
         self.at += found.nbytes
         return found
 
+    def halves(self, kind: str, count: int) -> npt.NDArray[Any]:
+        """The same of numbers of two bytes that `_apart` took apart; may be written to."""
+        both = self.take("u1", 2 * count).reshape(2, count)
+        return np.stack((both[1], both[0]), axis=1).reshape(-1).view(kind)
+
+
+def _apart(data: bytes) -> bytes:
+    """High bytes of numbers of two bytes, then low ones: alike beside alike packs better."""
+    return data[1::2] + data[0::2]
+
 
 def _unpack_frame(body: bytes, header: LogHeader | None) -> FrameRecord:
     if header is None:
@@ -213,9 +244,10 @@ def _unpack_frame(body: bytes, header: LogHeader | None) -> FrameRecord:
     ]  # fmt: skip
     age_s, certified, rate, whole_bytes, coin = values[:5]
     byte_price, inference_price, bytes_now, runs_now, audit_bytes_now, audit_runs_now = values[5:]
-    boxes = columns.take("<i2", 4 * n).reshape(4, n).T.astype(np.float32)
+    boxes = columns.halves("<i2", 4 * n).reshape(n, 4)
+    boxes[:, 2:] += boxes[:, :2]
     track_ids = columns.take("<i8", n).astype(np.int64)
-    scores, right, loss, ages = columns.take("<f2", 4 * n).reshape(4, n).astype(np.float64)
+    scores, right, loss, ages = columns.halves("<f2", 4 * n).reshape(4, n).astype(np.float64)
     candidate_bytes = columns.take("<f4", n).astype(np.float64)
     in_flight = columns.take("u1", n).astype(bool)
     classes = columns.take("<u2", n).tolist()
@@ -239,7 +271,7 @@ def _unpack_frame(body: bytes, header: LogHeader | None) -> FrameRecord:
     evidence = FrameEvidence(
         camera=header.camera,
         sequence=sequence,
-        boxes=boxes,
+        boxes=boxes.astype(np.float32),
         names=tuple("" if index == _NO_NAME else names[index] for index in classes),
         track_ids=track_ids,
         scores=scores,
@@ -256,7 +288,7 @@ def _unpack_frame(body: bytes, header: LogHeader | None) -> FrameRecord:
     choice = Choice(
         ask, each, bool(flags & _WHOLE), _PURPOSES[purpose], reasons, coin, not_asked
     )  # fmt: skip
-    terms = Terms(allowance, certified, rate, lambda _: candidate_bytes, whole_bytes)
+    terms = Terms(allowance, certified, rate, lambda _: candidate_bytes, whole_bytes, coin)
     return FrameRecord(
         evidence, terms, candidate_bytes, choice,
         tuple((x, y, w, h) for x, y, w, h in rectangles),

@@ -5,13 +5,13 @@ What is torn or was changed is skipped, and told in `Problems`; it never ends th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from secondlook.edge.decisions.blocks import Damage, blocks
 from secondlook.edge.decisions.files import DECISIONS_SUFFIX, PICTURES_SUFFIX, sizes
-from secondlook.edge.decisions.packing import is_frame, unpack
+from secondlook.edge.decisions.packing import Head, head_of, unpack
 from secondlook.edge.decisions.records import (
     FrameRecord,
     LogHeader,
@@ -108,7 +108,10 @@ def camera_folder(folder: Path, camera: str) -> Path:
 
 
 def records(
-    folder: Path, problems: Problems, suffix: str = DECISIONS_SUFFIX, *, frames: bool = True
+    folder: Path,
+    problems: Problems,
+    suffix: str = DECISIONS_SUFFIX,
+    wanted: Callable[[LogHeader, Head], bool] = lambda *_: True,
 ) -> Iterator[tuple[LogHeader, Record]]:
     """All records of one camera, oldest first, each with the header of its file.
 
@@ -116,7 +119,7 @@ def records(
         folder: of the camera.
         problems: is told what could not be read.
         suffix: decisions, or pictures.
-        frames: whether frames are read, or all that is told beside them.
+        wanted: which frames are unpacked; what is told beside them always is.
     """
     for path, size in sizes(folder, suffix).items():
         if size > MAX_FILE_BYTES:
@@ -132,24 +135,48 @@ def records(
             problems.corrupt += 1
             problems.tell(f"{path.name} cannot be read: {error.strerror}")
             continue
-        yield from _records_of(path.name, content, problems, frames)
+        yield from _records_of(path.name, content, problems, wanted)
 
 
-def stories(folder: Path, problems: Problems) -> Iterator[Story]:
+def first_header(folder: Path) -> LogHeader | None:
+    """The header of the oldest record that can be read; ``None`` where nothing can."""
+    for header, _ in records(folder, Problems()):
+        return header
+    return None
+
+
+def heads(folder: Path, problems: Problems) -> list[tuple[LogHeader, Head]]:
+    """What each frame of one camera says first, oldest first."""
+    found: list[tuple[LogHeader, Head]] = []
+
+    def note(header: LogHeader, head: Head) -> bool:
+        found.append((header, head))
+        return False
+
+    for _ in records(folder, problems, wanted=note):
+        pass
+    return found
+
+
+def stories(
+    folder: Path,
+    problems: Problems,
+    wanted: Callable[[LogHeader, Head], bool] = lambda *_: True,
+) -> Iterator[Story]:
     """The frames of one camera, oldest first, with all that is told about each.
 
     What is told beside the frames is read first and held in memory: verdicts may come hours later.
     """
     beside: dict[tuple[str, int], list[Record]] = {}
     session_of: dict[str, str] = {}
-    for header, record in records(folder, Problems(), frames=False):
+    for header, record in records(folder, Problems(), wanted=lambda *_: False):
         if isinstance(record, SentRecord):
             session_of[record.request_id] = header.session
         if isinstance(record, (SentRecord, WayRecord, VerdictRecord)):
             # A verdict may come when another pipeline of the camera runs.
             session = session_of.get(record.request_id, header.session)
             beside.setdefault((session, record.sequence), []).append(record)
-    for header, record in records(folder, problems):
+    for header, record in records(folder, problems, wanted=wanted):
         if isinstance(record, FrameRecord):
             story = Story(header, record)
             for other in beside.get((header.session, record.sequence), ()):
@@ -162,22 +189,26 @@ def stories(folder: Path, problems: Problems) -> Iterator[Story]:
             yield story
 
 
-def pictures(folder: Path, problems: Problems) -> Iterator[PictureRecord]:
-    """The kept pictures of one camera, oldest first."""
-    for _, record in records(folder, problems, PICTURES_SUFFIX):
-        if isinstance(record, PictureRecord):
+def pictures(folder: Path, problems: Problems, session: str) -> Iterator[PictureRecord]:
+    """The kept pictures of one run of a camera, oldest first."""
+    for header, record in records(folder, problems, PICTURES_SUFFIX):
+        if isinstance(record, PictureRecord) and header.session == session:
             yield record
 
 
 def _records_of(
-    name: str, content: bytes, problems: Problems, frames: bool
+    name: str,
+    content: bytes,
+    problems: Problems,
+    wanted: Callable[[LogHeader, Head], bool],
 ) -> Iterator[tuple[LogHeader, Record]]:
     damage = Damage()
     header: LogHeader | None = None
     try:
         for block in blocks(content, damage):
             for data in block:
-                if not frames and is_frame(data):
+                head = head_of(data)
+                if head is not None and header is not None and not wanted(header, head):
                     continue
                 try:
                     record = unpack(data, header)
@@ -206,6 +237,5 @@ def _records_of(
 
 def _camera_of(folder: Path) -> str:
     """The name of a camera whose folder was given instead of the log's."""
-    for header, _ in records(folder, Problems()):
-        return header.camera
-    return folder.name
+    header = first_header(folder)
+    return folder.name if header is None else header.camera

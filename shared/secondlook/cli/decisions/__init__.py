@@ -1,0 +1,1 @@
+"""``secondlook explain`` and ``secondlook replay``: why was it sent, and what if?"""
