@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -58,7 +60,13 @@ class Scene:
         self._offset_s = 0.0
 
     def stream_time(self, given_s: float) -> float:
-        """Stream time that never goes back, also where a stream starts over."""
+        """Stream time that never goes back, also where a stream starts over.
+
+        A time that is no number counts as no time at all.
+        """
+        if not math.isfinite(given_s):
+            self._time_s = max(self._time_s, 0.0)
+            return self._time_s
         if given_s + self._offset_s < self._time_s:
             self._offset_s = self._time_s - given_s
         self._time_s = given_s + self._offset_s

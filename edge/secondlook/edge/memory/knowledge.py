@@ -128,7 +128,8 @@ class Knowledge:
             belief.confirmations >= self._memory.false_positive_confirmations
             and belief.at_s >= belief.since_s + self._memory.false_positive_after_s
         ):
-            belief = replace(belief, until_s=belief.at_s + self._memory.false_positive_life_s)
+            until_s = belief.at_s + self._memory.false_positive_life_s
+            belief = replace(belief, until_s=until_s, lasting=True)
             self._standing.pop(track_id)
             self._write_false_positive(belief)
             self._false.add(belief)

@@ -74,4 +74,5 @@ class Recall:
             version=said.model_version,
             key=key,
             since_s=at_s,
+            lasting=isinstance(said, FalsePositive),
         )
