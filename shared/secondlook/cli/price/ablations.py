@@ -48,7 +48,19 @@ ABLATIONS = (
             "gate.again_s": 0.0,
         },
     ),
+    Ablation(
+        "no-misses",
+        "no miss signs",
+        {
+            "misses.blob_loss": 0.0,
+            "misses.coasting_loss": 0.0,
+            "misses.prior_loss": 0.0,
+            "misses.view_loss": 0.0,
+        },
+    ),
     Ablation("no-ride", "no ride-along", {"gate.ride_share": 1.0}),
-    Ablation("no-background", "no background", background=False),
+    Ablation("no-canvas", "no canvas", {"regions.carrier": "mosaic"}),
+    # A canvas is its own background.
+    Ablation("no-background", "no background", {"regions.carrier": "mosaic"}, background=False),
 )
 """Extend it here; nothing else needs to know."""

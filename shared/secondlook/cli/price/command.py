@@ -101,7 +101,7 @@ def price(
     """
     configure_logging("warning")
     rates = numbers_in(analysis_fps, "--analysis-fps", 0.01, 240)
-    given = {"--gate": gate, "--tau": tau}
+    given: dict[str, Any] = {"--seed": seed, "--gate": gate, "--tau": tau}
     if carrier is not None and place_of("--carrier") is not None:
         given["--carrier"] = carrier
     pipeline = with_options(

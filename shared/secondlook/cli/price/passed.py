@@ -12,7 +12,8 @@ from secondlook.shared.errors import InvalidInput
 PLACES = {
     "--gate": ("gate.file",),
     "--tau": ("gate.threshold",),
-    "--carrier": ("carrier.kind", "carrier.choice", "regions.carrier"),
+    "--carrier": ("regions.carrier",),
+    "--seed": ("trust.seed", "gate.seed"),
 }
 """Option -> where in the pipeline's settings its value may go; the first that exists."""
 

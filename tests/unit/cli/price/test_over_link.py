@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from anyio import to_thread
+from support.pricing import with_audits
 
 from secondlook.cli.price.models import load_model
 from secondlook.cli.price.over_link import (
@@ -18,7 +19,6 @@ from secondlook.cli.price.over_link import (
 from secondlook.cli.price.run import Comparison, Plan, price
 from secondlook.cli.price.witnesses import Recorder
 from secondlook.edge.control import BudgetSettings
-from secondlook.edge.pipeline_settings import GateSettings, PipelineSettings
 from secondlook.edge.sinks import Event
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.values import Detections, FrameRef, Observation
@@ -31,7 +31,7 @@ def plan(clip: Path, **more: object) -> Plan:
         str(clip),
         analysis_fps=10.0,
         systems=("edge",),
-        pipeline=PipelineSettings(gate=GateSettings(audit_rate=0.0)),
+        pipeline=with_audits(0.0),
         **more,
     )
 

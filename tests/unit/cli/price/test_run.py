@@ -10,16 +10,16 @@ import pytest
 from anyio import to_thread
 from support.clips import write_clip
 from support.networks import blank, paint
+from support.pricing import with_audits
 
 from secondlook.cli.price.models import load_model
 from secondlook.cli.price.run import Comparison, Plan, price
-from secondlook.edge.pipeline_settings import GateSettings, PipelineSettings
 from secondlook.shared.errors import InvalidInput, SourceError
 
 pytestmark = pytest.mark.anyio
 
 SYSTEMS = ["edge_only", "cloud_jpeg", "cloud_h264", "secondlook"]
-NO_AUDITS = PipelineSettings(gate=GateSettings(audit_rate=0.0))
+NO_AUDITS = with_audits(0.0)
 
 
 def painted(number: int) -> np.ndarray:

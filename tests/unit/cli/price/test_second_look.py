@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.pricing import with_audits
 
 from secondlook.cli.price.second_look import SecondLook
 from secondlook.cli.price.system import Shot
 from secondlook.edge.pipeline import CameraPipeline
-from secondlook.edge.pipeline_settings import GateSettings, PipelineSettings
 from secondlook.shared.clock import ManualClock
 from secondlook.shared.errors import Unavailable
 from secondlook.shared.measure import CountingProxy
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 NAMES = ("car", "person")
 BOX = [40, 40, 80, 80]
-SETTINGS = PipelineSettings(gate=GateSettings(audit_rate=0.0))
+SETTINGS = with_audits(0.0)
 
 
 class SlowCloud:

@@ -11,6 +11,7 @@ from anyio import to_thread
 from support.clips import write_clip
 from support.gates import branches, certain, gate_file
 from support.networks import paint
+from support.pricing import with_audits
 
 from secondlook.cli.price.ablations import ABLATIONS
 from secondlook.cli.price.changes import changed
@@ -22,12 +23,12 @@ from secondlook.cli.price.specs import Numbers, specs_of, system_keys
 from secondlook.edge.control import BudgetSettings
 from secondlook.edge.gate.gate_file import save_gate
 from secondlook.edge.gate.gate_parts import ModelId
-from secondlook.edge.pipeline_settings import GateSettings, PipelineSettings
+from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.shared.errors import InvalidConfig, InvalidInput
 
 pytestmark = pytest.mark.anyio
 
-NO_AUDITS = PipelineSettings(gate=GateSettings(audit_rate=0.0))
+NO_AUDITS = with_audits(0.0)
 NUMBERS = Numbers(85, 30, 23, 26, NO_AUDITS)
 
 
@@ -210,7 +211,7 @@ def test_a_point_that_runs_as_set_does_not_run_twice() -> None:
 async def test_equal_settings_give_equal_answers_under_any_name(
     clip: Path, light: Path, heavy: Path
 ) -> None:
-    audits = PipelineSettings(gate=GateSettings(audit_rate=0.5))
+    audits = with_audits(0.5)
     curve = Curve(taus=(audits.gate.threshold,), crfs=(30,))
     alone = by_name(await run(clip, light, heavy, "ours", pipeline=audits))["secondlook"]
     point = by_name(await run(clip, light, heavy, "edge", pipeline=audits, curve=curve))
@@ -225,8 +226,8 @@ async def test_equal_settings_give_equal_answers_under_any_name(
         ({"gate.ttl": 3}, r"no setting 'gate\.ttl'; did you mean gate\.ttl_s"),
         ({"ttl_s": 3}, "no setting 'ttl_s'"),
         ({"gate": {}}, "no setting 'gate'"),
-        ({"gate.seed": -1}, r"gate\.seed: "),
-        ({"gate.seed": "many"}, r"gate\.seed: "),
+        ({"gate.max_regions": -1}, r"gate\.max_regions: "),
+        ({"gate.max_regions": "many"}, r"gate\.max_regions: "),
     ],
 )
 def test_settings_that_do_not_exist_or_fit_are_named(changes: dict[str, object], said: str) -> None:
