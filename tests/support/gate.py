@@ -37,17 +37,18 @@ def plain_settings(*, audit_rate: float = 0.0, **sections: Any) -> PipelineSetti
 
 
 def plain_risk() -> RiskModel:
-    """A score is a probability, classes are right, and verdicts fade within a few seconds.
+    """A score is a probability, classes are right, and verdicts fade within three seconds or so.
 
-    A verdict is doubted when the score falls (seen) or rises (refuted), or when the size changes.
+    They fade until they are doubted, not until they are believed to be wrong. A verdict is doubted
+    too when the score falls (seen) or rises (refuted), or when the size changes.
     """
-    fades = Basis(("verdict", "age", "risen", "grown", "confirmations"))
-    returns = Basis(("age", "risen", "grown"))
+    fades = Basis(("verdict", "age", "risen", "grown", "confirmations"), (("age", 1.25),))
+    returns = Basis(("age", "risen", "grown"), (("age", 1.6),))
     return RiskModel(
         present=Logistic(Basis(("score",)), (0.0, 1.0)),
         same_class=Logistic(Basis(()), (10.0,)),
-        confirmed=Logistic(fades, (1.0, 1.0, -2.0, 2.0, -1.0, 1.0)),
-        refuted=Logistic(returns, (-4.0, 2.0, 3.0, 1.0)),
+        confirmed=Logistic(fades, (1.0, 1.0, -2.0, 2.0, -1.0, 1.0, 2.0)),
+        refuted=Logistic(returns, (-4.0, 2.0, 3.0, 1.0, -2.0)),
     )
 
 

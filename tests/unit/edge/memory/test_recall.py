@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from support.edge import NAMES, Seen, frame, picture, seen, textured, verdict
+from support.gate import plain_risk, plain_settings
 
+from secondlook.edge.fusion import belief
 from secondlook.edge.memory.notes import Note, Recollection
 from secondlook.edge.pipeline import CameraPipeline
-from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.shared.clock import ManualClock
 from secondlook.shared.memory.kinds import FalsePositive, GateState, ScenePrior, TrackVerdict
 from secondlook.shared.values import Detections, Escalation, Observation, Purpose
@@ -19,12 +21,18 @@ CAR: Seen = ((100, 100, 140, 140), 0.45, "car")
 ROOM = textured()
 NOTHING = Recollection()
 AGING: dict[str, dict[str, object]] = {
-    "gate": {"ttl_s": 0.5, "ttl_growth": 1.0, "background_every_s": 5000.0},
+    "gate": {"threshold": 0.03, "again_factor": 1.0, "background_every_s": 5000.0},
     "memory": {"false_positive_after_s": 1.0},
 }
-"""Verdicts age fast, and places are known for false positives after a second."""
+"""Verdicts are doubted soon, and places are known for false positives after a second."""
 CHANGED = ROOM.copy()
 CHANGED[90:150, 90:150] = textured(seed=9)[90:150, 90:150]
+
+
+@pytest.fixture(autouse=True)
+def _one_vote_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a vote of the light model weighs is tuned; here it weighs as much as a verdict."""
+    monkeypatch.setattr(belief, "EDGE_VOTE", 1.0)
 
 
 class Life:
@@ -36,12 +44,16 @@ class Life:
         *,
         at_s: float = 0.0,
         session: str = "one",
-        **sections: dict[str, object],
+        **sections: Any,
     ) -> None:
-        gate = {"audit_rate": 0.0, **sections.pop("gate", {})}
-        settings = PipelineSettings.model_validate({"gate": gate, **sections})
         self.pipeline = CameraPipeline(
-            "gate", settings, NAMES, ManualClock(), session=session, known=known
+            "gate",
+            plain_settings(**sections),
+            NAMES,
+            ManualClock(),
+            session=session,
+            risk=plain_risk(),
+            known=known,
         )
         self.sequence = -1
         self._at_s = at_s
@@ -117,9 +129,9 @@ def _lived(life: Life, seconds: float = 3.0) -> Recollection:
 
 def test_a_fresh_verdict_is_known_after_a_restart_and_not_asked_again() -> None:
     known = _lived(Life())
-    again = Life(known, at_s=4.0, session="two")
+    again = Life(known, at_s=3.1, session="two")
     answer = again.show(CAR)
-    assert _said(answer.detections) == [("bottle", 0.9)]
+    assert answer.detections.class_names() == ["bottle"]
     assert again.asked == [], "neither the box nor the background"
 
 
@@ -146,7 +158,7 @@ def test_an_aged_verdict_still_stands_for_its_place_but_is_asked_again_at_once()
     known = _lived(Life(gate={"background_every_s": 5000.0}))
     again = Life(known, at_s=300.0, session="two", gate={"background_every_s": 5000.0})
     answer = again.show(CAR)
-    assert _said(answer.detections) == [("bottle", 0.9)]
+    assert answer.detections.class_names() == ["bottle"]
     assert [asked.purpose for asked in again.asked] == [Purpose.REFRESH]
     # The verdict was confirmed: it holds for longer than a first one.
     again.notes.clear()
@@ -154,7 +166,8 @@ def test_an_aged_verdict_still_stands_for_its_place_but_is_asked_again_at_once()
         again.show(CAR)
     (note,) = [note for note in again.notes if note.kind is TrackVerdict]
     assert isinstance(note.value, TrackVerdict)
-    assert note.value.confirmations == 1
+    (before,) = known.verdicts.values()
+    assert note.value.confirmations == before.confirmations + 1
     assert note.key in known.verdicts, "the record of the same object goes on"
 
 
@@ -211,9 +224,11 @@ def test_a_place_refuted_again_and_again_is_a_known_false_positive_for_long() ->
     life = NothingThere(**AGING)
     known = _lived(life, 5.0)
     asked = len(life.asked)
-    assert asked == 3, "the whole frame and two that confirm it; then it is known"
     (known_as,) = known.false_positives.values()
-    assert known_as.seen == 3
+    assert 3 <= known_as.seen == asked, "the whole frame and those that confirm it"
+    for _ in range(50):
+        life.show(CAR)
+    assert len(life.asked) == asked, "then it is known"
     assert known_as.edge_class == "car"
     again = NothingThere(known, at_s=1000.0, session="two", **AGING)
     for _ in range(50):
@@ -223,7 +238,7 @@ def test_a_place_refuted_again_and_again_is_a_known_false_positive_for_long() ->
 
 def test_refuted_in_quick_succession_is_no_known_false_positive() -> None:
     """Frames of one moment say the same thing: they confirm nothing."""
-    life = NothingThere(gate={"audit_rate": 1.0}, memory={"false_positive_after_s": 4.0})
+    life = NothingThere(audit_rate=1.0, memory={"false_positive_after_s": 4.0})
     assert _lived(life, 3.0).false_positives == {}
     assert len(life.asked) == 30
     assert len(_lived(life, 2.0).false_positives) == 1
@@ -238,14 +253,14 @@ def test_a_false_positive_is_forgotten_when_the_cloud_sees_something_there_after
     (removed,) = [note for note in again.notes if note.kind is FalsePositive]
     assert removed.value is None
     assert removed.key in known.false_positives
-    assert _said(again.show(CAR).detections) == [("bottle", 0.9)]
+    assert again.show(CAR).detections.class_names() == ["bottle"]
 
 
 def test_a_false_positive_whose_box_is_surer_or_looks_different_is_asked_about() -> None:
     known = _lived(NothingThere(**AGING), 5.0)
     surer = NothingThere(known, at_s=9.0, session="two", **AGING)
     risen: Seen = (CAR[0], 0.7, "car")
-    assert len(surer.show(risen).detections) == 1
+    surer.show(risen)
     assert len(surer.asked) == 1
     changed = NothingThere(known, at_s=9.0, session="two", **AGING)
     assert len(changed.show(CAR, image=CHANGED).detections) == 1
@@ -277,12 +292,12 @@ def test_what_was_counted_is_written_down_now_and_then() -> None:
 
 
 def test_the_gate_counts_what_audits_find() -> None:
-    life = Life(gate={"audit_rate": 1.0})
+    life = Life(audit_rate=1.0)
     life.judge = lambda _: [((10, 10, 60, 80), 0.9, "person")]  # type: ignore[method-assign]
     for _ in range(4):
         life.show()
     (state,) = life.end().gates.values()
-    assert (state.asked, state.answered, state.audits) == (4, 4, 4)
+    assert (state.asked, state.answered, state.audits) == (4, 4, 3), "the first is the background"
     assert state.missed >= 1
     assert state.background_at_s == pytest.approx(1_700_000_000.3)
 
