@@ -40,7 +40,7 @@ def _settings(tmp_path: Path, folder: Path, text: str) -> str:
     file = tmp_path / "edge.toml"
     file.write_text(
         f'[detector]\nmodel = "{folder / "light.onnx"}"\nthreads = 1\n'
-        f"[gate]\naudit_rate = 0.0\n{text}"
+        f"[trust]\naudit_rate = 0.0\n{text}"
     )
     return str(file)
 

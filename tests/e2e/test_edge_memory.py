@@ -51,7 +51,7 @@ def _settings(
     file = at / "edge.toml"
     file.write_text(
         f'[detector]\nmodel = "{folder / "light.onnx"}"\nthreads = 1\n'
-        f"[gate]\naudit_rate = 0.0\n{gate}"
+        f"[trust]\naudit_rate = 0.0\n[gate]\n{gate}"
         "[uplink]\nreconnect_max_s = 0.2\n"
         f'[memory]\npath = "{at / "memory.db"}"\nsettle_s = 0.2\nwrite_every_s = 0.05\n'
         f"false_positive_after_s = 0.5\n{memory}"

@@ -45,7 +45,8 @@ def _settings(address: str, folder: Path, cameras: list[str], **budget: Any) -> 
             "backoff_initial_s": 0.001,
             "spool": {"path": str(folder)},
         },
-        gate={"audit_rate": 0.2, "ttl_s": 0.05, "ttl_growth": 1.0},
+        gate={"ttl_s": 0.05, "ttl_growth": 1.0},
+        trust={"audit_rate": 0.2},
         budget={"kb_per_s": RATE / 1000, "burst_s": BURST_S, **budget},
     )
 

@@ -143,7 +143,7 @@ async def test_verdicts_that_lie_are_refused_and_the_camera_goes_on() -> None:
     sink = MemorySink()
     async with FakeCloud(liar).running() as cloud:
         daemon = make_daemon(
-            edge_settings(cloud.address, gate={"audit_rate": 1.0}),
+            edge_settings(cloud.address, trust={"audit_rate": 1.0}),
             ScriptedDetector(seen(CAR)),
             {"gate": Film(10)},
             sinks=[sink],

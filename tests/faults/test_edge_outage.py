@@ -47,7 +47,7 @@ def _settings(address: str, folder: Path, **uplink: Any) -> EdgeSettings:
     return edge_settings(
         address,
         uplink=quick,
-        gate={"audit_rate": 0.1},
+        trust={"audit_rate": 0.1},
         budget={"kb_per_s": RATE / 1000, "burst_s": BURST_S, "audit_share": 0.5},
     )
 
@@ -145,7 +145,7 @@ async def test_what_waited_when_the_process_ended_is_sent_by_the_next(tmp_path: 
     _all_is_accounted_for(first, sink)
     async with cloud.running(port):
         settings = _settings(cloud.address, tmp_path).model_copy(
-            update={"gate": edge_settings(gate={"audit_rate": 0.0}).gate}
+            update={"trust": edge_settings(trust={"audit_rate": 0.0}).trust}
         )
         second = _daemon(settings, MemorySink(), CollectorRegistry())
         async with anyio.create_task_group() as tasks:
@@ -162,7 +162,7 @@ async def test_a_budget_of_nothing_answers_every_frame_and_sends_no_byte(tmp_pat
     async with FakeCloud().running() as cloud:
         settings = edge_settings(
             cloud.address,
-            gate={"audit_rate": 0.1},
+            trust={"audit_rate": 0.1},
             budget={"kb_per_s": 0},
             uplink={"spool": {"path": str(tmp_path)}},
         )

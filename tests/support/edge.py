@@ -281,7 +281,7 @@ def edge_settings(
             "cameras": [{"id": name, "url": "sim://fake", "pacing": "asap"} for name in cameras],
             "uplink": uplink,
             "run": {"restart_initial_s": 0.01, "restart_max_s": 0.02},
-            "gate": {"audit_rate": 0.0, **sections.pop("gate", {})},
+            "trust": {"audit_rate": 0.0, **sections.pop("trust", {})},
             "memory": {"enabled": False, **sections.pop("memory", {})},
             "decisions": {"enabled": False, **sections.pop("decisions", {})},
             **sections,

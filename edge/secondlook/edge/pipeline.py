@@ -35,6 +35,7 @@ from secondlook.edge.scene import Scene
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.geometry import Boxes
+from secondlook.shared.trust import AuditCoin
 from secondlook.shared.values import (
     Decision,
     Detections,
@@ -94,6 +95,7 @@ class CameraPipeline:
         self._clock = clock
         self._session = session or secrets.token_hex(6)
         self._gate = gate or RiskGate(settings.gate)
+        self._coin = AuditCoin(settings.trust.seed, camera)
         self._risk = risk or cold_start()
         self._classes = len(names)
         wanted = frozenset(settings.gate.classes) & frozenset(names)
@@ -334,9 +336,10 @@ class CameraPipeline:
         estimates = logged_bytes(self._bytes_of(evidence.boxes, canonical))
         terms = Terms(
             allowance,
-            audit_rate=self._settings.gate.audit_rate,
+            audit_rate=self._settings.trust.audit_rate,
             bytes_of=lambda _: estimates,
             whole_bytes=self._carrier.estimate((canonical.whole(),), canonical),
+            coin=self._coin.throw(entry.frame.sequence),
         )
         choice = self._gate.choose(evidence, terms)
         regions: tuple[Region, ...] = ()

@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from secondlook.edge.evidence.miss_settings import MissSettings
 from secondlook.shared.settings import Section
+from secondlook.shared.trust.settings import TrustSettings
 
 
 class MotionSettings(Section):
@@ -103,10 +105,6 @@ class GateSettings(Section):
     ttl_max_s: float = Field(
         40.0, gt=0, le=86_400, description="Longest time a verdict stands for its place, seconds."
     )
-    audit_rate: float = Field(
-        0.01, ge=0, le=1, description="Share of frames sent whole, chosen by a seeded coin."
-    )
-    seed: int = Field(0, ge=0, description="Seed of that coin; it is logged with each audit.")
     background_every_s: float = Field(
         300.0, gt=0, le=86_400, description="A whole frame is sent at least this often, seconds."
     )
@@ -121,6 +119,11 @@ class GateSettings(Section):
 class RegionSettings(Section):
     """``[regions]``: how what is asked travels."""
 
+    carrier: Literal["auto", "canvas", "mosaic"] = Field(
+        "auto",
+        description="`canvas`: updates of a video that the cloud keeps; `mosaic`: pictures of "
+        "their own; `auto`: canvas where PyAV with x264 is installed.",
+    )
     canonical_width_px: int = Field(
         640,
         ge=64,
@@ -143,6 +146,28 @@ class RegionSettings(Section):
     quality: int = Field(85, ge=1, le=100, description="Quality of that codec.")
     full_quality: int = Field(
         85, ge=1, le=100, description="Quality of whole frames: audits and backgrounds."
+    )
+
+
+class CanvasSettings(Section):
+    """``[canvas]``: how the canvas of a camera is encoded."""
+
+    quantiser: int = Field(
+        27,
+        ge=10,
+        le=45,
+        description="Constant quantiser of x264: 6 more are about half of the bytes.",
+    )
+    key_quantiser: int = Field(
+        27,
+        ge=10,
+        le=45,
+        description="Quantiser of key frames, on which everything later is laid.",
+    )
+    effort: Literal["quick", "good", "best"] = Field(
+        "best",
+        description="How thoroughly x264 looks. `good` takes 5 to 9 % more bytes than `best` in "
+        "two thirds of its time, `quick` about 17 % more in less than half.",
     )
 
 
@@ -264,7 +289,13 @@ class PipelineSettings(Section):
     tracker: TrackerSettings = Field(default_factory=TrackerSettings, description="Tracks.")
     gate: GateSettings = Field(default_factory=GateSettings, description="What is asked.")
     regions: RegionSettings = Field(default_factory=RegionSettings, description="How it travels.")
+    canvas: CanvasSettings = Field(
+        default_factory=CanvasSettings, description="How a canvas is encoded."
+    )
     fusion: FusionSettings = Field(default_factory=FusionSettings, description="What is published.")
+    trust: TrustSettings = Field(
+        default_factory=TrustSettings, description="What is promised, and how it is proved."
+    )
     memory: KnowledgeSettings = Field(
         default_factory=KnowledgeSettings, description="What is remembered."
     )

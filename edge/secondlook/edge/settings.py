@@ -9,8 +9,10 @@ from pydantic import Field, StringConstraints, field_validator
 from secondlook.edge.capture.settings import CaptureSettings
 from secondlook.edge.control.settings import BudgetSettings, CameraBudget
 from secondlook.edge.decisions.settings import DecisionSettings
+from secondlook.edge.evidence.miss_settings import MissSettings
 from secondlook.edge.memory.settings import MemorySettings
 from secondlook.edge.pipeline_settings import (
+    CanvasSettings,
     FusionSettings,
     GateSettings,
     MotionSettings,
@@ -23,6 +25,7 @@ from secondlook.edge.sinks.settings import SinkSettings
 from secondlook.edge.uplink.settings import UplinkSettings
 from secondlook.shared.settings import Section
 from secondlook.shared.telemetry import LogSettings
+from secondlook.shared.trust import SITE_CAMERA, TrustSettings
 
 CameraId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?$")
@@ -42,6 +45,13 @@ class CameraSettings(CaptureSettings):
     budget: CameraBudget | None = Field(
         None, description="What it may send and ask; default: budget.per_camera."
     )
+
+    @field_validator("id")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        if name.rpartition("/")[2] == SITE_CAMERA:
+            raise ValueError(f"{SITE_CAMERA} is where the records of a site are; choose another")
+        return name
 
 
 class DetectorSettings(Section):
@@ -105,7 +115,13 @@ class EdgeSettings(Section):
     tracker: TrackerSettings = Field(default_factory=TrackerSettings, description="Tracks.")
     gate: GateSettings = Field(default_factory=GateSettings, description="What is asked.")
     regions: RegionSettings = Field(default_factory=RegionSettings, description="How it travels.")
+    canvas: CanvasSettings = Field(
+        default_factory=CanvasSettings, description="How a canvas is encoded."
+    )
     fusion: FusionSettings = Field(default_factory=FusionSettings, description="What is published.")
+    trust: TrustSettings = Field(
+        default_factory=TrustSettings, description="What is promised, and how it is proved."
+    )
     budget: BudgetSettings = Field(
         default_factory=BudgetSettings, description="What may be sent and asked."
     )
@@ -141,7 +157,9 @@ class EdgeSettings(Section):
             tracker=self.tracker,
             gate=self.gate,
             regions=self.regions,
+            canvas=self.canvas,
             fusion=self.fusion,
+            trust=self.trust,
             memory=self.memory,
             privacy=self.privacy,
         )

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from secondlook.edge.carrier.changes import Changes
 from secondlook.edge.carrier.cost import Cost
 from secondlook.edge.carrier.protocol import Carried
-from secondlook.edge.carrier.settings import CanvasSettings
 from secondlook.edge.carrier.x264 import Planes, X264Encoder
+from secondlook.edge.pipeline_settings import CanvasSettings
 from secondlook.edge.regions.layout import Canonical
 from secondlook.shared.errors import InvalidInput, MissingDependency, SecondlookError
 from secondlook.shared.values import CanvasUpdate, ImageEncoding, Placement, Region

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from secondlook.edge.carrier.settings import CanvasSettings
+from secondlook.edge.pipeline_settings import CanvasSettings
 from secondlook.shared.errors import MissingDependency, SecondlookError
 
 Planes = npt.NDArray[np.uint8]

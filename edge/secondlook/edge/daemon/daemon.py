@@ -217,6 +217,7 @@ class Daemon:
             fusion=pipeline.fusion,
             budget=settings.budget,
             camera_budget=own,
+            trust=pipeline.trust,
             answer_within_s=settings.uplink.answer_within_s or settings.uplink.timeout_s,
         )
         self._decisions.begin(

@@ -11,7 +11,7 @@ import json
 import math
 import struct
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,6 @@ _FIXED = struct.Struct("<QdddHHHHHBBHH")
 """Sequence; captured_at, captured_s, time_s; width, height; candidates, asked, left; flags,
 purpose; which other numbers follow; regions."""
 _BACKGROUND_WAITS, _WHOLE, _LATE = 1, 2, 4
-_TERMS_HAVE_COIN = "coin" in {one.name for one in fields(Terms)}
 _PURPOSES = tuple(Purpose)
 _NO_NAME = 0xFFFF
 _PICTURE_HEAD = struct.Struct("<QB")
@@ -249,6 +248,9 @@ def _unpack_frame(body: bytes, header: LogHeader | None) -> FrameRecord:
     track_ids = columns.take("<i8", n).astype(np.int64)
     scores, right, loss, ages = columns.halves("<f2", 4 * n).reshape(4, n).astype(np.float64)
     candidate_bytes = columns.take("<f4", n).astype(np.float64)
+    # A NaN may be what a model gave, and no age is one; nothing is infinite.
+    if np.isinf((scores, right, loss, ages)).any() or not (candidate_bytes >= 0).all():
+        raise InvalidInput(f"frame {sequence} holds numbers that no gate was ever given")
     in_flight = columns.take("u1", n).astype(bool)
     classes = columns.take("<u2", n).tolist()
     ask = _indices(columns.take("<u2", asked), n)

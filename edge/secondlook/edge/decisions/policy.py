@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from secondlook.edge.control.settings import BudgetSettings, CameraBudget
 from secondlook.edge.decisions.records import LogHeader
 from secondlook.edge.pipeline_settings import FusionSettings, GateSettings, RegionSettings
 from secondlook.shared.errors import InvalidConfig, InvalidInput
 from secondlook.shared.settings import Section, problems_of, read_layers
+from secondlook.shared.trust import TrustSettings
 
 _UNITS = ("kb_per_s", "mb_per_day", "money_per_month", "price_per_gb", "money_per_inference")
-_DECIDING = ("gate", "budget", "cameras")
+_DECIDING = ("gate", "trust", "budget", "cameras")
 REPLAYED = (
-    "threshold", "again_factor", "again_s", "ride_share", "audit_rate", "seed",
-    "background_every_s", "max_regions",
+    "threshold", "again_factor", "again_s", "ride_share", "background_every_s", "max_regions",
 )  # fmt: skip
 """Settings of the gate that a replay can change; the others shaped the evidence itself."""
 
@@ -30,6 +30,9 @@ class PolicySettings(Section):
     gate: GateSettings = Field(default_factory=GateSettings, description="What is asked.")
     regions: RegionSettings = Field(default_factory=RegionSettings, description="How it travels.")
     fusion: FusionSettings = Field(default_factory=FusionSettings, description="What is published.")
+    trust: TrustSettings = Field(
+        default_factory=TrustSettings, description="How often a coin chooses an audit."
+    )
     budget: BudgetSettings = Field(
         default_factory=BudgetSettings, description="What all cameras may send and ask."
     )
@@ -59,7 +62,7 @@ def policy_of(header: LogHeader) -> PolicySettings:
         InvalidInput: the settings in the header are not understood.
     """
     try:
-        return PolicySettings.model_validate(header.settings)
+        return PolicySettings.model_validate(_known(header.settings, PolicySettings))
     except ValidationError as error:
         raise InvalidInput(
             f"the settings in the log of {header.camera} are not understood: "
@@ -72,8 +75,8 @@ class OtherPolicy:
     """A settings file laid over the policies of a log: what it does not say stays as it was.
 
     Args:
-        path: TOML with ``[gate]``, ``[budget]``, ``[[cameras]]`` with their budgets; a whole
-            ``edge.toml`` will do, the rest of it is not looked at.
+        path: TOML with ``[gate]``, ``[budget]``, ``[trust]``, ``[[cameras]]`` with their budgets;
+            a whole ``edge.toml`` will do, the rest of it is not looked at.
         tables: names of all tables that such a file may have.
 
     Raises:
@@ -103,6 +106,7 @@ class OtherPolicy:
         own = policy_of(header).document()
         told = {
             "gate": {**own["gate"], **_table(self._given, "gate")},
+            "trust": {**own["trust"], **_table(self._given, "trust")},
             "budget": _budget(own["budget"], _table(self._given, "budget")),
         }
         cameras = self._given.get("cameras", ())
@@ -124,6 +128,19 @@ def not_replayed(own: PolicySettings, other: PolicySettings) -> list[str]:
         for name, value in after.items()
         if name not in REPLAYED and value != before[name]
     ]
+
+
+def _known(settings: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """The settings without those that another version knew: what they did is in the evidence."""
+    out = {}
+    for name, value in settings.items():
+        field = model.model_fields.get(name)
+        if field is None:
+            continue
+        kind: Any = field.annotation
+        inner = isinstance(kind, type) and issubclass(kind, BaseModel)
+        out[name] = _known(value, kind) if inner and isinstance(value, Mapping) else value
+    return out
 
 
 def _table(given: Mapping[str, Any], name: str) -> dict[str, Any]:

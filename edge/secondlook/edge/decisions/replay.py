@@ -23,6 +23,7 @@ from secondlook.edge.gate.protocol import Choice, Terms
 from secondlook.edge.pipeline_settings import RegionSettings
 from secondlook.edge.regions import Canonical, regions_around
 from secondlook.shared.geometry import coverage
+from secondlook.shared.trust import AuditCoin
 from secondlook.shared.trust.scoring import COVERED
 from secondlook.shared.values import Purpose
 
@@ -244,8 +245,11 @@ class Replay:
 
     def _terms(self, camera: _Camera, frame: FrameRecord) -> Terms:
         own, other, terms = camera.own, camera.other, frame.terms
-        if audit_rate(own) != audit_rate(other):
-            terms = replace(terms, audit_rate=audit_rate(other))
+        if own.trust.audit_rate != other.trust.audit_rate:
+            terms = replace(terms, audit_rate=other.trust.audit_rate)
+        if own.trust.seed != other.trust.seed:
+            coin = AuditCoin(other.trust.seed, camera.comparison.camera)
+            terms = replace(terms, coin=coin.throw(frame.sequence))
         if other == own:
             # As it was: what was spent is known to have been spent.
             return terms
@@ -290,12 +294,6 @@ def left_the_site(story: Story) -> bool:
         return False
     # Without a word about it, what was packed was sent.
     return not story.ways or any(way.way == "sent" for way in story.ways)
-
-
-def audit_rate(policy: PolicySettings) -> float:
-    """Share of frames that are sent whole by a coin."""
-    section = getattr(policy, "trust", policy.gate)
-    return float(getattr(section, "audit_rate", 0.0))
 
 
 def estimate(frame: FrameRecord, choice: Choice) -> float:

@@ -1,6 +1,5 @@
 """May the edge's answer stand? Pure functions over evidence, replayable from a log."""
 
-from secondlook.edge.gate.audit import coin
 from secondlook.edge.gate.policy import RiskGate
 from secondlook.edge.gate.protocol import Choice, FrameEvidence, Gate, Terms
 from secondlook.edge.gate.risk import Risk, RiskModel, cold_start
@@ -13,6 +12,5 @@ __all__ = [
     "RiskGate",
     "RiskModel",
     "Terms",
-    "coin",
     "cold_start",
 ]

@@ -23,9 +23,9 @@ from secondlook.shared.errors import InvalidConfig
 COLD_START = "cold-start"
 """In the place of a fingerprint where no file is used."""
 
-_PROMISED = ("tracker", "gate", "regions", "fusion")
-_FREE = ("gate.file", "gate.threshold", "gate.classes", "gate.seed")
-"""Settings that may differ from those of the promise: what the file itself says, or a coin."""
+_PROMISED = ("tracker", "gate", "regions", "canvas", "fusion")
+_FREE = ("gate.file", "gate.threshold", "gate.classes")
+"""Settings that may differ from those of the promise: what the file itself says."""
 _MAX_STRANGERS = 64
 
 
@@ -116,4 +116,6 @@ def promised_settings(settings: PipelineSettings) -> dict[str, Any]:
             path = f"{section}.{name}"
             if path not in _FREE:
                 found[path] = tuple(value) if isinstance(value, list) else value
+    # Of trust, what costs bytes.
+    found["trust.audit_rate"] = settings.trust.audit_rate
     return found

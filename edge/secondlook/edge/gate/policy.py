@@ -14,7 +14,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from secondlook.edge.gate.audit import coin
 from secondlook.edge.gate.protocol import Choice, FrameEvidence, Terms
 from secondlook.edge.pipeline_settings import GateSettings
 from secondlook.shared.values import Purpose
@@ -29,14 +28,16 @@ class RiskGate:
     def choose(self, frame: FrameEvidence, terms: Terms) -> Choice:
         """See `Gate.choose`."""
         settings, allowance = self._settings, terms.allowance
-        thrown = coin(settings.seed, frame.camera, frame.sequence)
-        audit = thrown < terms.audit_rate
-        if audit and allowance.affords(terms.whole_bytes, audit=True):
-            reason = f"audit: coin {thrown:.4f} is below {terms.audit_rate:g}"
-            return Choice(whole_frame=True, purpose=Purpose.AUDIT, reasons=(reason,), coin=thrown)
+        thrown = terms.coin
+        # First what goes in any case, whatever the coin says: it is no sample, but known.
         whole = self._background(frame)
         if whole is not None and allowance.affords(terms.whole_bytes):
             return Choice(whole_frame=True, purpose=whole[0], reasons=(whole[1],), coin=thrown)
+        # Never by what it costs: a coin that looked at the frame would measure other frames. What
+        # cannot be sent now waits on disk, or is counted as lost.
+        if thrown < terms.audit_rate:
+            reason = f"audit: coin {thrown:.4f} is below {terms.audit_rate:g}"
+            return Choice(whole_frame=True, purpose=Purpose.AUDIT, reasons=(reason,), coin=thrown)
         bytes_of = terms.bytes_of(frame.boxes)
         wanted, demanded = self._wanted(frame, terms, bytes_of)
         if not wanted.any():

@@ -72,6 +72,7 @@ class Terms:
         certified_loss: candidates of this loss or more are asked about at any price; infinite
             where no certificate demands anything.
         audit_rate: probability of an audit, 0 to 1.
+        coin: what was thrown for this frame, in [0, 1): below ``audit_rate`` it is an audit.
         bytes_of: estimates the bytes of asking about boxes.
         whole_bytes: estimate for the whole frame, bytes.
     """
@@ -81,6 +82,7 @@ class Terms:
     audit_rate: float = 0.0
     bytes_of: BytesOf = lambda boxes: np.zeros(len(boxes))
     whole_bytes: float = 0.0
+    coin: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ def edge_settings(street: Street, address: str, out: Path) -> str:
     return _toml(
         {
             "detector": {"model": street.edge_model},
-            "gate": {"seed": street.audit_seed},
+            "trust": {"seed": street.audit_seed},
             "memory": {"enabled": False},
             "decisions": {"enabled": False},
             "uplink": {

@@ -25,9 +25,10 @@ from secondlook.cli.price.models import load_model
 from secondlook.cli.price.outcome import Outcome
 from secondlook.cli.price.run import Comparison, Plan, price
 from secondlook.cli.price.table import sentence
-from secondlook.edge.pipeline_settings import GateSettings, PipelineSettings
+from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.shared.errors import InvalidConfig
 from secondlook.shared.sim import StreetCamera, StreetConfig
+from secondlook.shared.trust import TrustSettings
 
 FILES = ("report.html", "annotated.mp4", "events.jsonl", "summary.json")
 """What the demo leaves in its folder; what bore these names before is replaced."""
@@ -121,7 +122,7 @@ async def run_demo(plan: DemoPlan, watcher: Watcher) -> Result:
             street.url,
             analysis_fps=street.analysis_fps,
             max_frames=street.frames,
-            pipeline=PipelineSettings(gate=GateSettings(seed=street.audit_seed)),
+            pipeline=PipelineSettings(trust=TrustSettings(seed=street.audit_seed)),
         ),
         await anyio.to_thread.run_sync(load_model, plan.edge_model, "--edge-model"),
         await anyio.to_thread.run_sync(load_model, plan.cloud_model, "--cloud-model"),

@@ -30,7 +30,7 @@ def test_the_edge_plays_the_street_and_writes_what_the_demo_reads(tmp_path: Path
     assert camera.overflow is not None
     assert camera.overflow.value == "block"
     assert settings.detector.model == "zoo:light"
-    assert settings.gate.seed == 7
+    assert settings.trust.seed == 7
     assert settings.uplink.address == "127.0.0.1:1234"
     assert settings.uplink.overflow is Overflow.BLOCK
     assert [sink.path for sink in settings.sinks.jsonl] == ["-", str(out / "events.jsonl")]
