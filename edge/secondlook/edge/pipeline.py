@@ -21,6 +21,7 @@ from secondlook.edge.control.allowance import Allowance
 from secondlook.edge.decisions.recorder import Recorder
 from secondlook.edge.decisions.records import Record, logged, logged_bytes
 from secondlook.edge.evidence.gathering import assess, gather
+from secondlook.edge.evidence.misses import Signs, Usual
 from secondlook.edge.fusion import Entry, Vocabulary, compose, read
 from secondlook.edge.fusion.learning import learn
 from secondlook.edge.gate import Gate, Risk, RiskGate, RiskModel, Terms, cold_start
@@ -29,7 +30,7 @@ from secondlook.edge.memory.notes import Note, Recollection
 from secondlook.edge.pipeline_counts import PipelineCounts, PipelineTimings
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.edge.privacy import Veil
-from secondlook.edge.questions import Asked, tracks_in
+from secondlook.edge.questions import Asked, suspects_in, tracks_in
 from secondlook.edge.regions import Canonical, regions_around
 from secondlook.edge.scene import Scene
 from secondlook.shared.clock import Clock
@@ -160,6 +161,7 @@ class CameraPipeline:
             self._veil.see(detections, entry)
         risk = assess(entry, self._risk)
         published, candidates = compose(entry, risk.right, self.names, self._settings.fusion)
+        entry.signs = self._signs(entry, published)
         entry.observation = replace(
             draft,
             detections=published,
@@ -232,6 +234,7 @@ class CameraPipeline:
                     entry.time_s,
                     tracks_in(entry, escalation.regions),
                     escalation.whole_frame,
+                    suspects_in(entry, escalation.regions),
                 )
             )
         return escalation
@@ -269,6 +272,14 @@ class CameraPipeline:
             self._settings.fusion,
         )
         touched = learn(scene, entry, reading, verdict, self._settings)
+        if entry.signs.suspects:
+            scene.misses.answered(
+                entry.signs.suspects,
+                entry.look,
+                entry.time_s,
+                np.array([region.xyxy for region in verdict.regions], np.float32).reshape(-1, 4),
+                reading.verdict.boxes[list(reading.new)],
+            )
         if scene.knowledge is not None:
             scene.knowledge.answered(verdict.purpose, missed=bool(reading.new))
             if asked is not None and asked.whole_frame:
@@ -331,7 +342,18 @@ class CameraPipeline:
         self, entry: Entry, risk: Risk, published: Detections, allowance: Allowance
     ) -> Decision:
         # The gate decides on what the log keeps, so that a replay decides on the same.
-        evidence = logged(gather(self.camera, entry, self._scene, risk, self._interest))
+        settings = self._settings
+        evidence = logged(
+            gather(
+                self.camera,
+                entry,
+                self._scene,
+                risk,
+                self._interest,
+                view_gain=settings.misses.view_gain,
+                publish_probability=settings.fusion.publish_probability,
+            )
+        )
         canonical = self._canonical(entry.frame)
         estimates = logged_bytes(self._bytes_of(evidence.boxes, canonical))
         terms = Terms(
@@ -356,6 +378,26 @@ class CameraPipeline:
                 entry.frame, entry.time_s, evidence, terms, estimates, choice, regions, published
             )
         return Decision(regions, choice.purpose, choice.reasons)
+
+    def _signs(self, entry: Entry, published: Detections) -> Signs:
+        """What the frame shows beside its boxes."""
+        scene = self._scene
+        usual = None
+        if scene.knowledge is not None and self._settings.misses.prior_loss > 0:
+            shares = scene.knowledge.prior.shares(self._interest)
+            usual = None if shares is None else Usual(shares)
+        covered = entry.tracked.boxes
+        if entry.unseen:
+            covered = np.concatenate([covered, np.stack([item.box for item in entry.unseen])])
+        return scene.misses.see(
+            entry.look,
+            entry.frame,
+            entry.time_s,
+            covered,
+            published.boxes,
+            scene.coasting(entry.tracked, entry.unseen),
+            usual,
+        )
 
     def _veiled(self, frame: Frame) -> tuple[npt.NDArray[np.uint8], int]:
         """The picture as it may leave the site, and how many objects were blurred in it."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from secondlook.edge.evidence.misses import shown_in
 from secondlook.edge.fusion.history import Entry
 from secondlook.shared.geometry import coverage
 from secondlook.shared.values import Region
@@ -24,6 +25,7 @@ class Asked:
         time_s: stream time of that frame.
         track_ids: the tracks it speaks about.
         whole_frame: whether the whole frame was sent.
+        suspects: keys of the signs of misses that it looks into.
     """
 
     request_id: str
@@ -31,6 +33,7 @@ class Asked:
     time_s: float
     track_ids: frozenset[int]
     whole_frame: bool
+    suspects: frozenset[str] = frozenset()
 
 
 class Questions:
@@ -64,6 +67,10 @@ class Questions:
         """The tracks that are being asked about."""
         return {track_id for asked in self._waiting.values() for track_id in asked.track_ids}
 
+    def suspects(self) -> set[str]:
+        """The signs of misses that are being looked into."""
+        return {key for asked in self._waiting.values() for key in asked.suspects}
+
     def whole_frame_waits(self) -> bool:
         """Whether a whole frame is on its way."""
         return any(asked.whole_frame for asked in self._waiting.values())
@@ -83,3 +90,9 @@ def tracks_in(entry: Entry, regions: tuple[Region, ...]) -> frozenset[int]:
         shown = coverage(boxes, places).max(axis=1, initial=0) >= _COVERED
         ids |= {item.track_id for item, s in zip(entry.unseen, shown, strict=True) if s}
     return frozenset(ids)
+
+
+def suspects_in(entry: Entry, regions: tuple[Region, ...]) -> frozenset[str]:
+    """Keys of the signs of misses that the regions show."""
+    places = np.array([region.xyxy for region in regions], np.float32).reshape(-1, 4)
+    return frozenset(suspect.key for suspect in shown_in(entry.signs.suspects, places))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from secondlook.edge.appearance import Thumbnail
 from secondlook.edge.evidence.clusters import cluster
 from secondlook.edge.evidence.features import sight_features
+from secondlook.edge.evidence.misses import Coasting, Misses
 from secondlook.edge.evidence.statistics import TrackStatistics
 from secondlook.edge.fusion.belief import Belief
 from secondlook.edge.fusion.history import Entry, History, Unseen
@@ -33,6 +34,7 @@ class Scene:
         places: what is known about tracks that are gone.
         beliefs: the last verdict about each living track, by track id.
         sights: where each of those was seen last, by track id.
+        misses: signs of objects that the light model missed.
         knowledge: what outlives this process; ``None`` where nothing does.
         background_s: stream time of the last whole frame that the cloud has; ``None`` without one.
     """
@@ -54,6 +56,7 @@ class Scene:
         self.places = Places(fusion.same_levels)
         self.beliefs: dict[int, Belief] = {}
         self.sights: dict[int, Sight] = {}
+        self.misses = Misses(settings.misses, fusion.same_levels)
         self.knowledge = knowledge
         self.background_s: float | None = None
         self._time_s = float("-inf")
@@ -106,6 +109,28 @@ class Scene:
         if self.knowledge is not None:
             self.knowledge.settle(self.sights, time_s)
         return tracked, features, unseen
+
+    def coasting(self, tracked: Detections, unseen: list[Unseen]) -> list[Coasting]:
+        """Confirmed tracks that have no box in the frame that `see` took in last."""
+        present = {*tracked.track_ids.tolist(), *(item.track_id for item in unseen)}
+        tracks = self.tracker.tracks
+        rows = [
+            row for row, track in enumerate(tracks) if track.confirmed and track.id not in present
+        ]
+        if not rows:
+            return []
+        boxes = self.tracker.boxes()
+        found = []
+        for row in rows:
+            track_id = tracks[row].id
+            belief = self.beliefs.get(track_id)
+            if belief is not None and belief.refuted:
+                continue
+            score = self.statistics.smoothed(track_id)
+            if belief is not None:
+                score = max(score, belief.score)
+            found.append(Coasting(track_id, boxes[row], score))
+        return found
 
     def believe(self, track_id: int, belief: Belief, sight: Sight) -> bool:
         """Take in a verdict about a track that lives, unless a newer one is known.

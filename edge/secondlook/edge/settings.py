@@ -114,6 +114,9 @@ class EdgeSettings(Section):
     motion: MotionSettings = Field(default_factory=MotionSettings, description="Still frames.")
     tracker: TrackerSettings = Field(default_factory=TrackerSettings, description="Tracks.")
     gate: GateSettings = Field(default_factory=GateSettings, description="What is asked.")
+    misses: MissSettings = Field(
+        default_factory=MissSettings, description="Signs that an object was missed."
+    )
     regions: RegionSettings = Field(default_factory=RegionSettings, description="How it travels.")
     canvas: CanvasSettings = Field(
         default_factory=CanvasSettings, description="How a canvas is encoded."
@@ -156,6 +159,7 @@ class EdgeSettings(Section):
             motion=self.motion,
             tracker=self.tracker,
             gate=self.gate,
+            misses=self.misses,
             regions=self.regions,
             canvas=self.canvas,
             fusion=self.fusion,

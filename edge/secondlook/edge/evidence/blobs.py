@@ -16,6 +16,8 @@ MAX_BLOBS = 32
 """Most blobs of a frame that are followed, the largest first."""
 _NOISE_FACTOR = 3.0
 """A pixel must differ by so many times its usual change: leaves move all the time."""
+_MOST_NOISE = 2.0
+"""A change counts as noise up to so many times ``blob_levels``."""
 _UPHEAVAL = 0.4
 """Share of the picture from which a change is one of light or of the camera, not of objects."""
 _BORDER_PX = 2
@@ -101,7 +103,9 @@ class Blobs:
         weight = max(slow, 1.0 / self._frames if self._frames <= 20 else 0.0)
         assert self._background is not None
         cv2.accumulateWeighted(picture, self._background, weight)
-        cv2.accumulateWeighted(change, self._noise, weight)
+        # An object that stands there is no noise: one that moves to and fro for long is.
+        most = np.float32(_MOST_NOISE * self._settings.blob_levels)
+        cv2.accumulateWeighted(np.minimum(change, most), self._noise, weight)
 
     def _places(self, mask: npt.NDArray[np.uint8]) -> list[tuple[int, int, int, int]]:
         least = max(3.0, self._settings.blob_area * mask.size)

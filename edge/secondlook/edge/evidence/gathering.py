@@ -9,6 +9,7 @@ from secondlook.edge.fusion.history import Entry
 from secondlook.edge.gate.protocol import FrameEvidence
 from secondlook.edge.gate.risk import Risk, RiskModel
 from secondlook.edge.scene import Scene
+from secondlook.shared.values.detections import NO_TRACK
 
 
 def assess(entry: Entry, model: RiskModel) -> Risk:
@@ -36,7 +37,14 @@ def assess(entry: Entry, model: RiskModel) -> Risk:
 
 
 def gather(
-    camera: str, entry: Entry, scene: Scene, risk: Risk, interest: frozenset[str] | None
+    camera: str,
+    entry: Entry,
+    scene: Scene,
+    risk: Risk,
+    interest: frozenset[str] | None,
+    *,
+    view_gain: float = 0.0,
+    publish_probability: float = 0.5,
 ) -> FrameEvidence:
     """Evidence about the candidates of the frame answered now, and about the frame.
 
@@ -46,6 +54,9 @@ def gather(
         scene: what is known about the camera.
         risk: of its boxes, from `assess`.
         interest: class names that are worth a question; ``None``: all.
+        view_gain: by what share a picture of which nothing can be seen raises the loss of boxes
+            that are not published.
+        publish_probability: from which boxes are published.
     """
     tracked, unseen = entry.tracked, entry.unseen
     names = tracked.class_names()
@@ -67,6 +78,27 @@ def gather(
         scores = np.concatenate([scores, np.zeros(len(unseen))])
     if interest is not None:
         loss = np.where([name in interest for name in names], loss, 0.0)
+    in_flight = [track_id in asked for track_id in ids]
+    reasons = [""] * len(ids)
+    doubt = entry.signs.sighted.doubt * view_gain
+    if doubt > 0:
+        # In a bad picture silence says less.
+        weak = np.arange(len(loss)) < len(tracked)
+        weak[: len(tracked)] &= right[: len(tracked)] < publish_probability
+        loss = np.where(weak, np.minimum(1.0, loss * (1.0 + doubt)), loss)
+    suspects = entry.signs.suspects
+    if suspects:
+        waiting = scene.questions.suspects()
+        more = len(suspects)
+        boxes = np.concatenate([boxes, np.stack([item.box for item in suspects])])
+        names += [""] * more
+        ids += [NO_TRACK] * more
+        nothing = np.zeros(more)
+        scores, right = np.concatenate([scores, nothing]), np.concatenate([right, nothing])
+        loss = np.concatenate([loss, [item.loss for item in suspects]])
+        ages += [np.nan] * more
+        in_flight += [item.key in waiting for item in suspects]
+        reasons += [item.reason for item in suspects]
     return FrameEvidence(
         camera=camera,
         sequence=entry.frame.sequence,
@@ -77,8 +109,8 @@ def gather(
         right=right,
         loss=loss,
         verdict_age_s=np.array(ages, np.float64),
-        in_flight=np.array([track_id in asked for track_id in ids], bool),
-        reasons=("",) * len(ids),
+        in_flight=np.array(in_flight, bool),
+        reasons=tuple(reasons),
         background_age_s=(
             None if scene.background_s is None else entry.time_s - scene.background_s
         ),

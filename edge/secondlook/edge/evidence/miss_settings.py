@@ -10,11 +10,13 @@ from secondlook.shared.settings import Section
 class MissSettings(Section):
     """``[misses]``: where the light model may have missed an object, and what asking may be worth.
 
-    A loss of 0 switches a sign off.
+    A loss of 0 switches a sign off. On a motorway and a conveyor, at 10 frames a second, verdicts
+    found an object at 2 of 20 blobs and at 1 of 29 coasting tracks: so the defaults ask about
+    blobs, and about coasting tracks beside other questions only.
     """
 
     blob_loss: float = Field(
-        0.2,
+        0.15,
         ge=0,
         le=1,
         description="Expected loss at something that moves and that no box covers; 0: not looked "
@@ -33,7 +35,7 @@ class MissSettings(Section):
         20.0, gt=0, le=3600, description="After about this long what stays is background, seconds."
     )
     coasting_loss: float = Field(
-        0.3,
+        0.1,
         ge=0,
         le=1,
         description="Expected loss at a track that was seen at score 1 and has just lost its box; "

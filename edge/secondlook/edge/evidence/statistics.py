@@ -50,6 +50,11 @@ class TrackStatistics:
         values: Floats = self._values[rows, _AT[name]]
         return values
 
+    def smoothed(self, track_id: int) -> float:
+        """The smoothed score of a track; 0 of one that the light model has never seen."""
+        row = self._row_of.get(track_id)
+        return 0.0 if row is None else float(self._values[row, _AT["smoothed"]])
+
     def class_share(self, track_ids: list[int]) -> Floats:
         """float64 (n,), share of the leading class in all that a track has said about classes."""
         scores = self._class_scores[[self._row_of[track_id] for track_id in track_ids]]

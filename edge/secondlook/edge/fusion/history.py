@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from secondlook.edge.appearance import Thumbnail
+from secondlook.edge.evidence.misses import Signs
 from secondlook.edge.fusion.belief import Belief
 from secondlook.shared.values import Detections, FrameRef, Observation
 
@@ -41,6 +42,7 @@ class Entry:
         unseen: verified objects that the light model missed.
         beliefs: what is believed about the tracks of this frame, by track id: the verdict
             nearest in time.
+        signs: what it shows beside its boxes.
         corrected: boxes that a verdict about this very frame put right, by track id.
         observation: what stands for this frame now.
     """
@@ -53,6 +55,7 @@ class Entry:
     unseen: list[Unseen]
     beliefs: dict[int, Belief]
     observation: Observation
+    signs: Signs = field(default_factory=Signs)
     corrected: dict[int, npt.NDArray[np.float32]] = field(default_factory=dict)
 
     def holds(self, track_id: int) -> bool:

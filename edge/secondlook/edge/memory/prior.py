@@ -70,6 +70,26 @@ class Prior:
         # Merged counts of several writers may disagree with the frames for a while.
         return min(1.0, float(count) / self._frames)
 
+    def shares(self, classes: frozenset[str] | None) -> npt.NDArray[np.float64] | None:
+        """float64 (ROWS, COLUMNS): how many objects a frame shows in each cell, in the mean.
+
+        Args:
+            classes: names that count; ``None``: all.
+
+        Returns:
+            ``None`` where too few frames were counted.
+        """
+        if self._frames < MIN_FRAMES:
+            return None
+        names = self._vocabulary.names
+        rows = [
+            row
+            for index, row in self._row_of.items()
+            if row >= 0 and (classes is None or names[index] in classes)
+        ]
+        mean: npt.NDArray[np.float64] = self._total[rows].sum(axis=0) / self._frames
+        return mean.reshape(ROWS, COLUMNS)
+
     def news(self) -> ScenePrior | None:
         """What was counted since the last call; ``None`` for nothing."""
         frames = self._frames - self._told_frames
