@@ -10,6 +10,7 @@ from pathlib import Path
 from secondlook.edge.decisions.blocks import MAGIC, block
 from secondlook.edge.decisions.packing import pack
 from secondlook.edge.decisions.records import LogHeader
+from secondlook.shared.errors import InvalidInput
 
 DECISIONS_SUFFIX = ".decisions"
 PICTURES_SUFFIX = ".pictures"
@@ -73,8 +74,11 @@ class Series:
         Raises:
             OSError: the disk refused. What was there before is whole; the next call begins a new
                 file.
+            InvalidInput: it alone is larger than all files may be.
         """
         bounds = self._bounds
+        if len(self._head) + len(data) > bounds.max_bytes:
+            raise InvalidInput(f"{len(data)} bytes; all files may have {bounds.max_bytes}")
         if self._file is not None and (
             self._size + len(data) > bounds.rotate_bytes
             or not 0 <= now_s - self._begun_s < bounds.rotate_s

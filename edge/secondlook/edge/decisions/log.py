@@ -33,6 +33,8 @@ RETRY_S = 60.0
 """After this long a disk that refused is tried again."""
 GATHER_BYTES = 64 * 1024
 """So much is written at once without waiting longer."""
+PICTURE_BYTES = 8 * 1024
+"""The same for pictures."""
 _CLOSE_S = 5.0
 _THUMBNAIL_QUALITY = 60
 _MAX_PICTURES = 8
@@ -93,7 +95,7 @@ class DecisionFiles:
             gathered.since_s = now_s
         gathered.packed.append(packed)
         gathered.size += len(packed)
-        if gathered.size >= GATHER_BYTES:
+        if gathered.size >= (GATHER_BYTES if gathered.compress else PICTURE_BYTES):
             self._write(camera, gathered, now_s)
 
     def due_s(self, now_s: float) -> float | None:

@@ -169,8 +169,7 @@ def _pack_frame(record: FrameRecord, numbers: dict[str, int]) -> bytes:
         "places": list(evidence.reasons) if any(evidence.reasons) else [],
         "reasons": choice.reasons,
         "each": choice.box_reasons if choice.box_reasons != choice.reasons else [],
-        # What limits is said where it did limit.
-        "limits": allowance.reasons if choice.left or allowance.slo else [],
+        "limits": allowance.reasons,
         "slo": [] if allowance.slo is None else list(_slo(allowance.slo)),
     }
     texts.update({key: value for key, value in said.items() if value})

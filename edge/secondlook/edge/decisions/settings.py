@@ -27,7 +27,7 @@ class DecisionSettings(Section):
     )
     max_bytes: int = Field(
         64 * 1024 * 1024,
-        ge=64 * 1024,
+        ge=256 * 1024,
         le=1024**4,
         description="Most that the decisions of one camera take; then the oldest file goes.",
     )
@@ -66,7 +66,7 @@ class DecisionSettings(Section):
     )
     picture_bytes: int = Field(
         32 * 1024 * 1024,
-        ge=64 * 1024,
+        ge=256 * 1024,
         le=1024**4,
         description="Most that the pictures of one camera take; then the oldest go.",
     )
