@@ -33,6 +33,7 @@ EXIT_INTERRUPTED = 130
 
 _COMMANDS = {
     "bench": ("secondlook.cli.bench.command:bench", "Measure against a baseline of the same run."),
+    "calibrate": ("secondlook.cli.calibrate.command:command", "Train a gate on my footage."),
     "cloud": ("secondlook.cli.cloud:cloud", "Run the cloud service."),
     "config": ("secondlook.cli.config:config", "Show, check and describe settings."),
     "demo": ("secondlook.cli.demo.command:demo", "A minute of a simulated street, both tiers."),
