@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from secondlook.edge.appearance import Thumbnail
 from secondlook.edge.evidence.miss_settings import MissSettings
+from secondlook.shared.geometry import intersection
 
-MAX_BLOBS = 32
+MAX_BLOBS = 16
 """Most blobs of a frame that are followed, the largest first."""
 _NOISE_FACTOR = 3.0
 """A pixel must differ by so many times its usual change: leaves move all the time."""
@@ -20,8 +21,9 @@ _MOST_NOISE = 2.0
 """A change counts as noise up to so many times ``blob_levels``."""
 _UPHEAVAL = 0.4
 """Share of the picture from which a change is one of light or of the camera, not of objects."""
-_BORDER_PX = 2
-"""So far around a box, in pixels of the small picture, is it the object's shadow."""
+_SHRINK = 2
+_BORDER_PX = 1
+"""So far around a box, in pixels of a picture shrunk once more, is it the object's shadow."""
 
 _Floats = npt.NDArray[np.float32]
 _CLOSE = np.ones((3, 3), np.uint8)
@@ -70,7 +72,10 @@ class Blobs:
             covered: float32 (n, 4), boxes in pixels of ``look``.
             time_s: its stream time, seconds.
         """
-        picture: _Floats = look.astype(np.float32)
+        # Half of the sides, a quarter of the work: the smallest blob still has a few pixels.
+        size = (max(1, look.shape[1] // _SHRINK), max(1, look.shape[0] // _SHRINK))
+        small = cv2.resize(look, size, interpolation=cv2.INTER_AREA)
+        picture: _Floats = small.astype(np.float32)
         if self._background is None or self._background.shape != picture.shape:
             self._begin(picture, time_s)
             return []
@@ -82,7 +87,7 @@ class Blobs:
             return []
         self._learn(picture, np.asarray(change, np.float32), time_s)
         height, width = mask.shape
-        rows = np.rint(covered).astype(np.int32)
+        rows = np.rint(covered / _SHRINK).astype(np.int32)
         for x1, y1, x2, y2 in rows.tolist():
             left, top = max(0, x1 - _BORDER_PX), max(0, y1 - _BORDER_PX)
             mask[top : min(height, y2 + _BORDER_PX + 1), left : min(width, x2 + _BORDER_PX + 1)] = 0
@@ -116,26 +121,35 @@ class Blobs:
         found = stats[1:]
         found = found[found[:, cv2.CC_STAT_AREA] >= least]
         order = np.argsort(-found[:, cv2.CC_STAT_AREA], kind="stable")[:MAX_BLOBS]
-        return [(x, y, x + w, y + h) for x, y, w, h, _ in found[order].tolist()]
+        corners = _SHRINK * found[order]
+        return [(x, y, x + w, y + h) for x, y, w, h, _ in corners.tolist()]
 
     def _followed(self, places: list[tuple[int, int, int, int]]) -> list[Blob]:
         """Each place with the blob of the last frame that it continues."""
-        free = list(self._last)
+        if not places:
+            return []
+        shared = _shared(places, [blob.box for blob in self._last])
         out = []
-        for box in places:
-            before = max(free, key=lambda blob: _shared(box, blob.box), default=None)
-            if before is None or _shared(box, before.box) <= 0:
+        for row, box in enumerate(places):
+            best = int(shared[row].argmax()) if self._last else 0
+            if not self._last or shared[row, best] <= 0:
                 out.append(Blob(self._next, box, 1))
                 self._next += 1
                 continue
-            free.remove(before)
+            shared[:, best] = 0
+            before = self._last[best]
             out.append(Blob(before.number, box, before.frames + 1))
         return out
 
 
-def _shared(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float:
-    """Square pixels that two boxes share once the second is grown by half of its sides."""
-    grow_x, grow_y = (b[2] - b[0]) / 2, (b[3] - b[1]) / 2
-    across = min(a[2], b[2] + grow_x) - max(a[0], b[0] - grow_x)
-    down = min(a[3], b[3] + grow_y) - max(a[1], b[1] - grow_y)
-    return max(0.0, across) * max(0.0, down)
+def _shared(
+    places: list[tuple[int, int, int, int]], before: list[tuple[int, int, int, int]]
+) -> _Floats:
+    """float32 (n, m), square pixels that boxes share once the second ones have grown by half."""
+    if not before:
+        return np.zeros((len(places), 0), np.float32)
+    grown = np.array(before, np.float32)
+    half = (grown[:, 2:] - grown[:, :2]) / 2
+    grown[:, :2] -= half
+    grown[:, 2:] += half
+    return intersection(np.array(places, np.float32), grown)

@@ -158,13 +158,14 @@ class Misses:
                 whole = np.array([0, 0, frame.width, frame.height], np.float32)
                 loss = sighted.doubt * settings.view_loss
                 found.append(Suspect("view", whole, loss, sighted.reason))
-        kept = [
-            suspect
-            for suspect in found
-            if not self._quiet.holds(suspect.key, suspect.box, look, frame.width, time_s)
-        ]
-        kept.sort(key=lambda suspect: -suspect.loss)
-        return Signs(tuple(kept[: settings.max_places]), sighted)
+        found.sort(key=lambda suspect: -suspect.loss)
+        kept: list[Suspect] = []
+        for suspect in found:
+            if len(kept) >= settings.max_places:
+                break
+            if not self._quiet.holds(suspect.key, suspect.box, look, frame.width, time_s):
+                kept.append(suspect)
+        return Signs(tuple(kept), sighted)
 
     def answered(
         self,
@@ -193,19 +194,21 @@ class Misses:
     def _lost(self, coasting: Sequence[Coasting], covered: Boxes, frame: FrameRef) -> list[Suspect]:
         settings = self._settings
         before, self._coasted = self._coasted, {}
+        if not coasting:
+            return []
+        boxes = clip(np.stack([track.box for track in coasting]), frame.width, frame.height)
+        open_ = np.all(boxes[:, 2:] - boxes[:, :2] >= 1, axis=1)
+        if len(covered):
+            open_ &= coverage(boxes, covered).max(axis=1) < _HELD
         out = []
-        for track in coasting:
+        for row, track in enumerate(coasting):
             frames = self._coasted[track.track_id] = before.get(track.track_id, 0) + 1
             fade = 1.0 - (frames - 1) / settings.coasting_frames
-            box = clip(track.box[None], frame.width, frame.height)
-            width, height = (box[0, 2:] - box[0, :2]).tolist()
-            if fade <= 0 or width < 1 or height < 1:
-                continue
-            if len(covered) and coverage(box, covered).max() >= _HELD:
+            if fade <= 0 or not open_[row]:
                 continue
             loss = min(1.0, settings.coasting_loss * track.score * fade)
             why = f"track {track.track_id} has had no box for {frames} frames"
-            out.append(Suspect(f"track {track.track_id}", box[0], loss, why))
+            out.append(Suspect(f"track {track.track_id}", boxes[row], loss, why))
         return out
 
 

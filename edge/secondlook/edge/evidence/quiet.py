@@ -49,6 +49,7 @@ class Quiet:
         self._settings = settings
         self._same_levels = same_levels
         self._heard: OrderedDict[str, _Heard] = OrderedDict()
+        self._boxes: npt.NDArray[np.float32] = np.empty((0, 4), np.float32)
 
     def answered(
         self,
@@ -68,7 +69,8 @@ class Quiet:
             at_s: stream time of that frame, seconds.
             found: whether an object is there.
         """
-        before = self._heard.pop(key, None) or self._near(box)
+        before = self._heard.get(key) or self._near(box)
+        self._heard.pop(key, None)
         settings = self._settings
         if found:
             heard = _Heard(box, look, at_s, at_s + settings.again_s, 0)
@@ -79,6 +81,7 @@ class Quiet:
         self._heard[key] = heard
         while len(self._heard) > MAX_QUIET:
             self._heard.popitem(last=False)
+        self._boxes = np.stack([known.box for known in self._heard.values()])
 
     def holds(
         self,
@@ -102,6 +105,5 @@ class Quiet:
         """What was heard last about that place."""
         if not self._heard:
             return None
-        heard = list(self._heard.values())
-        near = np.flatnonzero(iou(box[None], np.stack([h.box for h in heard]))[0] >= _SAME_IOU)
-        return heard[near[-1]] if len(near) else None
+        near = np.flatnonzero(iou(box[None], self._boxes)[0] >= _SAME_IOU)
+        return list(self._heard.values())[near[-1]] if len(near) else None

@@ -23,7 +23,7 @@ from secondlook.shared.errors import InvalidConfig
 COLD_START = "cold-start"
 """In the place of a fingerprint where no file is used."""
 
-_PROMISED = ("tracker", "gate", "regions", "canvas", "fusion")
+_PROMISED = ("tracker", "gate", "misses", "regions", "canvas", "fusion")
 _FREE = ("gate.file", "gate.threshold", "gate.classes")
 """Settings that may differ from those of the promise: what the file itself says."""
 _MAX_STRANGERS = 64
