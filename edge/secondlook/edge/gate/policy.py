@@ -41,7 +41,7 @@ class RiskGate:
         bytes_of = terms.bytes_of(frame.boxes)
         wanted, demanded = self._wanted(frame, terms, bytes_of)
         if not wanted.any():
-            return Choice(reasons=(_why_nothing(frame, settings.threshold),), coin=thrown)
+            return Choice(reasons=(self._why_nothing(frame, terms),), coin=thrown)
         # What rides along costs bytes, but no inference.
         open_ = ~frame.in_flight & np.isfinite(frame.loss)
         along = open_ & ~wanted & (frame.loss >= settings.ride_share * self._threshold(frame))
@@ -118,17 +118,23 @@ class RiskGate:
             what += f"; the last one is {age_s:.1f} s old"
         return what + ("; the certificate demands it" if demanded[index] else "")
 
-
-def _why_nothing(frame: FrameEvidence, threshold: float) -> str:
-    if not len(frame):
-        return "nothing seen, nothing to ask"
-    waiting = int(frame.in_flight.sum())
-    known = int(np.isfinite(frame.verdict_age_s).sum())
-    most = float(np.nanmax(np.where(frame.in_flight, 0.0, frame.loss), initial=0.0))
-    return (
-        f"{len(frame)} candidates: {known} known by verdict, {waiting} asked; "
-        f"the largest loss is {most:.2f}, below {threshold:g}"
-    )
+    def _why_nothing(self, frame: FrameEvidence, terms: Terms) -> str:
+        if not len(frame):
+            return "nothing seen, nothing to ask"
+        waiting = int(frame.in_flight.sum())
+        known = int(np.isfinite(frame.verdict_age_s).sum())
+        said = f"{len(frame)} candidates: {known} known by verdict, {waiting} asked; "
+        losses = np.where(frame.in_flight | ~np.isfinite(frame.loss), 0.0, frame.loss)
+        thresholds = self._threshold(frame)
+        unsure = int(np.sum((losses > 0) & (losses >= thresholds)))
+        if unsure:
+            why = "; ".join(terms.allowance.reasons) or "bytes and inferences are dear"
+            return f"{said}{unsure} are unsure, but not worth their price: {why}"
+        most = int(losses.argmax())
+        if np.isinf(thresholds[most]):
+            age_s = frame.verdict_age_s[most]
+            return f"{said}the largest loss is {losses[most]:.2f}, judged {age_s:.2f} s ago"
+        return f"{said}the largest loss is {losses[most]:.2f}, below {thresholds[most]:g}"
 
 
 def _limits(reasons: tuple[str, ...]) -> str:
