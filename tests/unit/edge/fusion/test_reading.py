@@ -60,12 +60,19 @@ def test_a_second_box_on_a_found_object_is_not_refuted() -> None:
     assert reading.refuted == ()
 
 
-def test_class_breaks_ties_between_boxes_at_one_place() -> None:
-    reading = _read(
-        seen(CAR),
-        seen(((100, 100, 140, 140), 0.9, "person"), ((100, 100, 140, 140), 0.8, "car")),
-    )
+def test_class_breaks_ties_between_boxes_that_overlap_alike() -> None:
+    left: Seen = ((94, 100, 134, 140), 0.9, "person")
+    right: Seen = ((106, 100, 146, 140), 0.8, "car")
+    reading = _read(seen(CAR), seen(left, right))
     assert reading.seen == ((0, 1),)
+
+
+def test_two_labels_of_one_object_are_one_object() -> None:
+    """Heavy models too say one thing twice; what stands is the surer label."""
+    reading = _read(seen(CAR), seen((CAR[0], 0.9, "person"), (CAR[0], 0.8, "car")))
+    assert reading.seen == ((0, 0),)
+    assert reading.new == ()
+    assert reading.verdict.class_names() == ["person"]
 
 
 def test_empty_meets_empty() -> None:
