@@ -282,6 +282,8 @@ def edge_settings(
             "uplink": uplink,
             "run": {"restart_initial_s": 0.01, "restart_max_s": 0.02},
             "trust": {"audit_rate": 0.0, **sections.pop("trust", {})},
+            # The fake cloud takes no canvases.
+            "regions": {"carrier": "mosaic", **sections.pop("regions", {})},
             "memory": {"enabled": False, **sections.pop("memory", {})},
             "decisions": {"enabled": False, **sections.pop("decisions", {})},
             **sections,

@@ -2,7 +2,8 @@
 
 A camera is `site/camera`; one without a site is of the site `default`. A pattern names one camera
 (`site/camera`), all of a site (`site/*`) or all there are (`*`). A device may write and read the
-records of its ``cameras`` and send their pictures, and read the records of its ``reads``.
+records of its ``cameras`` and send their pictures, and read the records of its ``reads`` and what
+is certified for the sites of its cameras.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from secondlook.shared.errors import InvalidInput, PermissionDenied
 from secondlook.shared.memory.kinds import DEFAULT_SITE
 from secondlook.shared.memory.record import check_id
+from secondlook.shared.trust import SITE_CAMERA
 
 ALL = "*"
 
@@ -140,7 +142,10 @@ def names_in(certificate: Mapping[str, Iterable[bytes]]) -> list[str]:
 def device(identity: str, cameras: Sequence[str], reads: Sequence[str] = ()) -> Caller:
     """What a device may do, from the patterns of the settings."""
     writes = tuple(map(_prefix, cameras))
-    return Caller(identity, writes, (*writes, *map(_prefix, reads)))
+    sites = [f"{prefix.partition('/')[0]}/{SITE_CAMERA}/" for prefix in writes if prefix]
+    readable = (*writes, *map(_prefix, reads))
+    more = dict.fromkeys(site for site in sites if not site.startswith(readable))
+    return Caller(identity, writes, (*readable, *more))
 
 
 def check_pattern(pattern: str) -> str:

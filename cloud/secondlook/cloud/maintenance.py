@@ -1,9 +1,13 @@
-"""What the service does for its context memory while nobody asks: it forgets what is long dead."""
+"""What the service does for its context memory while nobody asks.
+
+It forgets what is long dead, and certifies sites from what their cameras' audits have shown.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -12,6 +16,7 @@ from secondlook.cloud.metrics import MemoryMetrics
 from secondlook.shared.errors import SecondlookError
 from secondlook.shared.memory.protocol import Compactable, ContextStore
 from secondlook.shared.telemetry import get_logger
+from secondlook.shared.trust import SiteCertifier
 
 AT_ONCE = 256
 """Records forgotten in one step: a store must not be held for long."""
@@ -23,15 +28,32 @@ _log = get_logger(__name__)
 
 @asynccontextmanager
 async def maintained(
-    store: ContextStore, *, keep_s: float, every_s: float, metrics: MemoryMetrics
+    store: ContextStore,
+    *,
+    keep_s: float,
+    every_s: float,
+    metrics: MemoryMetrics,
+    certifier: SiteCertifier | None = None,
+    certify_every_s: float = 60.0,
+    wall: Callable[[], float] = time.time,
 ) -> AsyncIterator[None]:
-    """Forget what has been dead for ``keep_s`` seconds, every ``every_s`` seconds, meanwhile."""
-    if not isinstance(store, Compactable):
-        yield
-        return
+    """Look after a store while the block runs.
+
+    Args:
+        store: the memory.
+        keep_s: what has been dead for so long is forgotten, seconds.
+        every_s: how often, seconds.
+        metrics: counts.
+        certifier: certifies the sites; nobody does where not given.
+        certify_every_s: how often, seconds.
+        wall: the wall clock.
+    """
     failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(forget_for_ever, store, keep_s, every_s, metrics)
+        if isinstance(store, Compactable):
+            tasks.start_soon(forget_for_ever, store, keep_s, every_s, metrics)
+        if certifier is not None:
+            tasks.start_soon(certify_for_ever, certifier, certify_every_s, wall, metrics)
         try:
             yield
         except Exception as error:  # noqa: BLE001 - it goes on as it is: the group would wrap it
@@ -59,6 +81,26 @@ async def forget_for_ever(
         else:
             if forgotten:
                 _log.info("forgot what was dead", records=forgotten, keep_s=keep_s)
+
+
+async def certify_for_ever(
+    certifier: SiteCertifier, every_s: float, wall: Callable[[], float], metrics: MemoryMetrics
+) -> None:
+    """A round every ``every_s`` seconds. A store that fails is asked again in the next one.
+
+    Several services may share a store: the same windows give the same record.
+    """
+    while True:
+        await anyio.sleep(every_s * random.uniform(0.8, 1.2))
+        try:
+            written = await certifier.round(wall())
+        except SecondlookError as error:
+            metrics.certifying_failed()
+            _log.warning("cannot certify sites", error=str(error))
+        else:
+            metrics.certified(len(written))
+            for record in written:
+                _log.info("site certified", record=record.id, state=record.data.get("state"))
 
 
 async def forget(store: Compactable, keep_s: float, metrics: MemoryMetrics) -> int:

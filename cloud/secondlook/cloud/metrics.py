@@ -62,7 +62,7 @@ class RpcMetrics:
 
 
 class MemoryMetrics:
-    """What the context memory has forgotten."""
+    """What is done for the context memory while nobody asks."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._forgotten = Counter(
@@ -75,6 +75,16 @@ class MemoryMetrics:
             "Rounds of forgetting that the store failed.",
             registry=registry,
         )
+        self._certified = Counter(
+            "secondlook_cloud_memory_site_certificates",
+            "Records written about the trust of sites.",
+            registry=registry,
+        )
+        self._uncertified = Counter(
+            "secondlook_cloud_memory_certifying_failures",
+            "Rounds of certifying sites that the store failed.",
+            registry=registry,
+        )
 
     def forgot(self, records: int) -> None:
         """Some records were forgotten."""
@@ -83,3 +93,11 @@ class MemoryMetrics:
     def failed(self) -> None:
         """A round of forgetting failed."""
         self._failures.inc()
+
+    def certified(self, records: int) -> None:
+        """Records about sites were written."""
+        self._certified.inc(records)
+
+    def certifying_failed(self) -> None:
+        """A round of certifying sites failed."""
+        self._uncertified.inc()

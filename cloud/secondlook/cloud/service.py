@@ -40,6 +40,7 @@ from secondlook.cloud.settings import CloudSettings, ModelSettings
 from secondlook.shared.clock import Clock, SystemClock
 from secondlook.shared.memory import ContextStore, open_store
 from secondlook.shared.telemetry import get_logger, serve_metrics
+from secondlook.shared.trust import SiteCertifier
 
 MAX_DECODE_THREADS = 4
 
@@ -121,6 +122,9 @@ async def running_cloud(
                 keep_s=memory.keep_tombstones_s,
                 every_s=memory.compact_every_s,
                 metrics=MemoryMetrics(registry),
+                certifier=SiteCertifier(store, writer="secondlook-cloud"),
+                certify_every_s=memory.certify_every_s,
+                wall=clock.wall,
             )
         )
         models = await anyio.to_thread.run_sync(load, settings.models)

@@ -145,6 +145,13 @@ class MemorySettings(Section):
     compact_every_s: float = Field(
         600.0, ge=1, le=86_400, description="Pause between two rounds of forgetting, seconds."
     )
+    certify_every_s: float = Field(
+        60.0,
+        ge=0.1,
+        le=86_400,
+        description="Pause between two looks at what cameras' audits have shown, to certify their "
+        "sites, seconds.",
+    )
     max_watches: int = Field(256, ge=1, le=65536, description="Most watches that are open at once.")
 
     @field_validator("url")

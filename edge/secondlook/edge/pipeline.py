@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from secondlook.edge.appearance import Thumbnail, thumbnail
-from secondlook.edge.carrier import Carrier, MosaicCarrier
+from secondlook.edge.auditing import Auditor, TrustNews
+from secondlook.edge.carrier import Carrier
 from secondlook.edge.control.allowance import Allowance
 from secondlook.edge.decisions.recorder import Recorder
 from secondlook.edge.decisions.records import Record, logged, logged_bytes
@@ -27,16 +28,17 @@ from secondlook.edge.fusion.learning import learn
 from secondlook.edge.gate import Gate, Risk, RiskGate, RiskModel, Terms, cold_start
 from secondlook.edge.memory.knowledge import Knowledge
 from secondlook.edge.memory.notes import Note, Recollection
+from secondlook.edge.packing import Packer
 from secondlook.edge.pipeline_counts import PipelineCounts, PipelineTimings
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.edge.privacy import Veil
 from secondlook.edge.questions import Asked, suspects_in, tracks_in
-from secondlook.edge.regions import Canonical, regions_around
+from secondlook.edge.regions import regions_around
 from secondlook.edge.scene import Scene
 from secondlook.shared.clock import Clock
-from secondlook.shared.errors import InvalidInput
-from secondlook.shared.geometry import Boxes
-from secondlook.shared.trust import AuditCoin
+from secondlook.shared.errors import InvalidInput, SecondlookError
+from secondlook.shared.memory.kinds import TrustWindow
+from secondlook.shared.trust import TrustKeeper
 from secondlook.shared.values import (
     Decision,
     Detections,
@@ -68,9 +70,12 @@ class CameraPipeline:
         known: what earlier processes knew about the camera, possibly nothing; `take_notes` then
             says what is to be written down. Without it nothing outlives this pipeline.
         recorder: takes down what is decided, for `take_records`; nobody where not given.
+        fingerprint: of the gate, on which a certificate rests.
+        keeper: of the camera's trust; made here where not given.
 
     Attributes:
         model: the heavy model that is asked for; empty for the service's default.
+        packer: packs what is asked.
     """
 
     def __init__(
@@ -87,6 +92,8 @@ class CameraPipeline:
         first_track_id: int = 1,
         known: Recollection | None = None,
         recorder: Recorder | None = None,
+        fingerprint: str = "cold-start",
+        keeper: TrustKeeper | None = None,
     ) -> None:
         self.camera = camera
         self.model = ""
@@ -96,19 +103,27 @@ class CameraPipeline:
         self._clock = clock
         self._session = session or secrets.token_hex(6)
         self._gate = gate or RiskGate(settings.gate)
-        self._coin = AuditCoin(settings.trust.seed, camera)
         self._risk = risk or cold_start()
         self._classes = len(names)
         wanted = frozenset(settings.gate.classes) & frozenset(names)
         self._interest = wanted or None
         self._vocabulary = Vocabulary(names)
-        self._carrier = carrier or MosaicCarrier(settings.regions)
-        self._alone = MosaicCarrier(settings.regions)
         self._size: tuple[int, int] | None = None
         self._known = known
+        self._remembers = known is not None
         self._recorder = recorder
         self._veil = Veil(settings.privacy) if settings.privacy.blur_classes else None
         self._notes: deque[Note] = deque(maxlen=_MAX_NOTES)
+        self.packer = Packer(settings, carrier)
+        self._auditor = Auditor(
+            camera,
+            settings,
+            fingerprint,
+            self._interest,
+            known or Recollection(),
+            clock.wall(),
+            keeper,
+        )
         self._scene = Scene(settings, len(names), first_track_id)
 
     @property
@@ -134,6 +149,7 @@ class CameraPipeline:
         *,
         media_s: float | None = None,
         allowance: Allowance | None = None,
+        away: str = "",
     ) -> Observation:
         """The edge's answer to the next frame, and what its gate decided.
 
@@ -143,6 +159,7 @@ class CameraPipeline:
             now_s: monotonic time of publication, seconds; the clock's where not given.
             media_s: time of the frame in its stream, seconds; its capture time where not given.
             allowance: what may be spent now; everything where not given.
+            away: why the cloud cannot be asked; empty where it can.
         """
         started_s = time.perf_counter()
         look = thumbnail(frame.image, self._settings.motion.width_px)
@@ -150,6 +167,9 @@ class CameraPipeline:
         self._fit(frame.ref, look, given_s)
         scene = self._scene
         time_s = scene.stream_time(given_s)
+        allowance = allowance or Allowance.unlimited()
+        self._auditor.link(away, frame.ref.captured_at)
+        self._auditor.budget(str(allowance.slo or ""), frame.ref.captured_at)
         translated = self._vocabulary.translate(detections)
         tracked, features, unseen = scene.see(translated, look, frame.ref, time_s)
         tracked_s = time.perf_counter()
@@ -166,7 +186,7 @@ class CameraPipeline:
             draft,
             detections=published,
             candidates=candidates,
-            decision=self._decide(entry, risk, published, allowance or Allowance.unlimited()),
+            decision=self._decide(entry, risk, published, allowance),
             published_s=self._clock.monotonic() if now_s is None else now_s,
         )
         scene.history.add(entry)
@@ -192,13 +212,9 @@ class CameraPipeline:
         if decision is None or not decision.regions:
             return None
         started_s = time.perf_counter()
-        canonical = self._canonical(frame.ref)
         image, blurred = self._veiled(frame)
         try:
-            carrier = self._alone if alone else self._carrier
-            carried = carrier.encode(
-                image, decision.regions, canonical, self._settings.gate.max_bytes
-            )
+            carried = self.packer.encode(image, decision.regions, frame.ref, alone=alone)
         except InvalidInput:
             # A limit of bytes that the lowest quality exceeds: the answer stands as it is.
             self.counts.unencodable += 1
@@ -220,6 +236,8 @@ class CameraPipeline:
             model=self.model,
         )
         self.timings.encode_s = time.perf_counter() - started_s
+        self._auditor.asked(escalation)
+        self.packer.packed(escalation, image)
         if self._recorder is not None:
             now_s = self._clock.monotonic()
             self._recorder.sent(escalation, carried.quality, blurred, now_s)
@@ -239,12 +257,35 @@ class CameraPipeline:
             )
         return escalation
 
-    def asked_failed(self, escalation: Escalation, why: str = "") -> None:
-        """A question got no verdict: what it asked may be asked again; ``why``: for the log."""
+    def by_itself(self, escalation: Escalation) -> Escalation | None:
+        """An audit that did not get through, packed so that it means something later and alone.
+
+        Returns:
+            The same question as a mosaic; ``None`` where its picture is not held (any more).
+        """
+        return self.packer.by_itself(escalation)
+
+    def not_sent(self, escalation: Escalation, error: SecondlookError | None = None) -> None:
+        """A question did not get through, and is kept; ``error`` as for `asked_failed`."""
+        self.packer.not_sent(escalation, error)
+
+    def asked_failed(
+        self, escalation: Escalation, error: SecondlookError | None = None, why: str = ""
+    ) -> None:
+        """A question got no verdict: what it asked may be asked again.
+
+        Args:
+            escalation: the question.
+            error: what became of it; ``None``: it was never sent.
+            why: for people, where that is not what the error says.
+        """
+        said = why or (f"{type(error).__name__}: {error}" if error else "it was not sent")
         if self._recorder is not None:
-            self._recorder.way(escalation.sequence, escalation.request_id, "lost", why)
+            self._recorder.way(escalation.sequence, escalation.request_id, "lost", said)
         self._scene.questions.settle(escalation.request_id)
-        self._carrier.lost(escalation.canvas)
+        self.packer.settled(escalation.request_id)
+        self.packer.not_sent(escalation, error)
+        self._auditor.lost(escalation.request_id, said)
 
     def apply(self, verdict: Verdict, now_s: float | None = None) -> list[Observation]:
         """Take in a verdict.
@@ -254,6 +295,11 @@ class CameraPipeline:
             frames to which tracks carry it. Empty where that frame is no longer kept.
         """
         scene = self._scene
+        self.packer.settled(verdict.request_id)
+        said = self._vocabulary.translate(verdict.detections)
+        if verdict.camera == self.camera:
+            # An audit is scored on what was known without it.
+            self._auditor.judged(verdict, said, self._clock.wall())
         asked = scene.questions.settle(verdict.request_id)
         if asked is not None and asked.whole_frame:
             scene.background_s = max(asked.time_s, scene.background_s or asked.time_s)
@@ -266,7 +312,7 @@ class CameraPipeline:
             return []
         reading = read(
             entry.tracked,
-            self._vocabulary.translate(verdict.detections),
+            said,
             verdict.regions,
             entry.frame,
             self._settings.fusion,
@@ -304,7 +350,16 @@ class CameraPipeline:
             self._scene.knowledge.write_counts()
         notes = list(self._notes)
         self._notes.clear()
-        return notes
+        trust = self._auditor.take_notes(self._clock.monotonic(), last=last)
+        return notes + trust if self._remembers else notes
+
+    def take_trust(self) -> TrustNews:
+        """What happened to the camera's trust since the last call."""
+        return self._auditor.take_news()
+
+    def adopt(self, windows: dict[str, TrustWindow]) -> None:
+        """Take over what the site has certified about this camera, where that is of use."""
+        self._auditor.adopt(windows)
 
     def take_records(self) -> list[Record]:
         """What is to be logged since the last call."""
@@ -335,9 +390,6 @@ class CameraPipeline:
             # What was known of old is used up; of frames of another size it may be out of date.
             self._known = Recollection()
 
-    def _canonical(self, frame: FrameRef) -> Canonical:
-        return Canonical.of(frame.width, frame.height, self._settings.regions.canonical_width_px)
-
     def _decide(
         self, entry: Entry, risk: Risk, published: Detections, allowance: Allowance
     ) -> Decision:
@@ -354,16 +406,26 @@ class CameraPipeline:
                 publish_probability=settings.fusion.publish_probability,
             )
         )
-        canonical = self._canonical(entry.frame)
-        estimates = logged_bytes(self._bytes_of(evidence.boxes, canonical))
+        canonical = self.packer.canonical(entry.frame.width, entry.frame.height)
+        estimates = logged_bytes(self.packer.bytes_of(evidence.boxes, canonical))
         terms = Terms(
             allowance,
-            audit_rate=self._settings.trust.audit_rate,
+            certified_loss=self._auditor.demanded,
+            audit_rate=self._auditor.audit_rate,
             bytes_of=lambda _: estimates,
-            whole_bytes=self._carrier.estimate((canonical.whole(),), canonical),
-            coin=self._coin.throw(entry.frame.sequence),
+            whole_bytes=self.packer.estimate((canonical.whole(),), canonical),
+            coin=self._auditor.throw(entry.frame.sequence),
         )
         choice = self._gate.choose(evidence, terms)
+        self._auditor.answered(
+            entry.frame,
+            evidence,
+            estimates,
+            published,
+            choice,
+            entry.time_s,
+            self._clock.monotonic(),
+        )
         regions: tuple[Region, ...] = ()
         if choice.whole_frame:
             regions = (canonical.whole("; ".join(choice.reasons)),)
@@ -410,14 +472,6 @@ class CameraPipeline:
         asked = decision is not None and bool(decision.regions)
         if recorder is not None and recorder.wants_picture(entry.time_s, asked=asked):
             recorder.picture(frame.ref.sequence, self._veiled(frame)[0])
-
-    def _bytes_of(self, boxes: Boxes, frame: Canonical) -> npt.NDArray[np.float64]:
-        """float64 (n,), what it costs to ask about each box alone, bytes."""
-        out = np.empty(len(boxes))
-        for row in range(len(boxes)):
-            regions = regions_around(boxes[row : row + 1], [""], frame, self._settings.regions)
-            out[row] = self._carrier.estimate(regions, frame)
-        return out
 
     def _revised(self, entry: Entry, cause: str, published_s: float) -> Observation | None:
         """What stands for a frame now; ``None`` where that is what stood before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ from secondlook.edge.control import Allowance
 from secondlook.edge.daemon.inbox import Inbox
 from secondlook.edge.daemon.status import CameraStatus
 from secondlook.edge.decisions import WayRecord
-from secondlook.shared.errors import DeadlineExceeded, SecondlookError
+from secondlook.edge.uplink.channel import UplinkState
+from secondlook.shared.errors import DeadlineExceeded, SecondlookError, Unavailable
 from secondlook.shared.values import Escalation, Purpose
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Asking:
         around: what it shares with other cameras.
         status: counts for people.
         inbox: gets the replies.
+        alone: packs a question again so that it means something by itself; ``None``: it cannot.
         block: whether the camera waits where questions come faster than they can be sent.
     """
 
@@ -49,6 +52,7 @@ class Asking:
         around: Surroundings,
         status: CameraStatus,
         inbox: Inbox,
+        alone: Callable[[Escalation], Awaitable[Escalation | None]],
         *,
         block: bool,
     ) -> None:
@@ -56,6 +60,7 @@ class Asking:
         self._around = around
         self._status = status
         self._inbox = inbox
+        self._alone = alone
         self._block = block
         self._open: dict[str, Escalation] = {}
 
@@ -65,6 +70,16 @@ class Asking:
         allowance = around.controller.allowance(self._camera, around.clock.monotonic())
         self._status.problem_of_budget = str(allowance.slo or "")
         return allowance
+
+    def away(self) -> str:
+        """Why the cloud cannot be asked now; empty where it can."""
+        uplink = self._around.uplink
+        if uplink.accepting:
+            return ""
+        if uplink.state is UplinkState.OFF:
+            return "the uplink is off"
+        down = uplink.state is UplinkState.DOWN
+        return "the cloud cannot be reached" if down else "the cloud fails: the breaker is open"
 
     def way(self, purpose: Purpose, allowance: Allowance) -> Way:
         """Where a question of that purpose would go now."""
@@ -78,7 +93,7 @@ class Asking:
             self._around.meter.offline.labels(self._camera).inc()
         return Way.DISK if self._keeps(purpose) else Way.NOWHERE
 
-    async def ask(self, escalation: Escalation, way: Way, *, late: bool) -> bool:
+    async def ask(self, escalation: Escalation, way: Way, *, late: bool) -> Way:
         """Send a question, or keep it.
 
         Args:
@@ -87,24 +102,22 @@ class Asking:
             late: whether its verdict is expected too late for the answer.
 
         Returns:
-            Whether a verdict may come.
+            Where it went.
         """
         around = self._around
         if way is Way.NOW:
             wire_bytes = around.uplink.wire_bytes(escalation)
             now_s = around.clock.monotonic()
-            fare = around.controller.reserve(
-                self._camera, escalation.purpose, wire_bytes, 1, now_s
-            )
+            fare = around.controller.reserve(self._camera, escalation.purpose, wire_bytes, 1, now_s)
             if fare is not None:
                 self._log(escalation, "sent", wire_bytes)
                 self._count(escalation, late)
                 self._inbox.asked()
                 self._open[escalation.request_id] = escalation
                 await around.uplink.submit(escalation, self._inbox, block=self._block, fare=fare)
-                return True
+                return Way.NOW
             self._unpaid(escalation.purpose)
-        return await self._keep(escalation)
+        return Way.DISK if await self._keep(escalation) else Way.NOWHERE
 
     def settled(self, request_id: str) -> None:
         """A question has its reply."""
@@ -122,7 +135,8 @@ class Asking:
 
     async def keep_failed(self, escalation: Escalation, error: SecondlookError) -> bool:
         """Keep a question that the network or the cloud failed; ``False`` where it is lost."""
-        if not (error.retriable or isinstance(error, DeadlineExceeded)):
+        # A canvas that the cloud has lost is retried with a key frame, not with the same update.
+        if not (error.retriable or isinstance(error, (DeadlineExceeded, Unavailable))):
             return False
         return await self._keep(escalation)
 
@@ -133,7 +147,11 @@ class Asking:
         late = self._around.late
         if late is None or not late.keeps(escalation.purpose):
             return False
-        kept = await late.keep(escalation)
+        # On disk it waits for a cloud that may know nothing of this canvas.
+        alone = await self._alone(escalation) if escalation.canvas is not None else escalation
+        if alone is None:
+            return False
+        kept = await late.keep(alone)
         self._status.spooled += kept
         self._around.meter.spooled.labels(self._camera).inc(kept)
         if kept:
@@ -143,9 +161,7 @@ class Asking:
     def _log(self, escalation: Escalation, way: str, wire_bytes: int = 0) -> None:
         """How a question went on, for the decision log."""
         if self._around.decisions is not None:
-            said = WayRecord(
-                escalation.sequence, escalation.request_id, way, wire_bytes=wire_bytes
-            )
+            said = WayRecord(escalation.sequence, escalation.request_id, way, wire_bytes=wire_bytes)
             self._around.decisions.put(self._camera, [said])
 
     def _unpaid(self, purpose: Purpose) -> None:

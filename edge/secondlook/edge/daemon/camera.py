@@ -19,6 +19,7 @@ from secondlook.edge.daemon.meter import CameraMeter
 from secondlook.edge.daemon.protocol import Capture
 from secondlook.edge.daemon.share import DetectorShare
 from secondlook.edge.daemon.status import CameraStatus
+from secondlook.edge.daemon.trust import TrustDesk
 from secondlook.edge.decisions import DecisionLog, WayRecord
 from secondlook.edge.gate.opening import OpenGate
 from secondlook.edge.memory.hub import Memory
@@ -30,7 +31,9 @@ from secondlook.edge.uplink.client import Uplink
 from secondlook.edge.uplink.late import LateSender, LateVerdict
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import InvalidInput, ModelFailure, SecondlookError
+from secondlook.shared.memory.kinds import TrustWindow
 from secondlook.shared.telemetry import get_logger
+from secondlook.shared.trust import TrustMeter
 from secondlook.shared.values import Detections, Escalation, Observation, Verdict
 
 _log = get_logger(__name__)
@@ -62,6 +65,7 @@ class Surroundings:
         late: what is kept on disk while the cloud is away; ``None`` where nothing is.
         decisions: why each frame was or was not sent; ``None`` where that is not logged.
         gate: what the risk of answers is read from; ``None``: verdicts of any model will do.
+        trust: counts of what is promised; ``None``: nobody counts.
     """
 
     share: DetectorShare
@@ -74,6 +78,7 @@ class Surroundings:
     late: LateSender | None = None
     decisions: DecisionLog | None = None
     gate: OpenGate | None = None
+    trust: TrustMeter | None = None
 
 
 class CameraLoop:
@@ -104,8 +109,10 @@ class CameraLoop:
         self._around = around
         self._status = status
         self._inbox = Inbox()
-        self._asking = Asking(camera, around, status, self._inbox, block=block)
+        self._asking = Asking(camera, around, status, self._inbox, self._by_itself, block=block)
+        self._trust = TrustDesk(camera, around, status)
         self._thread = ThreadPoolExecutor(1, f"camera-{camera}")
+        self._site_trust: dict[str, TrustWindow] = {}
         self._last: Detections | None = None
         self._media_s: OrderedDict[int, float] = OrderedDict()
 
@@ -150,8 +157,11 @@ class CameraLoop:
         if left:
             self._status.lost += left
             self._around.meter.lost.labels(self._camera, "Unfinished").inc(left)
-        notes = await self._step(lambda: self._pipeline.take_notes(last=True))
+        notes, news = await self._step(
+            lambda: (self._pipeline.take_notes(last=True), self._pipeline.take_trust())
+        )
         self._around.memory.note(self._camera, notes)
+        self._trust.tell(news)
 
     def close(self) -> None:
         """Let the thread go."""
@@ -162,9 +172,13 @@ class CameraLoop:
     async def _answer(self, captured: CapturedFrame) -> None:
         frame, media_s, around = captured.frame, captured.media_s, self._around
         detections = await self._detect(captured)
-        allowance = self._asking.allowance()
+        self._pipeline.packer.stateless = not around.uplink.takes_canvases
+        allowance, away = self._asking.allowance(), self._asking.away()
+        await self._adopt()
         observation = await self._compute(
-            lambda: self._pipeline.answer(frame, detections, media_s=media_s, allowance=allowance)
+            lambda: self._pipeline.answer(
+                frame, detections, media_s=media_s, allowance=allowance, away=away
+            )
         )
         self._count(observation)
         self._media_s[frame.ref.sequence] = media_s
@@ -187,9 +201,22 @@ class CameraLoop:
         )
         if escalation is None:
             return
-        if not await self._asking.ask(escalation, way, late=allowance.late):
+        went = await self._asking.ask(escalation, way, late=allowance.late)
+        if went is Way.NOWHERE:
             why = "no budget was left"
-            await self._compute(lambda: self._pipeline.asked_failed(escalation, why))
+            await self._compute(lambda: self._pipeline.asked_failed(escalation, why=why))
+        elif went is Way.DISK:
+            await self._compute(lambda: self._pipeline.not_sent(escalation))
+
+    async def _adopt(self) -> None:
+        """Let the pipeline know what its site has certified meanwhile."""
+        windows = self._around.memory.site_trust(self._camera)
+        if windows is not self._site_trust:
+            self._site_trust = windows
+            await self._compute(lambda: self._pipeline.adopt(windows))
+
+    async def _by_itself(self, escalation: Escalation) -> Escalation | None:
+        return await self._step(lambda: self._pipeline.by_itself(escalation))
 
     def _held(self, observation: Observation) -> None:
         """Log why a question never left."""
@@ -230,11 +257,11 @@ class CameraLoop:
 
     async def _give_up(self, escalation: Escalation, error: SecondlookError) -> None:
         if await self._asking.keep_failed(escalation, error):
+            await self._compute(lambda: self._pipeline.not_sent(escalation, error))
             return
         self._status.lost += 1
         self._around.meter.lost.labels(self._camera, type(error).__name__).inc()
-        why = f"{type(error).__name__}: {error}"
-        await self._compute(lambda: self._pipeline.asked_failed(escalation, why))
+        await self._compute(lambda: self._pipeline.asked_failed(escalation, error))
 
     def _late(self, late: LateVerdict) -> None:
         """A verdict on a question that waited on disk: it is taken in like any other."""
@@ -252,10 +279,16 @@ class CameraLoop:
     async def _compute(self, work: Callable[[], _T]) -> _T:
         """Run a step of the pipeline, and hand on what it wants remembered."""
         pipeline = self._pipeline
-        result, notes, records = await self._step(
-            lambda: (work(), pipeline.take_notes(), pipeline.take_records())
+        result, notes, records, news = await self._step(
+            lambda: (
+                work(),
+                pipeline.take_notes(),
+                pipeline.take_records(),
+                pipeline.take_trust(),
+            )
         )
         self._around.memory.note(self._camera, notes)
+        self._trust.tell(news)
         if self._around.decisions is not None:
             self._around.decisions.put(self._camera, records)
         return result

@@ -11,6 +11,7 @@ from importlib.metadata import version
 import anyio
 from prometheus_client import CollectorRegistry
 
+from secondlook.edge.carrier import make_carrier
 from secondlook.edge.control import Controller, Link
 from secondlook.edge.daemon.budget import divide
 from secondlook.edge.daemon.camera import Surroundings
@@ -30,12 +31,13 @@ from secondlook.edge.settings import EdgeSettings
 from secondlook.edge.sinks.build import build_sinks
 from secondlook.edge.sinks.outlet import Outlets
 from secondlook.edge.sinks.protocol import Sink
-from secondlook.edge.uplink.client import Uplink
 from secondlook.edge.uplink.late import LateSender
+from secondlook.edge.uplink.session import SessionUplink
 from secondlook.edge.uplink.spool import Spool, spool_folder
 from secondlook.shared.clock import Clock
 from secondlook.shared.detect.protocol import Detector
 from secondlook.shared.telemetry import get_logger
+from secondlook.shared.trust import TrustMeter
 
 _log = get_logger(__name__)
 
@@ -111,7 +113,7 @@ class Daemon:
             link=link,
             answer_within_s=within_s,
         )
-        self.uplink = Uplink(settings.uplink, clock, registry, link)
+        self.uplink = SessionUplink(settings.uplink, clock, registry, link)
         self.late = self._spooling(registry)
         self._decisions = self._logging(registry)
         self._info = detector.info
@@ -134,6 +136,7 @@ class Daemon:
             self.late,
             self._decisions,
             self._gate,
+            TrustMeter(registry),
         )
         self._supervisors = [
             CameraSupervisor(camera, settings, around, captures, self._pipeline, status)
@@ -249,6 +252,8 @@ class Daemon:
             first_track_id=first_track_id,
             known=known,
             recorder=self._recorder(camera, self._gate.pipeline, session),
+            carrier=make_carrier(self._gate.pipeline),
+            fingerprint=self._gate.fingerprint,
         )
 
     async def _obey(self, seconds: float | None) -> None:

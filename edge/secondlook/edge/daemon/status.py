@@ -48,6 +48,8 @@ class CameraStatus:
         latency_s: of the last answer, from capture to publication.
         problem: why the camera is not running; empty where it is.
         problem_of_budget: what the budget lacks for the certified threshold; empty: nothing.
+        trust: what is promised, in a few words; empty where nothing is audited.
+        problem_of_trust: why it is not kept; empty where nothing is known against it.
     """
 
     camera: str
@@ -71,6 +73,8 @@ class CameraStatus:
     latency_s: float = 0.0
     problem: str = ""
     problem_of_budget: str = ""
+    trust: str = ""
+    problem_of_trust: str = ""
     _answered_s: float | None = field(default=None, repr=False)
 
     def answered(self, now_s: float, latency_s: float) -> None:
@@ -103,5 +107,6 @@ class CameraStatus:
             "failed_frames": self.failed_frames,
             "still": self.still,
             "restarts": self.restarts,
+            **({"trust": self.trust} if self.trust else {}),
             **({"budget": self.problem_of_budget} if self.problem_of_budget else {}),
         }

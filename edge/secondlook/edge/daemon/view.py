@@ -39,6 +39,7 @@ def table(daemon: Daemon) -> Table:
     view.add_column("state")
     for name in ("fps", "answers", "asked", "KB", "verdicts", "revised", "ms", "restarts"):
         view.add_column(name, justify="right")
+    view.add_column("trust")
     view.add_column("problem")
     for status in daemon.statuses:
         view.add_row(*_row(status))
@@ -66,5 +67,6 @@ def _row(status: CameraStatus) -> list[str]:
         str(status.revisions),
         f"{1000 * status.latency_s:.0f}",
         str(status.restarts),
-        status.problem or status.problem_of_budget,
+        status.trust,
+        status.problem or status.problem_of_budget or status.problem_of_trust,
     ]

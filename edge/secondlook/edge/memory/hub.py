@@ -10,7 +10,13 @@ import anyio
 import anyio.to_thread
 from prometheus_client import CollectorRegistry
 
-from secondlook.edge.memory.loading import Pins, load_pins, load_recollection, newest_change
+from secondlook.edge.memory.loading import (
+    Pins,
+    load_pins,
+    load_recollection,
+    load_site_trust,
+    newest_change,
+)
 from secondlook.edge.memory.lock import locked
 from secondlook.edge.memory.meter import MemoryMeter, MemoryTotals
 from secondlook.edge.memory.notes import Note, Recollection
@@ -21,6 +27,7 @@ from secondlook.edge.uplink.settings import UplinkSettings
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import SecondlookError
 from secondlook.shared.memory import SqliteStore
+from secondlook.shared.memory.kinds import TrustWindow
 from secondlook.shared.telemetry import get_logger
 
 _log = get_logger(__name__)
@@ -30,6 +37,7 @@ _WATCH_S = 1.0
 """How often the store is looked at: writes of other processes announce themselves nowhere."""
 _COMPACT_EVERY_S = 3600.0
 _COMPACT_BATCH = 500
+_NOTHING: dict[str, TrustWindow] = {}
 
 
 class Memory:
@@ -65,6 +73,7 @@ class Memory:
         self._writer: NoteWriter | None = None
         self._sharing: Sharing | None = None
         self._pins = Pins({}, {})
+        self._site_trust: dict[str, dict[str, TrustWindow]] = {}
 
     @property
     def totals(self) -> MemoryTotals:
@@ -74,6 +83,10 @@ class Memory:
     def model_of(self, camera: str) -> str:
         """The heavy model that a camera asks for; empty for the service's default."""
         return self._pins.models.get(camera) or self._uplink.model
+
+    def site_trust(self, camera: str) -> dict[str, TrustWindow]:
+        """What the camera's site has certified; another object where that has changed."""
+        return self._site_trust.get(camera, _NOTHING)
 
     def note(self, camera: str, notes: list[Note]) -> None:
         """Take in what a camera wants remembered; returns at once."""
@@ -179,7 +192,9 @@ class Memory:
             try:
                 newest = await newest_change(store)
                 if newest != seen:
-                    self._pin(await load_pins(store, self._cameras, self._clock.wall()))
+                    now = self._clock.wall()
+                    self._pin(await load_pins(store, self._cameras, now))
+                    self._certify(await load_site_trust(store, self._cameras, now))
                     seen = newest
                 if self._sharing is not None:
                     await self._sharing.tell()
@@ -197,6 +212,12 @@ class Memory:
             if problem is not None and problem != before.problems.get(camera):
                 self._meter.recalled(0, 1)
                 _log.warning("a pin is skipped", camera=camera, error=problem)
+
+    def _certify(self, found: dict[str, dict[str, TrustWindow]]) -> None:
+        """Keep what is as it was: who compares objects sees what is new."""
+        for camera, windows in found.items():
+            if windows != self._site_trust.get(camera, _NOTHING):
+                self._site_trust[camera] = windows
 
     async def _compact(self, store: SqliteStore) -> None:
         """Forget tombstones that are old enough, now and then."""

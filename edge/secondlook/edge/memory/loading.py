@@ -18,16 +18,20 @@ from secondlook.shared.memory.kinds import (
     ModelPin,
     ScenePrior,
     TrackVerdict,
+    TrustWindow,
     context_id,
 )
 from secondlook.shared.memory.sqlite import find
 from secondlook.shared.telemetry import get_logger
+from secondlook.shared.trust import SITE_CAMERA
 
 _log = get_logger(__name__)
 K = TypeVar("K", bound=Kind)
 
 PIN = "heavy"
 """Key of the pin that names the model that is asked."""
+_MAX_WINDOWS = 64
+"""Windows that are recalled; a certificate that stands is among the last few."""
 # "0" follows "/": the range from "a/" to "a0" holds what begins with "a/".
 _NEWEST = (
     "SELECT id FROM records WHERE id >= ? AND id < ? AND NOT deleted ORDER BY change DESC LIMIT ?"
@@ -100,23 +104,32 @@ async def newest_change(store: SqliteStore) -> int:
     return await store.read(work)
 
 
+async def load_site_trust(
+    store: SqliteStore, cameras: Iterable[str], now: float
+) -> dict[str, dict[str, TrustWindow]]:
+    """What sites have certified, for each of some cameras; what cannot be read is left out.
+
+    Raises:
+        StoreError: the store failed.
+    """
+
+    def work(db: sqlite3.Connection) -> dict[str, dict[str, TrustWindow]]:
+        sites = {camera: _site_camera(camera) for camera in cameras}
+        found = {
+            site: _newest(db, site, TrustWindow, now, _MAX_WINDOWS)[0] for site in sites.values()
+        }
+        return {camera: found[site] for camera, site in sites.items()}
+
+    return await store.read(work)
+
+
 def _recollect(db: sqlite3.Connection, camera: str, now: float) -> Recollection:
     skipped = 0
 
-    def newest(kind: type[K]) -> dict[str, K]:
-        """The records of a kind that can be read, the longest unchanged first."""
+    def newest(kind: type[K], most: int = MAX_PLACES, of: str = camera) -> dict[str, K]:
         nonlocal skipped
-        prefix = context_id(camera, kind, "x")[:-1]
-        rows = db.execute(_NEWEST, (prefix, prefix[:-1] + "0", MAX_PLACES)).fetchall()
-        found = {}
-        for (record_id,) in reversed(rows):
-            try:
-                _, record = find(db, record_id, now)
-                if record is not None:
-                    found[record_id.removeprefix(prefix)] = kind.of(record.data)
-            except (InvalidInput, StoreError) as error:  # noqa: PERF203 - others are read
-                skipped += 1
-                _log.warning("a record is skipped", record=record_id, error=str(error))
+        found, unreadable = _newest(db, of, kind, now, most)
+        skipped += unreadable
         return found
 
     return Recollection(
@@ -124,5 +137,30 @@ def _recollect(db: sqlite3.Connection, camera: str, now: float) -> Recollection:
         newest(FalsePositive),
         newest(GateState),
         newest(ScenePrior),
+        newest(TrustWindow, _MAX_WINDOWS),
+        newest(TrustWindow, _MAX_WINDOWS, _site_camera(camera)),
         skipped,
     )
+
+
+def _newest(
+    db: sqlite3.Connection, camera: str, kind: type[K], now: float, most: int
+) -> tuple[dict[str, K], int]:
+    """The records of a kind that can be read, the longest unchanged first; how many cannot be."""
+    prefix = context_id(camera, kind, "x")[:-1]
+    rows = db.execute(_NEWEST, (prefix, prefix[:-1] + "0", most)).fetchall()
+    found, skipped = {}, 0
+    for (record_id,) in reversed(rows):
+        try:
+            _, record = find(db, record_id, now)
+            if record is not None:
+                found[record_id.removeprefix(prefix)] = kind.of(record.data)
+        except (InvalidInput, StoreError) as error:  # noqa: PERF203 - others are read
+            skipped += 1
+            _log.warning("a record is skipped", record=record_id, error=str(error))
+    return found, skipped
+
+
+def _site_camera(camera: str) -> str:
+    """Where the records of a camera's site are."""
+    return f"{context_id(camera, TrustWindow, 'x').partition('/')[0]}/{SITE_CAMERA}"

@@ -11,6 +11,7 @@ from secondlook.shared.memory.kinds import (
     Kind,
     ScenePrior,
     TrackVerdict,
+    TrustWindow,
 )
 from secondlook.shared.memory.merging import merge
 
@@ -57,6 +58,8 @@ class Recollection:
         false_positives: by key, the oldest first.
         gates: states of the gate, by frame size, see `size_key`.
         priors: where which class is seen, by frame size.
+        trust: what audits have shown, by key, the oldest first.
+        site_trust: the same for the cameras of its site together.
         skipped: records that were damaged, or of a schema that is not known here.
     """
 
@@ -64,6 +67,8 @@ class Recollection:
     false_positives: dict[str, FalsePositive] = field(default_factory=dict)
     gates: dict[str, GateState] = field(default_factory=dict)
     priors: dict[str, ScenePrior] = field(default_factory=dict)
+    trust: dict[str, TrustWindow] = field(default_factory=dict)
+    site_trust: dict[str, TrustWindow] = field(default_factory=dict)
     skipped: int = 0
 
     def background_at_s(self, size: str) -> float | None:

@@ -55,6 +55,12 @@ class MemorySettings(KnowledgeSettings):
     verdict_life_s: float = Field(
         3600.0, ge=1, le=31_536_000, description="How long verdicts are kept as records, seconds."
     )
+    trust_life_s: float = Field(
+        30 * 86_400.0,
+        ge=3600,
+        le=31_536_000,
+        description="How long what audits have shown is kept as records, seconds.",
+    )
     tombstones_s: float = Field(
         7 * 86_400.0,
         ge=60,

@@ -23,6 +23,7 @@ from secondlook.shared.memory.kinds import DEFAULT_SITE
 from secondlook.shared.memory.remote import RemoteStore
 from secondlook.shared.memory.replication import Replicator, SqliteReplica
 from secondlook.shared.telemetry import get_logger
+from secondlook.shared.trust import SITE_CAMERA
 
 _log = get_logger(__name__)
 
@@ -105,8 +106,8 @@ class Sharing:
 
 
 def shared_prefixes(cameras: Iterable[str], scope: Scope) -> tuple[str, ...]:
-    """What ids of shared records begin with: the sites of the cameras, or the cameras."""
+    """What ids of shared records begin with: the sites, or the cameras and what sites certify."""
     places = [camera if "/" in camera else f"{DEFAULT_SITE}/{camera}" for camera in cameras]
-    if scope == "site":
-        places = [place.partition("/")[0] for place in places]
+    sites = [place.partition("/")[0] for place in places]
+    places = sites if scope == "site" else [*places, *(f"{site}/{SITE_CAMERA}" for site in sites)]
     return tuple(f"{place}/" for place in dict.fromkeys(places))

@@ -18,7 +18,13 @@ from secondlook.shared.errors import (
     VersionConflict,
 )
 from secondlook.shared.memory import ContextStore, Record
-from secondlook.shared.memory.kinds import FalsePositive, TrackVerdict, context_id
+from secondlook.shared.memory.kinds import (
+    FalsePositive,
+    Kind,
+    TrackVerdict,
+    TrustWindow,
+    context_id,
+)
 from secondlook.shared.memory.merging import merge
 from secondlook.shared.memory.record import Document, Write
 from secondlook.shared.telemetry import get_logger
@@ -171,9 +177,13 @@ class NoteWriter:
         return Write(record_id, data, version, self._writer, ttl_s=self._ttl_s(note))
 
     def _ttl_s(self, note: Note) -> float | None:
-        if note.kind is TrackVerdict:
-            return self._settings.verdict_life_s
-        return self._settings.false_positive_life_s if note.kind is FalsePositive else None
+        settings = self._settings
+        lives: dict[type[Kind], float] = {
+            TrackVerdict: settings.verdict_life_s,
+            FalsePositive: settings.false_positive_life_s,
+            TrustWindow: settings.trust_life_s,
+        }
+        return lives.get(note.kind)
 
     def _fail(self, error: SecondlookError) -> None:
         self._meter.failed()

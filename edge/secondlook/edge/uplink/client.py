@@ -124,6 +124,11 @@ class Uplink:
         return not reason and state is not UplinkState.OFF
 
     @property
+    def takes_canvases(self) -> bool:
+        """Whether updates of canvases may be submitted: to `SessionUplink` alone."""
+        return False
+
+    @property
     def breaker(self) -> Breaker:
         """Whether the cloud is asked at all."""
         return self._guard.breaker

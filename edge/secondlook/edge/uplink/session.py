@@ -16,7 +16,10 @@ from secondlook.edge.uplink.settings import UplinkSettings
 from secondlook.edge.uplink.waiting import Fare, Reply, Waiting
 from secondlook.shared.clock import Clock, Deadline
 from secondlook.shared.errors import StateLost
+from secondlook.shared.telemetry import get_logger
 from secondlook.shared.values import Escalation
+
+_log = get_logger(__name__)
 
 
 class SessionUplink(Uplink):
@@ -36,6 +39,12 @@ class SessionUplink(Uplink):
     ) -> None:
         super().__init__(settings, clock, registry, link)
         self._streams: dict[str, CameraStream] = {}
+        self._refused = False
+
+    @property
+    def takes_canvases(self) -> bool:
+        """Whether the cloud takes updates of canvases, as far as is known of this connection."""
+        return not self._refused
 
     @property
     def pending(self) -> int:
@@ -97,11 +106,23 @@ class SessionUplink(Uplink):
                 self._guard,
                 self._link,
                 down=lambda: self._enter(UplinkState.DOWN),
+                refused=self._refuse,
                 settled=self._settled,
             )
             stream = self._streams[camera] = CameraStream(camera, way)
             self._tasks.start_soon(stream.run)
         return stream
+
+    def _enter(self, state: UplinkState) -> None:
+        if state is not UplinkState.READY:
+            # Behind the next connection may be another cloud.
+            self._refused = False
+        super()._enter(state)
+
+    def _refuse(self, reason: str) -> None:
+        if not self._refused:
+            self._refused = True
+            _log.warning("the cloud takes no canvases: mosaics are sent", reason=reason)
 
     def _settled(self) -> None:
         if self._tasks is not None:

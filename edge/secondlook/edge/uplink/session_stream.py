@@ -58,6 +58,7 @@ class Way:
         guard: is told how questions end.
         link: is told how long they took.
         down: called when the cloud turns out to be away.
+        refused: called with the reason where the cloud takes no canvases.
         settled: called after each question.
     """
 
@@ -68,6 +69,7 @@ class Way:
     guard: Guard
     link: Link | None
     down: Callable[[], None]
+    refused: Callable[[str], None]
     settled: Callable[[], None]
 
 
@@ -113,7 +115,12 @@ class CameraStream:
         if not block and len(self._line) >= self._way.settings.queue:
             self._fail(item, StateLost("too many updates wait to be sent"), "dropped")
             return
-        await self._line.put(item, block=True)
+        try:
+            await self._line.put(item, block=True)
+        except anyio.get_cancelled_exc_class():
+            # Who waited for room has been stopped: this question, too, has its end.
+            self._fail(item, StateLost("the edge is stopping"), "unavailable")
+            raise
 
     async def run(self) -> None:
         """Send what is put in, until `close`."""
@@ -201,6 +208,8 @@ class CameraStream:
             except grpc.aio.AioRpcError as error:
                 if error.code() is grpc.StatusCode.UNAVAILABLE:
                     self._way.down()
+                if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                    self._way.refused(error.details() or "")
                 self._way.guard.record(error.code() not in SICK, 0.0)
                 _log.info("stream ended", camera=self._camera, error=error.details())
                 return error_from_status(error.code(), error.details() or "")
@@ -246,6 +255,8 @@ class CameraStream:
             text = response.error.message or "the cloud needs a key frame"
             self._fail(sent.item, StateLost(text), "state_lost")
             return
+        if code is grpc.StatusCode.UNIMPLEMENTED:
+            self._way.refused(response.error.message)
         self._way.guard.record(code not in SICK, took_s)
         self._fail(sent.item, error_from_status(code, response.error.message), "rejected")
 

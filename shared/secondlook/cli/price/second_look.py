@@ -32,12 +32,12 @@ _log = get_logger(__name__)
 
 @dataclass(order=True, slots=True)
 class _Due:
-    """A verdict on its way; ``None`` for a question that failed."""
+    """What became of a question, on its way."""
 
     at_s: float
     index: int
     escalation: Escalation = field(compare=False)
-    verdict: Verdict | None = field(compare=False)
+    verdict: Verdict | SecondlookError = field(compare=False)
     paid: Reservation | None = field(compare=False, default=None)
 
 
@@ -133,15 +133,15 @@ class SecondLook:
         heapq.heappush(self._due, due)
         return True
 
-    async def _ask(self, escalation: Escalation) -> Verdict | None:
+    async def _ask(self, escalation: Escalation) -> Verdict | SecondlookError:
         self.ledger.escalations += 1
-        verdict: Verdict | None = None
         try:
             verdict = await self._asker.ask(escalation)
-            self.ledger.inferences += 1
         except SecondlookError as error:
             self.ledger.failures += 1
             _log.warning("no verdict", request_id=escalation.request_id, error=str(error))
+            return error
+        self.ledger.inferences += 1
         return verdict
 
     def _deliver(self, media_s: float) -> None:
@@ -150,8 +150,8 @@ class SecondLook:
             due = heapq.heappop(self._due)
             if due.paid is not None:
                 due.paid.close(due.at_s)
-            if due.verdict is None:
-                self._pipeline.asked_failed(due.escalation)
+            if isinstance(due.verdict, SecondlookError):
+                self._pipeline.asked_failed(due.escalation, due.verdict)
                 continue
             for revised in self._pipeline.apply(due.verdict):
                 answer, captured_s = self._at[revised.frame.sequence]

@@ -33,6 +33,10 @@ class TrustMeter:
         self._pending = gauge("pending_audits", "Audits that wait for their verdict.")
         self._outcomes = counter("audits", "Audits whose outcome is in.", "outcome")
         self._lost = counter("lost_audits", "Audits without a verdict.")
+        self._unasked = counter(
+            "unasked_frames",
+            "Frames with a candidate above the threshold that was not asked about.",
+        )
         self._alarms = counter("alarms", "Alarms: losses were above the promise.")
         self._changes = counter("changes", "Changes of state.", "state")
 
@@ -40,9 +44,13 @@ class TrustMeter:
         """The outcome of an audit is in."""
         self._outcomes.labels(camera, "missed" if missed else "right").inc()
 
-    def lost(self, camera: str) -> None:
-        """An audit got no verdict."""
-        self._lost.labels(camera).inc()
+    def lost(self, camera: str, audits: int = 1) -> None:
+        """Audits got no verdict."""
+        self._lost.labels(camera).inc(audits)
+
+    def unasked(self, camera: str, frames: int = 1) -> None:
+        """Frames were answered without asking about all that the threshold would."""
+        self._unasked.labels(camera).inc(frames)
 
     def shows(self, camera: str, status: TrustStatus) -> None:
         """How a camera stands; cheap enough for once a second."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import anyio.to_thread
+
 from secondlook.shared.errors import CursorTooOld, InvalidInput, VersionConflict
 from secondlook.shared.memory.kinds import context_id, kind_of
 from secondlook.shared.memory.kinds.trust import TrustWindow
@@ -128,7 +130,8 @@ class SiteCertifier:
     async def _write(
         self, site: str, group: dict[str, list[TrustWindow]], now_s: float
     ) -> Record | None:
-        pooled = pool(group)
+        # The first time, scipy is read from the disk.
+        pooled = await anyio.to_thread.run_sync(pool, group)
         data = as_site_record(pooled, now_s)
         # Named after what is in it, so that two services write the same record.
         ended = window_key(pooled.certificate.ended_s, sum(map(len, group.values())))

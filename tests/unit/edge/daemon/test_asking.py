@@ -70,7 +70,11 @@ class Rig:
             late=self.late,
             decisions=None,
         )
-        self.asking = Asking("gate", around, self.status, self.inbox, block=False)
+        self.asking = Asking("gate", around, self.status, self.inbox, self._by_itself, block=False)
+        self.by_itself: Escalation | None = None
+
+    async def _by_itself(self, escalation: Escalation) -> Escalation | None:
+        return self.by_itself
 
 
 @asynccontextmanager
@@ -86,7 +90,7 @@ async def test_what_is_paid_for_goes_to_the_cloud(tmp_path: Path) -> None:
     async with FakeCloud().running() as cloud, rig(cloud, tmp_path, kb_per_s=100) as it:
         allowance = it.asking.allowance()
         assert it.asking.way(UNSURE, allowance) is Way.NOW
-        assert await it.asking.ask(question(), Way.NOW, late=True)
+        assert await it.asking.ask(question(), Way.NOW, late=True) is Way.NOW
         await it.uplink.wait_idle()
         assert len(cloud.asked) == 1
         spent = it.controller.bytes.mean("gate")
@@ -100,10 +104,10 @@ async def test_without_budget_audits_wait_on_disk_and_the_rest_is_not_asked(tmp_
         allowance = it.asking.allowance()
         assert it.asking.way(UNSURE, allowance) is Way.NOWHERE
         assert it.asking.way(AUDIT, allowance) is Way.DISK
-        assert await it.asking.ask(question(1, AUDIT), Way.DISK, late=False)
+        assert await it.asking.ask(question(1, AUDIT), Way.DISK, late=False) is Way.DISK
         # What turns out larger than what is left goes the same ways.
-        assert await it.asking.ask(question(2, AUDIT), Way.NOW, late=False)
-        assert not await it.asking.ask(question(3, UNSURE), Way.NOW, late=False)
+        assert await it.asking.ask(question(2, AUDIT), Way.NOW, late=False) is Way.DISK
+        assert await it.asking.ask(question(3, UNSURE), Way.NOW, late=False) is Way.NOWHERE
     assert cloud.asked == []
     assert (it.status.unpaid, it.status.spooled, len(it.spool)) == (4, 2, 2)
 

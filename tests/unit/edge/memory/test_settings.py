@@ -42,4 +42,5 @@ def test_the_writer_is_the_device_or_the_host(monkeypatch: pytest.MonkeyPatch) -
 def test_what_is_shared_are_the_sites_or_the_cameras() -> None:
     cameras = ("yard/one", "yard/two", "gate")
     assert shared_prefixes(cameras, "site") == ("yard/", "default/")
-    assert shared_prefixes(cameras, "cameras") == ("yard/one/", "yard/two/", "default/gate/")
+    cameras_alone = ("yard/one/", "yard/two/", "default/gate/", "yard/_site/", "default/_site/")
+    assert shared_prefixes(cameras, "cameras") == cameras_alone
