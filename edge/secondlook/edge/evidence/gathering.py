@@ -6,17 +6,33 @@ import numpy as np
 
 from secondlook.edge.evidence.features import change_features
 from secondlook.edge.fusion.history import Entry
+from secondlook.edge.gate.buckets import buckets_of
+from secondlook.edge.gate.calibration import NO_CALIBRATION, Calibration
 from secondlook.edge.gate.protocol import FrameEvidence
 from secondlook.edge.gate.risk import Risk, RiskModel
 from secondlook.edge.scene import Scene
 from secondlook.shared.values.detections import NO_TRACK
 
 
-def assess(entry: Entry, model: RiskModel) -> Risk:
+def assess(entry: Entry, model: RiskModel, calibration: Calibration = NO_CALIBRATION) -> Risk:
     """How likely each box of a frame is right, and what a verdict would save.
 
     A verdict about this very frame leaves no doubt: its loss is 0.
+
+    Args:
+        entry: the frame.
+        model: says it from the evidence.
+        calibration: what audits of this camera have taught about what the model says.
     """
+    risk = _assess(entry, model)
+    if not calibration.curves:
+        return risk
+    beliefs = [entry.beliefs.get(track_id) for track_id in entry.tracked.track_ids.tolist()]
+    names = entry.tracked.class_names()
+    return calibration.apply(risk, buckets_of(entry.features, names, beliefs, entry.time_s))
+
+
+def _assess(entry: Entry, model: RiskModel) -> Risk:
     tracked = entry.tracked
     ids = tracked.track_ids.tolist()
     risk = model.unverified(entry.features)
@@ -60,6 +76,8 @@ def gather(
     """
     tracked, unseen = entry.tracked, entry.unseen
     names = tracked.class_names()
+    # What either tier takes for something of interest is worth a question.
+    seen_names = list(names)
     asked = scene.questions.tracks()
     ids = [*tracked.track_ids.tolist(), *(item.track_id for item in unseen)]
     beliefs = [entry.beliefs.get(track_id) for track_id in ids]
@@ -77,7 +95,9 @@ def gather(
         loss = np.concatenate([loss, np.zeros(len(unseen))])
         scores = np.concatenate([scores, np.zeros(len(unseen))])
     if interest is not None:
-        loss = np.where([name in interest for name in names], loss, 0.0)
+        seen_names += names[len(seen_names) :]
+        pairs = zip(names, seen_names, strict=True)
+        loss = np.where([a in interest or b in interest for a, b in pairs], loss, 0.0)
     in_flight = [track_id in asked for track_id in ids]
     reasons = [""] * len(ids)
     doubt = entry.signs.sighted.doubt * view_gain

@@ -11,7 +11,7 @@ from secondlook.edge.appearance import Thumbnail
 from secondlook.edge.fusion.correction import NO_CORRECTION
 from secondlook.edge.pipeline_settings import GateSettings
 
-EDGE_VOTE = 2.0
+EDGE_VOTE = 0.8
 """What the light model's judgement about a class weighs beside one verdict's."""
 _VOTE_MEMORY = 0.8
 """What a verdict on a class still weighs when the next one comes."""

@@ -15,6 +15,8 @@ from secondlook.shared.values import Detections, FrameRef, Region
 
 _INSIDE = 0.9
 """Share of a box that must lie in a region for the verdict to speak about it."""
+_OTHER_CLASS_IOU = 0.6
+"""Overlap from which two boxes of different classes are taken for one object."""
 _CUT_PX = 2.0
 """A box that comes this near to a region's inner border may be cut off there."""
 
@@ -57,9 +59,10 @@ def read(
     )
     spoken = coverage(edge.boxes, places).max(axis=1, initial=0) >= _INSIDE
     overlap = iou(edge.boxes, counted.boxes)
-    # Class breaks ties only: a wrong class is what a verdict is for.
+    # A wrong class is what a verdict is for; but what someone carries is another object, not them.
     same = edge.classes[:, None] == counted.classes[None, :]
-    likeness = np.where(overlap >= settings.match_iou, overlap + 0.1 * same, 0)
+    least = np.where(same, settings.match_iou, max(settings.match_iou, _OTHER_CLASS_IOU))
+    likeness = np.where(overlap >= least, overlap + 0.1 * same, 0)
     rows, columns = assign(likeness.astype(np.float32), settings.match_iou)
     matched = np.zeros(len(edge), bool)
     matched[rows] = True

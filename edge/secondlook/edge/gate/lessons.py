@@ -105,7 +105,9 @@ class Teacher:
         now_s = self._scene.stream_time(time_s)
         tracked, features, _ = self._scene.see(detections, look, frame, now_s)
         wanted = self._metric.prepare(reference).renamed(self._names)
-        partner = _partners(tracked, wanted)
+        partner = _partners(tracked, wanted, MATCH_IOU)
+        # A verdict lands on a box that it overlaps by less than an answer needs to be right.
+        landed = _partners(tracked, wanted, self._settings.fusion.match_iou)
         interest = self._metric.classes
         for row, track_id in enumerate(tracked.track_ids.tolist()):
             name = self._names[tracked.classes[row]]
@@ -114,7 +116,7 @@ class Teacher:
             if counts:
                 self._unverified(features[row], tracked, row, wanted, found)
                 self._verified(features[row], tracked, row, wanted, now_s)
-            belief = _belief(tracked, row, wanted, found, look, now_s)
+            belief = _belief(tracked, row, wanted, landed[row], look, now_s)
             history = self._judged.setdefault(track_id, [])
             history.append(_Judged(now_s, belief))
             if history[0].time_s < now_s - GAPS_S[1]:
@@ -163,7 +165,7 @@ class Teacher:
                 self.lessons.stands.append(right)
 
 
-def _partners(tracked: Detections, wanted: Detections) -> npt.NDArray[np.int64]:
+def _partners(tracked: Detections, wanted: Detections, least_iou: float) -> npt.NDArray[np.int64]:
     """int64 (n,), the heavy model's box that each of ours is, whatever the class; -1 for none.
 
     The strongest takes its own first, as everywhere (`secondlook.shared.measure.matching`).
@@ -176,7 +178,7 @@ def _partners(tracked: Detections, wanted: Detections) -> npt.NDArray[np.int64]:
     for row in np.argsort(-tracked.scores, kind="stable"):
         open_ = np.where(free, overlap[row], 0.0)
         best = int(open_.argmax())
-        if open_[best] >= MATCH_IOU:
+        if open_[best] >= least_iou:
             out[row] = best
             free[best] = False
     return out

@@ -102,7 +102,10 @@ def cold_start() -> RiskModel:
         ),
         same_class=Logistic(Basis(("class_share", "margin")), (-6.0, 12.0, 1.0)),
         confirmed=Logistic(
-            Basis(("verdict", "age", "smoothed_risen", "grown")), (2.0, 0.8, -0.7, 0.5, -0.5)
+            Basis(("verdict", "age", "smoothed_risen", "grown", "agreed")),
+            (0.5, 0.8, -0.7, 0.5, -0.5, 1.5),
         ),
-        refuted=Logistic(Basis(("age", "smoothed_risen", "grown")), (-3.0, 0.8, 0.6, 0.5)),
+        refuted=Logistic(
+            Basis(("age", "smoothed", "smoothed_risen", "grown")), (-1.0, 0.1, 1.0, 0.8, 0.3)
+        ),
     )
