@@ -160,7 +160,7 @@ def test_dependencies_keep_each_tier_light() -> None:
     heavy = {"torch", "ultralytics", "torchvision"}
     assert not names(base) & heavy
     assert not names(extras["edge"]) & heavy
-    assert not names(extras["cloud"]) & (heavy | {"av"})
+    assert not names(extras["cloud"]) & heavy
     assert "ultralytics" not in names(extras["dev"]) | names(extras.get("train", []))
 
 

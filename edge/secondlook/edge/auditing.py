@@ -51,7 +51,7 @@ class _Look:
         published: the answer before anything was asked.
         boxes: float32 (n, 4), the candidates that have a risk.
         risks: float64 (n,), above 0 and at most 1.
-        by_coin: whether the coin chose it; else it goes in any case.
+        by_coin: whether the coin chose it, be it that it goes in any case.
         since_s: monotonic time.
     """
 
@@ -186,9 +186,7 @@ class Auditor:
         if known or by_coin:
             risks = np.clip(np.nan_to_num(evidence.loss, posinf=1.0), 0.0, 1.0)
             rows = risks > 0
-            self._fresh = _Look(
-                frame, published, evidence.boxes[rows], risks[rows], by_coin and not known, now_s
-            )
+            self._fresh = _Look(frame, published, evidence.boxes[rows], risks[rows], by_coin, now_s)
 
     def asked(self, escalation: Escalation) -> None:
         """A question about the frame answered last is on its way."""
