@@ -40,6 +40,8 @@ from secondlook.shared.telemetry import get_logger
 from secondlook.shared.trust import TrustMeter
 
 _log = get_logger(__name__)
+SOFTWARE = version("secondlook")
+"""The version that runs; read from the disk, so once and before any event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,7 @@ class Daemon:
                 self._gate.fingerprint,
                 session,
                 self._clock.wall(),
-                version("secondlook"),
+                SOFTWARE,
             )
         )
         wanted = frozenset(pipeline.gate.classes) & frozenset(self._share.names)
