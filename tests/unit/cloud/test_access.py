@@ -165,3 +165,14 @@ def test_who_may_nothing_may_nothing() -> None:
     for check in (nobody.check_write, nobody.check_read, nobody.check_list, nobody.check_camera):
         with denied():
             check("")
+
+
+def test_what_is_certified_for_the_site_of_a_camera_is_read_and_not_written() -> None:
+    one = device("gate-1", ["yard/cam1", "lone"])
+    for site in ("yard", "default"):
+        one.check_read(f"{site}/_site/trust/20260101T000000.000Z-1")
+        one.check_list(f"{site}/_site/")
+        with denied("may not write"):
+            one.check_write(f"{site}/_site/trust/20260101T000000.000Z-1")
+    with denied("may not read"):
+        one.check_read("other/_site/trust/20260101T000000.000Z-1")

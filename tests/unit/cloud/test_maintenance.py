@@ -9,6 +9,8 @@ from secondlook.cloud.maintenance import AT_ONCE, forget, maintained
 from secondlook.cloud.metrics import MemoryMetrics
 from secondlook.shared.errors import StoreError
 from secondlook.shared.memory import SqliteStore
+from secondlook.shared.memory.record import Record
+from secondlook.shared.trust import SiteCertifier
 
 pytestmark = pytest.mark.anyio
 
@@ -93,3 +95,38 @@ async def test_a_service_forgets_what_is_dead(monkeypatch: pytest.MonkeyPatch) -
             await forgotten.wait()
         assert (await cloud.store.changes()).records == ()
     assert set(asked) == {60.0}
+
+
+class Notary(SiteCertifier):
+    """It certifies a site in each round; it fails as often as it is told."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+        self.rounds: list[float] = []
+
+    async def round(self, now_s: float) -> list[Record]:
+        if self.failures:
+            self.failures -= 1
+            raise StoreError("as the test wants")
+        self.rounds.append(now_s)
+        return [Record("yard/_site/trust/x", {"state": "certified"}, 1, 1, now_s, "cloud")]
+
+
+async def test_sites_are_certified_also_where_nothing_is_forgotten() -> None:
+    registry = CollectorRegistry()
+    notary = Notary(failures=2)
+    store = await SqliteStore.open(":memory:")
+    async with maintained(
+        store,
+        keep_s=60,
+        every_s=600,
+        metrics=MemoryMetrics(registry),
+        certifier=notary,
+        certify_every_s=0.001,
+        wall=lambda: 7.0,
+    ):
+        await eventually(lambda: len(notary.rounds) >= 3)
+    await store.close()
+    assert set(notary.rounds) == {7.0}
+    assert counted(registry, "certifying_failures") == 2
+    assert counted(registry, "site_certificates") == len(notary.rounds)

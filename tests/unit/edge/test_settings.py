@@ -40,6 +40,8 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
         (CAMERA + CAMERA, "used twice: gate"),
         ('[[cameras]]\nid = "a b"\nurl = "x"\n', r"cameras\.0\.id"),
         ('[[cameras]]\nid = "../etc"\nurl = "x"\n', r"cameras\.0\.id"),
+        ('[[cameras]]\nid = "_site"\nurl = "x"\n', "_site is where the records of a site are"),
+        ('[[cameras]]\nid = "yard/_site"\nurl = "x"\n', "_site is where the records of"),
         (CAMERA + 'pacing = "fast"\n', r"cameras\.0\.pacing"),
         (CAMERA + "[gate]\ntreshold = 0.5\n", r"gate\.treshold is not a setting.*threshold"),
         (CAMERA + "[gate]\nthreshold = 0.0\n", r"gate\.threshold"),

@@ -295,6 +295,9 @@ class Uplink:
 
     async def _call(self, item: Waiting, timeout_s: float) -> Verdict:
         """One attempt. gRPC's errors end here."""
+        if self._channel is None:
+            # Its pause was over in the moment in which the uplink was closed.
+            raise Unavailable("the edge is stopping")
         escalation = item.escalation
         request = request_to_proto(escalation)
         started_s = self._clock.monotonic()

@@ -127,6 +127,9 @@ class CameraStream:
         with self._scope:
             while True:
                 first = await self._line.take()
+                if self._scope.cancel_called:
+                    self._fail(first, StateLost("the edge is stopping"), "unavailable")
+                    return
                 await self._converse(first)
                 if self._failures:
                     settings = self._way.settings

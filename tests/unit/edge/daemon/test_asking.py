@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import grpc
 import pytest
 from prometheus_client import CollectorRegistry
@@ -24,8 +26,15 @@ from secondlook.edge.uplink.late import LateSender, LateVerdict
 from secondlook.edge.uplink.settings import SpoolSettings
 from secondlook.edge.uplink.spool import Spool
 from secondlook.shared.clock import SystemClock
-from secondlook.shared.errors import DeadlineExceeded, InvalidInput, Unavailable
-from secondlook.shared.values import Escalation, ImageEncoding, Placement, Purpose, Region
+from secondlook.shared.errors import DeadlineExceeded, InvalidInput, StateLost, Unavailable
+from secondlook.shared.values import (
+    CanvasUpdate,
+    Escalation,
+    ImageEncoding,
+    Placement,
+    Purpose,
+    Region,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -120,6 +129,34 @@ async def test_what_the_network_failed_is_kept_and_what_was_wrong_is_not(tmp_pat
         assert not await keep(question(3, AUDIT), InvalidInput("wrong"))
         assert not await keep(question(4, UNSURE), Unavailable("away"))
     assert len(it.spool) == 2
+
+
+async def test_an_update_of_a_canvas_is_kept_as_a_picture_or_not_at_all(tmp_path: Path) -> None:
+    update = replace(
+        question(1, AUDIT),
+        encoding=ImageEncoding.H264,
+        canvas=CanvasUpdate(320, 240, 1, key=True, rectangles=(), epoch=1),
+    )
+    async with FakeCloud().running() as cloud, rig(cloud, tmp_path) as it:
+        assert not await it.asking.keep_failed(update, StateLost("gone"))
+        assert len(it.spool) == 0
+        it.by_itself = question(1, AUDIT)
+        assert await it.asking.keep_failed(update, StateLost("gone"))
+        kept = await anyio.to_thread.run_sync(it.spool.oldest)
+    assert kept is not None
+    assert kept.escalation.canvas is None
+
+
+async def test_why_the_cloud_cannot_be_asked_is_said(tmp_path: Path) -> None:
+    async with FakeCloud().running() as cloud, rig(cloud, tmp_path) as it:
+        assert it.asking.away() == ""
+        await cloud.stop()
+        await it.uplink.submit(question(), it.inbox)
+        await until(lambda: it.asking.away() != "")
+        assert it.asking.away() == "the cloud cannot be reached"
+    settings = UplinkSettings(enabled=False)
+    async with Uplink(settings, SystemClock(), CollectorRegistry()) as uplink:
+        assert Rig(uplink, tmp_path / "off").asking.away() == "the uplink is off"
 
 
 async def test_late_questions_are_sent_in_order_and_paid_for(tmp_path: Path) -> None:

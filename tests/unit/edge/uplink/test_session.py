@@ -11,6 +11,7 @@ import anyio.to_thread
 import pytest
 from support.canvas import Asker, session_uplink
 from support.cloud import FakeDetector, eventually, fake_cloud, picture
+from support.edge import FakeCloud
 from unit.edge.uplink.test_client import Mail, question
 
 from secondlook.cloud.service import RunningCloud
@@ -186,3 +187,43 @@ async def test_a_budget_that_does_not_pay_stops_the_canvas() -> None:
     assert [type(error) for _, error in mail.failures] == [StateLost, StateLost]
     assert fare.closed == 1
     assert len(mail.verdicts) == 1
+
+
+async def test_a_cloud_without_canvases_is_known_until_the_next_connection() -> None:
+    mail, asker = Mail(), Asker(320, 240)
+    async with FakeCloud().running() as old, session_uplink(old.address) as uplink:
+        assert uplink.takes_canvases
+        await uplink.submit(asker.escalation(IMAGE), mail)
+        await mail.wait(1)
+        assert isinstance(mail.failures[0][1], StateLost)
+        assert not uplink.takes_canvases
+        assert uplink.accepting, "mosaics may go on"
+        await old.stop()
+        await eventually(lambda: not uplink.accepting)
+        assert uplink.takes_canvases, "another cloud may come"
+
+
+async def test_who_is_stopped_while_waiting_for_room_gets_an_answer() -> None:
+    mail, asker = Mail(), Asker(320, 240)
+    detector = FakeDetector()
+    detector.hold()
+    async with both(detector, queue=1) as (_, uplink):
+        submitted = 0
+        async with anyio.create_task_group() as tasks:
+
+            async def many() -> None:
+                nonlocal submitted
+                while True:
+                    submitted += 1
+                    await uplink.submit(asker.escalation(IMAGE, REGION), mail, block=True)
+
+            tasks.start_soon(many)
+            await anyio.to_thread.run_sync(detector.wait_entered)
+            # One waits in the queue, and the next for room in it.
+            await eventually(lambda: submitted == uplink.pending + 1)
+            await eventually(lambda: uplink.pending > 16)
+            tasks.cancel_scope.cancel()
+        detector.release()
+        await uplink.wait_idle()
+    assert len(mail.verdicts) + len(mail.failures) == submitted
+    assert [type(error) for _, error in mail.failures] == [StateLost]
