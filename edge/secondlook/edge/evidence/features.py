@@ -42,7 +42,7 @@ SIGHT = (
 
 CHANGE = (
     "verdict",  # log odds of the heavy model's score; 0 where it saw nothing
-    "age",  # log of 1 + age of the verdict in seconds; 0 where it is known to last
+    "age",  # log of 1 + age of the verdict in seconds
     "risen",  # log odds of the score now less those when the cloud was asked
     "smoothed_risen",  # the same of the smoothed score
     "grown",  # absolute log of the area now over the area then
@@ -129,7 +129,7 @@ def change_features(
     verdict = logit(np.array([belief.score for belief in beliefs]))
     columns = (
         np.where(refuted, 0.0, verdict),
-        np.log1p(np.array([belief.age_s(time_s) for belief in beliefs])),
+        np.log1p(np.abs(np.array([time_s - belief.at_s for belief in beliefs]))),
         score - then,
         smoothed - then,
         np.abs(np.log(sides[:, 0] * sides[:, 1] / areas)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from secondlook.edge.evidence.features import change_features
+from secondlook.edge.evidence.features import CHANGE, change_features
 from secondlook.edge.fusion.history import Entry
 from secondlook.edge.gate.buckets import buckets_of
 from secondlook.edge.gate.calibration import NO_CALIBRATION, Calibration
@@ -13,11 +13,15 @@ from secondlook.edge.gate.risk import Risk, RiskModel
 from secondlook.edge.scene import Scene
 from secondlook.shared.values.detections import NO_TRACK
 
+SURER_ODDS = 1.0
+"""A known false positive is asked about when the log odds of its score have risen by as much."""
+
 
 def assess(entry: Entry, model: RiskModel, calibration: Calibration = NO_CALIBRATION) -> Risk:
     """How likely each box of a frame is right, and what a verdict would save.
 
-    A verdict about this very frame leaves no doubt: its loss is 0.
+    A verdict about this very frame leaves no doubt: its loss is 0. So it is with a known false
+    positive, whatever the model says, as long as the light model has not become much surer.
 
     Args:
         entry: the frame.
@@ -47,8 +51,10 @@ def _assess(entry: Entry, model: RiskModel) -> Risk:
     refuted = np.array([belief.refuted for belief in beliefs])
     known = model.verified(entry.features[at], changes, refuted)
     here = np.array([belief.at_s == entry.time_s for belief in beliefs])
-    risk.right[at] = np.where(here, ~refuted, known.right)
-    risk.loss[at] = np.where(here, 0.0, known.loss)
+    lasting = np.array([belief.lasts(entry.time_s) for belief in beliefs])
+    absent = lasting & (changes[:, CHANGE.index("smoothed_risen")] < SURER_ODDS)
+    risk.right[at] = np.where(here, ~refuted, np.where(absent, 0.0, known.right))
+    risk.loss[at] = np.where(here | absent, 0.0, known.loss)
     return risk
 
 

@@ -36,7 +36,7 @@ class Belief:
         edge_score: the light model's score in that frame.
         confirmations: verdicts in a row that said the same.
         since_s: stream time of the first of them.
-        lasting: a known false positive: it does not fade while its place looks the same.
+        lasting: a known false positive: it stands as long as it holds.
         votes: (class, weight), what this verdict and earlier ones have said about the class.
         request_id: the escalation that was answered.
         correction: float32 (4,), how the cloud's box differs from the light model's in that frame,
@@ -72,11 +72,9 @@ class Belief:
         """Area of the box, square pixels."""
         return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
 
-    def age_s(self, time_s: float) -> float:
-        """How far a frame is from the one that was judged, seconds; 0 while a verdict lasts."""
-        if self.lasting and time_s <= self.until_s:
-            return 0.0
-        return abs(time_s - self.at_s)
+    def lasts(self, time_s: float) -> bool:
+        """Whether it says of a known false positive that nothing is there, and still holds."""
+        return self.lasting and self.refuted and time_s <= self.until_s
 
     def fallen(self, score: float) -> bool:
         """Whether the light model is by now so much less sure that the object may have left."""

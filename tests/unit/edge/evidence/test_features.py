@@ -191,12 +191,6 @@ def test_verdicts_about_later_frames_are_as_far_away() -> None:
     assert _change(_belief(), time_s=8.0)["age"] == _change(_belief(), time_s=12.0)["age"]
 
 
-def test_a_known_false_positive_does_not_fade_while_it_is_known() -> None:
-    known = _belief(refuted=True, lasting=True, until_s=10.0 + 86_400)
-    assert _change(known, time_s=40_000.0)["age"] == 0.0
-    assert _change(known, time_s=100_000.0)["age"] == pytest.approx(math.log1p(99_990))
-
-
 def test_absurd_beliefs_give_finite_numbers() -> None:
     _change(_belief(box=np.zeros(4, np.float32), edge_score=0.0, score=1.0), time_s=1e12)
     _change(_belief(edge_class=-1, edge_score=0.0), box=(50, 50, 50, 50))

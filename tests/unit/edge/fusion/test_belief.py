@@ -118,8 +118,11 @@ def test_a_box_of_next_to_no_score_is_not_vouched_for() -> None:
     assert not said.fallen(0.4)
 
 
-def test_age_is_a_distance_and_what_lasts_has_none_until_it_ends() -> None:
-    assert _said(10.0).age_s(12.0) == _said(10.0).age_s(8.0) == 2.0
+def test_a_known_false_positive_lasts_as_long_as_it_holds() -> None:
     lasting = replace(_refuted(10.0), lasting=True, until_s=1000.0)
-    assert lasting.age_s(1000.0) == 0.0
-    assert lasting.age_s(1001.0) == 991.0
+    assert lasting.lasts(1000.0)
+    assert not lasting.lasts(1001.0)
+    assert not _refuted(10.0).lasts(10.0)
+    assert not _refuted(10.5).after(lasting, SETTINGS).lasts(11.0), (
+        "it is for the memory to say again"
+    )

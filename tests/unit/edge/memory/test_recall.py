@@ -11,6 +11,7 @@ from support.edge import NAMES, Seen, frame, picture, seen, textured, verdict
 from support.gate import plain_risk, plain_settings
 
 from secondlook.edge.fusion import belief
+from secondlook.edge.gate import RiskModel, cold_start
 from secondlook.edge.memory.notes import Note, Recollection
 from secondlook.edge.pipeline import CameraPipeline
 from secondlook.shared.clock import ManualClock
@@ -44,6 +45,7 @@ class Life:
         *,
         at_s: float = 0.0,
         session: str = "one",
+        risk: RiskModel | None = None,
         **sections: Any,
     ) -> None:
         self.pipeline = CameraPipeline(
@@ -52,7 +54,7 @@ class Life:
             NAMES,
             ManualClock(),
             session=session,
-            risk=plain_risk(),
+            risk=risk or plain_risk(),
             known=known,
         )
         self.sequence = -1
@@ -231,6 +233,18 @@ def test_a_place_refuted_again_and_again_is_a_known_false_positive_for_long() ->
     assert len(life.asked) == asked, "then it is known"
     assert known_as.edge_class == "car"
     again = NothingThere(known, at_s=1000.0, session="two", **AGING)
+    for _ in range(50):
+        assert len(again.show(CAR).detections) == 0
+    assert again.asked == []
+
+
+def test_the_cold_start_too_lets_a_known_false_positive_be() -> None:
+    """However soon its rule doubts what was refuted."""
+    rule: dict[str, Any] = {**AGING, "risk": cold_start()}
+    life = NothingThere(**rule)
+    known = _lived(life, 5.0)
+    assert len(known.false_positives) == 1
+    again = NothingThere(known, at_s=1000.0, session="two", **rule)
     for _ in range(50):
         assert len(again.show(CAR).detections) == 0
     assert again.asked == []
