@@ -5,6 +5,7 @@ from secondlook.shared.memory.kinds.ids import DEFAULT_SITE, context_id, kind_of
 from secondlook.shared.memory.kinds.kind import Kind
 from secondlook.shared.memory.kinds.known import KINDS, check_known, rule_for
 from secondlook.shared.memory.kinds.place import Look, Place
+from secondlook.shared.memory.kinds.selftest import SiteMode
 from secondlook.shared.memory.kinds.tracks import FalsePositive, TrackVerdict
 from secondlook.shared.memory.kinds.trust import TrustWindow
 
@@ -18,6 +19,7 @@ __all__ = [
     "ModelPin",
     "Place",
     "ScenePrior",
+    "SiteMode",
     "TrackVerdict",
     "TrustWindow",
     "check_known",

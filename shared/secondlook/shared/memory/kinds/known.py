@@ -5,6 +5,7 @@ from __future__ import annotations
 from secondlook.shared.memory.kinds.cameras import GateState, ModelPin, ScenePrior
 from secondlook.shared.memory.kinds.ids import kind_of
 from secondlook.shared.memory.kinds.kind import Kind
+from secondlook.shared.memory.kinds.selftest import SiteMode
 from secondlook.shared.memory.kinds.tracks import FalsePositive, TrackVerdict
 from secondlook.shared.memory.kinds.trust import TrustWindow
 from secondlook.shared.memory.merging import DEFAULT, Rule
@@ -12,7 +13,15 @@ from secondlook.shared.memory.record import Document
 
 KINDS: dict[str, type[Kind]] = {
     kind.KIND: kind
-    for kind in (TrackVerdict, FalsePositive, GateState, ScenePrior, ModelPin, TrustWindow)
+    for kind in (
+        TrackVerdict,
+        FalsePositive,
+        GateState,
+        ScenePrior,
+        ModelPin,
+        TrustWindow,
+        SiteMode,
+    )
 }
 
 

@@ -1,0 +1,386 @@
+"""Chooses, for one camera, among the edge alone, mosaics, a canvas and a full stream. Pure.
+
+**What is compared.** Agreement is the F1 score of one frame against the heavy model's boxes of the
+whole frame, 1 where neither sees anything; a way's agreement is the mean over frames. An audit is
+a frame that a coin chose, so its numbers are a fair sample, and it shows at once
+
+- ``e``, the agreement of the edge alone: its answer as if no verdict had ever come;
+- ``g``, the agreement of what stood with the gate at work (only while the gate is in force). Both
+  carriers take the same questions to the same model: it is the same for both.
+
+Whole frames agree by ``full_agreement``. A way is worth ``gain - price x KB a second``: gain is its
+agreement less ``e``, its bytes are measured or tried out, audits apart, which all ways have. The
+edge alone is worth 0.
+
+**What is certain.** Gains are paired: both answers are about the same frame. Bounds of ``g - e``
+come from bounds of what was gained and what was lost (`secondlook.edge.selftest.bounds`). They hold
+at all looks together: the ``k``-th look spends ``6 delta / (pi k)^2``, and looks lie 10 % of the
+audits apart.
+
+**When the way changes.** Not before ``min_audits``. Then to the way of the best estimated worth,
+where that is better by ``margin`` and the bounds prove it worse by at most ``tolerance``; at once
+where the upper bound of what the present way is worth is below 0, that of the edge alone. So no way
+stays whose worth is certainly below that of the simplest. Between the two carriers nothing but
+bytes counts: ``cheaper`` is the share that must be saved.
+
+**When it is tested again.** A way without the gate shows nothing of what the gate could do. So an
+alarm of the trust monitor, agreement that has certainly changed from the audits before to the last
+``drift_audits``, a full stream that the budget no longer carries, and ``retest_s`` each put the
+gate to work again, and audits are gathered anew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from secondlook.edge.selftest.bounds import Mean, Range
+from secondlook.edge.selftest.evidence import Evidence
+from secondlook.edge.selftest.modes import Mode
+from secondlook.edge.selftest.settings import SelftestSettings
+from secondlook.shared.errors import InvalidInput
+from secondlook.shared.memory.kinds import SiteMode
+
+_LOOK_GROWTH = 1.1
+_MOST_CHANGES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ModeChange:
+    """A way of working takes the place of another.
+
+    Attributes:
+        at_s: wall clock, seconds since the Unix epoch.
+        before, after: the ways.
+        reasons: why, in plain words.
+    """
+
+    at_s: float
+    before: Mode
+    after: Mode
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What one way is worth.
+
+    Attributes:
+        gain: agreement over the edge alone.
+        bytes_per_s: what it sends, audits apart.
+        value: gain less the price of its bytes.
+    """
+
+    gain: Range
+    bytes_per_s: float
+    value: Range
+
+
+@dataclass(slots=True)
+class _Round:
+    """Audits since they were begun anew."""
+
+    past: Evidence = field(default_factory=Evidence)
+    recent: Evidence = field(default_factory=Evidence)
+    looks: int = 0
+    next_look: int = 0
+    blocks: int = 0
+
+    def all(self) -> Evidence:
+        total = Evidence()
+        total.join(self.past)
+        total.join(self.recent)
+        return total
+
+
+class SiteTest:
+    """See the module. Not safe for concurrent use; no clock, no I/O.
+
+    Args:
+        settings: of the self-test.
+        modes: the ways that this machine and its cloud can go; the edge alone and one of the two
+            carriers at least.
+        known: what stood before a restart.
+    """
+
+    def __init__(
+        self, settings: SelftestSettings, modes: Iterable[Mode], known: SiteMode | None = None
+    ) -> None:
+        self._settings = settings
+        self._modes = tuple(mode for mode in Mode if mode in set(modes))
+        carriers = [mode for mode in self._modes if mode.gated]
+        if Mode.EDGE not in self._modes or not carriers:
+            raise InvalidInput("a self-test needs the edge alone and a carrier to choose from")
+        self._start = carriers[-1]
+        self._round = _Round()
+        self._bytes_per_s: dict[Mode, float] = {}
+        self._changes: list[ModeChange] = []
+        self.mode = self._start
+        self.settled = False
+        self.reasons: tuple[str, ...] = ("no audits yet: the gate decides",)
+        self.since_s = 0.0
+        self.changes = 0
+        if known is not None:
+            self._recall(known)
+
+    @property
+    def audits(self) -> int:
+        """Audits of this round."""
+        return self._round.past.edge.count + self._round.recent.edge.count
+
+    @property
+    def bytes_per_s(self) -> Mapping[Mode, float]:
+        """What each way sends, as far as is known."""
+        return {Mode.EDGE: 0.0, **self._bytes_per_s}
+
+    def take_changes(self) -> list[ModeChange]:
+        """The changes since the last call, oldest first."""
+        changes, self._changes = self._changes, []
+        return changes
+
+    def cost(self, mode: Mode, bytes_per_s: float) -> None:
+        """What a way sends, audits apart, as measured or tried out.
+
+        Raises:
+            InvalidInput: that is no number from 0 on.
+        """
+        if not (math.isfinite(bytes_per_s) and bytes_per_s >= 0):
+            raise InvalidInput(f"{mode.value} sends {bytes_per_s} bytes a second?")
+        if mode is not Mode.EDGE:
+            self._bytes_per_s[mode] = bytes_per_s
+
+    def audited(self, edge: float, gated: float, at_s: float) -> None:
+        """An audit is in.
+
+        Args:
+            edge: agreement of the edge alone, 0 to 1.
+            gated: agreement of what stood; it counts where the gate is in force.
+            at_s: wall clock, seconds since the Unix epoch.
+
+        Raises:
+            InvalidInput: an agreement is not from 0 to 1.
+        """
+        if not (0 <= edge <= 1 and 0 <= gated <= 1):
+            raise InvalidInput(f"agreements are {edge} and {gated}; from 0 to 1 expected")
+        found = self._round
+        found.recent.add(edge, gated if self.mode.gated else None)
+        if found.recent.edge.count < self._settings.drift_audits:
+            return
+        found.blocks += 1
+        block, found.recent = found.recent, Evidence()
+        changed = ""
+        if found.past.edge.count:
+            changed = found.past.differs(block, _spent(self._settings.delta, found.blocks))
+        if changed:
+            self._test_again(changed, at_s)
+            if self.mode.gated:
+                self._round.past.join(block)
+            return
+        found.past.join(block)
+
+    def alarm(self, reason: str, at_s: float) -> None:
+        """The trust monitor has raised an alarm: the scene is no longer what it was."""
+        self._test_again(reason, at_s)
+
+    def decide(self, at_s: float, budget_bytes_per_s: float = math.inf) -> Mode:
+        """The way from now on; to be asked after audits and after costs have changed.
+
+        Args:
+            at_s: wall clock, seconds since the Unix epoch.
+            budget_bytes_per_s: what may be sent.
+        """
+        settings = self._settings
+        if not self.mode.gated:
+            spent = self._bytes_per_s.get(self.mode, 0.0)
+            if spent > budget_bytes_per_s:
+                self._test_again(
+                    f"a full stream takes {_rate(spent)}, the budget is "
+                    f"{_rate(budget_bytes_per_s)}",
+                    at_s,
+                )
+            elif at_s - self.since_s >= settings.retest_s:
+                self._test_again(f"it is {settings.retest_s / 3600:g} h old", at_s)
+            return self.mode
+        self._take_cheaper_carrier(at_s)
+        evidence = self._round.all()
+        if evidence.pairs < settings.min_audits:
+            if not self.settled:
+                self.reasons = (
+                    f"{evidence.pairs} of the first {settings.min_audits} audits: the gate decides",
+                )
+            return self.mode
+        if evidence.pairs >= self._round.next_look:
+            self._look(evidence, at_s, budget_bytes_per_s)
+        if evidence.pairs >= settings.max_audits:
+            self._begin()
+        return self.mode
+
+    def worths(self, delta: float, budget_bytes_per_s: float = math.inf) -> dict[Mode, Worth]:
+        """What each way is worth whose bytes are known and within the budget; the present one too.
+
+        Args:
+            delta: probability with which any of the bounds may be wrong.
+            budget_bytes_per_s: what may be sent.
+        """
+        evidence = self._round.all()
+        share = delta / 3
+        gate = evidence.gate_over_edge(share)
+        full = evidence.full_over_edge(self._settings.full_agreement, share)
+        out = {}
+        for mode in self._modes:
+            sent = self.bytes_per_s.get(mode)
+            # The gate keeps to the budget by itself; what it gained was gained within it.
+            over = mode is Mode.FULL and sent is not None and sent > budget_bytes_per_s
+            if sent is None or over:
+                continue
+            gain = gate if mode.gated else full if mode is Mode.FULL else Range(0.0, 0.0, 0.0)
+            out[mode] = Worth(gain, sent, _shifted(gain, -self._paid(sent)))
+        return out
+
+    def snapshot(self, at_s: float) -> SiteMode:
+        """What stands, to be written down."""
+        evidence = self._round.all()
+        return SiteMode(
+            at_s=at_s,
+            mode=self.mode.value,
+            settled=self.settled,
+            reasons=tuple(reason[:500] for reason in self.reasons[:8]),
+            since_s=min(self.since_s, at_s),
+            changes=self.changes,
+            looks=self._round.looks,
+            edge=evidence.edge.tally(),
+            gated=evidence.gated.tally(),
+            gained=evidence.gained.tally(),
+            lost=evidence.lost.tally(),
+            bytes_per_s={mode.value: sent for mode, sent in self._bytes_per_s.items()},
+        )
+
+    def _look(self, evidence: Evidence, at_s: float, budget_bytes_per_s: float) -> None:
+        """Decide, spending a part of delta."""
+        settings, found = self._settings, self._round
+        found.looks += 1
+        found.next_look = math.ceil(evidence.pairs * _LOOK_GROWTH)
+        delta = _spent(settings.delta, found.looks)
+        worths = self.worths(delta, budget_bytes_per_s)
+        present = worths.get(self.mode)
+        if present is None:
+            self.reasons = ("what the gate sends is not known yet",)
+            return
+        # The other carrier is compared by its bytes alone, elsewhere.
+        others = {mode: worth for mode, worth in worths.items() if not mode.gated}
+        best = max(others, key=lambda mode: (others[mode].value.value, mode is Mode.EDGE))
+        rest = self._over_gate(best, others[best], evidence, present, delta / 3)
+        better = others[best].value.value - present.value.value
+        said = tuple(
+            _describe(mode, worth) for mode, worth in worths.items() if mode is not Mode.EDGE
+        )
+        audits = f"{evidence.pairs} audits; the edge alone agrees by {evidence.edge.value:.3f}"
+        proved = better >= settings.margin and rest.low >= -settings.tolerance
+        if present.value.high < 0 or proved:
+            self._change(best, at_s, (_why(best, better), *said, audits))
+            self.settled = True
+            return
+        self.settled = all(
+            self._over_gate(mode, worth, evidence, present, delta / 3).high <= settings.tolerance
+            for mode, worth in others.items()
+        )
+        way = "the gate is worth its bytes" if self.settled else "audits cannot tell yet"
+        self.reasons = (way, *said, audits)
+
+    def _over_gate(
+        self, mode: Mode, worth: Worth, evidence: Evidence, present: Worth, delta: float
+    ) -> Range:
+        """By how much a way without the gate is worth more than the present one, which has it."""
+        paid = self._paid(worth.bytes_per_s) - self._paid(present.bytes_per_s)
+        if mode is Mode.FULL:
+            gain = evidence.full_over_gate(self._settings.full_agreement, delta)
+        else:
+            gate = present.gain
+            gain = Range(-gate.high, -gate.value, -gate.low)
+        return _shifted(gain, -paid)
+
+    def _take_cheaper_carrier(self, at_s: float) -> None:
+        sent = self._bytes_per_s.get(self.mode)
+        carriers = [mode for mode in self._modes if mode.gated and mode in self._bytes_per_s]
+        if sent is None or not carriers:
+            return
+        cheapest = min(carriers, key=lambda mode: self._bytes_per_s[mode])
+        least = self._bytes_per_s[cheapest]
+        if cheapest is self.mode or least > (1.0 - self._settings.cheaper) * sent:
+            return
+        said = f"{cheapest.value} takes {_rate(least)} where {self.mode.value} takes {_rate(sent)}"
+        self._change(cheapest, at_s, (said, *self.reasons[-1:]))
+
+    def _test_again(self, reason: str, at_s: float) -> None:
+        self._begin()
+        self.settled = False
+        carriers = [mode for mode in self._modes if mode.gated]
+        known = [mode for mode in carriers if mode in self._bytes_per_s]
+        trial = min(known, key=lambda mode: self._bytes_per_s[mode]) if known else self._start
+        if self.mode.gated:
+            trial = self.mode
+        self._change(trial, at_s, (reason, "the gate is put to the test again"))
+
+    def _begin(self) -> None:
+        """Gather audits anew."""
+        self._round = _Round()
+
+    def _change(self, mode: Mode, at_s: float, reasons: tuple[str, ...]) -> None:
+        self.reasons = reasons
+        if mode is self.mode:
+            return
+        change = ModeChange(at_s, self.mode, mode, reasons)
+        self._changes = [*self._changes[1 - _MOST_CHANGES :], change]
+        if mode.gated is not self.mode.gated:
+            # What was said with the gate is not comparable with what is said without it.
+            kept = self._round.all().edge
+            self._round = _Round(past=Evidence(edge=kept))
+        self.mode = mode
+        self.since_s = at_s
+        self.changes += 1
+
+    def _recall(self, known: SiteMode) -> None:
+        mode = Mode(known.mode)
+        for name, sent in known.bytes_per_s.items():
+            self._bytes_per_s[Mode(name)] = sent
+        self.changes = known.changes
+        if mode not in self._modes:
+            self.reasons = (f"{mode.value} is no longer possible here", "the gate decides")
+            return
+        self.mode, self.settled, self.reasons = mode, known.settled, known.reasons
+        self.since_s = known.since_s
+        past = Evidence(*map(Mean.of, (known.edge, known.gated, known.gained, known.lost)))
+        look = math.ceil(past.pairs * _LOOK_GROWTH) if known.looks else 0
+        self._round = _Round(past=past, looks=known.looks, next_look=look)
+
+    def _paid(self, bytes_per_s: float) -> float:
+        """The price of bytes, in agreement."""
+        return self._settings.price * bytes_per_s / 1000.0
+
+
+def _spent(delta: float, number: int) -> float:
+    """What the look of that number spends; all of them together no more than ``delta``."""
+    return delta * 6.0 / (math.pi * number) ** 2
+
+
+def _shifted(a: Range, by: float) -> Range:
+    return Range(a.low + by, a.value + by, a.high + by)
+
+
+def _rate(bytes_per_s: float) -> str:
+    return f"{bytes_per_s / 1000:.2f} KB/s"
+
+
+def _describe(mode: Mode, worth: Worth) -> str:
+    gain, value = worth.gain, worth.value
+    return (
+        f"{mode.value}: agreement {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) over the "
+        f"edge alone for {_rate(worth.bytes_per_s)}, worth {value.value:+.3f}"
+    )
+
+
+def _why(best: Mode, better: float) -> str:
+    if best is Mode.FULL:
+        return f"whole frames are worth {better:.3f} more than the gate"
+    return f"the gate is worth {-better:+.3f} beside the edge alone"
