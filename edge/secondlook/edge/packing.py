@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import replace
 
@@ -12,11 +13,14 @@ from secondlook.edge.carrier import Carried, Carrier, MosaicCarrier
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.edge.regions import Canonical, regions_around
 from secondlook.shared.errors import InvalidInput, SecondlookError, Unavailable
-from secondlook.shared.geometry import Boxes
+from secondlook.shared.geometry import Boxes, area
 from secondlook.shared.values import Escalation, FrameRef, Purpose, Region
 
 _MAX_HELD = 4
 """Most pictures of audits that are held until their verdict."""
+
+_SIZE_WEIGHT = 0.05
+"""What one frame counts for the typical size of objects."""
 
 Image = npt.NDArray[np.uint8]
 
@@ -37,6 +41,7 @@ class Packer:
         self.stateless = False
         self._alone = MosaicCarrier(settings.regions)
         self._given = carrier or self._alone
+        self._log_side: float | None = None
         self._held: OrderedDict[str, Image] = OrderedDict()
 
     @property
@@ -46,6 +51,21 @@ class Packer:
     def canonical(self, width: int, height: int) -> Canonical:
         """A frame of that size, and the size at which it is sent."""
         return Canonical.of(width, height, self._settings.regions.canonical_width_px)
+
+    def see(self, boxes: Boxes, frame: Canonical) -> None:
+        """Take note of the objects of a frame: quality follows their size.
+
+        Args:
+            boxes: float32 (n, 4), pixels of the native frame.
+            frame: the frame.
+        """
+        if not len(boxes):
+            return
+        scale = math.sqrt(frame.width * frame.height / (frame.native_width * frame.native_height))
+        sides = np.sqrt(np.maximum(area(boxes), 1.0)) * scale
+        now = math.log(float(np.median(sides)))
+        before = self._log_side
+        self._log_side = now if before is None else before + _SIZE_WEIGHT * (now - before)
 
     def estimate(self, regions: tuple[Region, ...], frame: Canonical) -> int:
         """What it would take to send regions now, bytes."""
@@ -74,6 +94,8 @@ class Packer:
             InvalidInput: a limit of bytes that the lowest quality exceeds.
         """
         carrier = self._alone if alone else self._carrier
+        if self._log_side is not None:
+            carrier.aim(math.exp(self._log_side))
         canonical = self.canonical(frame.width, frame.height)
         return carrier.encode(image, regions, canonical, self._settings.gate.max_bytes)
 

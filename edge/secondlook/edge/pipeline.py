@@ -26,6 +26,7 @@ from secondlook.edge.evidence.misses import Signs, Usual
 from secondlook.edge.fusion import Entry, Vocabulary, compose, read
 from secondlook.edge.fusion.learning import learn
 from secondlook.edge.gate import Gate, Risk, RiskGate, RiskModel, Terms, cold_start
+from secondlook.edge.gate.calibrator import Calibrator
 from secondlook.edge.memory.knowledge import Knowledge
 from secondlook.edge.memory.notes import Note, Recollection
 from secondlook.edge.packing import Packer
@@ -50,6 +51,8 @@ from secondlook.shared.values import (
     Verdict,
 )
 
+_LIKELY = 0.3
+"""Boxes from this probability on tell how large the objects of a camera are."""
 _MAX_NOTES = 4096
 """Most notes that wait to be taken; far more than one step gives."""
 
@@ -115,10 +118,12 @@ class CameraPipeline:
         self._veil = Veil(settings.privacy) if settings.privacy.blur_classes else None
         self._notes: deque[Note] = deque(maxlen=_MAX_NOTES)
         self.packer = Packer(settings, carrier)
+        self._calibrator = Calibrator.of(settings, self._risk, self._interest, known)
+        self._fingerprint = fingerprint
         self._auditor = Auditor(
             camera,
             settings,
-            fingerprint,
+            self._calibrator.named(fingerprint),
             self._interest,
             known or Recollection(),
             clock.wall(),
@@ -179,7 +184,7 @@ class CameraPipeline:
         entry = Entry(frame.ref, time_s, look, tracked, features, unseen, beliefs, draft)
         if self._veil is not None:
             self._veil.see(detections, entry)
-        risk = assess(entry, self._risk)
+        risk = assess(entry, self._risk, self._calibrator.calibration)
         published, candidates = compose(entry, risk.right, self.names, self._settings.fusion)
         entry.signs = self._signs(entry, published)
         entry.observation = replace(
@@ -190,6 +195,7 @@ class CameraPipeline:
             published_s=self._clock.monotonic() if now_s is None else now_s,
         )
         scene.history.add(entry)
+        self._calibrator.answered(entry, self._auditor.audit_rate)
         if scene.knowledge is not None:
             scene.knowledge.published(published, time_s)
         self._keep_picture(frame, entry)
@@ -300,6 +306,9 @@ class CameraPipeline:
         if verdict.camera == self.camera:
             # An audit is scored on what was known without it.
             self._auditor.judged(verdict, said, self._clock.wall())
+            if self._calibrator.judged(verdict, said):
+                gate = self._calibrator.named(self._fingerprint)
+                self._auditor.recalibrated(gate, self._clock.wall())
         asked = scene.questions.settle(verdict.request_id)
         if asked is not None and asked.whole_frame:
             scene.background_s = max(asked.time_s, scene.background_s or asked.time_s)
@@ -351,7 +360,8 @@ class CameraPipeline:
         notes = list(self._notes)
         self._notes.clear()
         trust = self._auditor.take_notes(self._clock.monotonic(), last=last)
-        return notes + trust if self._remembers else notes
+        learned = self._calibrator.take_notes(last=last)
+        return [*notes, *trust, *learned] if self._remembers else notes
 
     def take_trust(self) -> TrustNews:
         """What happened to the camera's trust since the last call."""
@@ -407,6 +417,8 @@ class CameraPipeline:
             )
         )
         canonical = self.packer.canonical(entry.frame.width, entry.frame.height)
+        likely = (evidence.right >= _LIKELY) & (evidence.track_ids >= 0)
+        self.packer.see(evidence.boxes[likely], canonical)
         estimates = logged_bytes(self.packer.bytes_of(evidence.boxes, canonical))
         terms = Terms(
             allowance,
@@ -435,6 +447,9 @@ class CameraPipeline:
             regions = regions_around(
                 boxes, reasons, canonical, self._settings.regions, others=published.boxes
             )
+            most = self._settings.regions.whole_factor * self.packer.estimate(regions, canonical)
+            if terms.whole_bytes <= min(most, allowance.bytes_now):
+                regions = (canonical.whole("; ".join(dict.fromkeys(reasons))),)
         if self._recorder is not None:
             self._recorder.decided(
                 entry.frame, entry.time_s, evidence, terms, estimates, choice, regions, published
@@ -475,7 +490,7 @@ class CameraPipeline:
 
     def _revised(self, entry: Entry, cause: str, published_s: float) -> Observation | None:
         """What stands for a frame now; ``None`` where that is what stood before."""
-        right = assess(entry, self._risk).right
+        right = assess(entry, self._risk, self._calibrator.calibration).right
         published, candidates = compose(entry, right, self.names, self._settings.fusion)
         before = entry.observation
         if _equal(published, before.detections):

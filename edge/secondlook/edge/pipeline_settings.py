@@ -91,6 +91,11 @@ class GateSettings(Section):
         le=1,
         description="Share of the threshold from which boxes are asked about beside others.",
     )
+    learn: bool = Field(
+        True,
+        description="Whether audits correct the probabilities of the risk model, per camera, where "
+        "they show that this is better.",
+    )
     classes: tuple[str, ...] = Field(
         ("person", "bicycle", "car", "motorcycle", "bus", "truck", "bottle"),
         description="Class names that are worth a question; empty, or where the light model knows "
@@ -142,6 +147,13 @@ class RegionSettings(Section):
     full_share: float = Field(
         0.6, gt=0, le=1, description="Share of the frame above which the whole frame is sent."
     )
+    whole_factor: float = Field(
+        1.5,
+        ge=1,
+        le=100,
+        description="The whole frame is sent where it takes no more than this many times the bytes "
+        "of the regions: it judges every object.",
+    )
     encoding: Literal["webp", "jpeg"] = Field("webp", description="Codec of the picture sent.")
     quality: int = Field(85, ge=1, le=100, description="Quality of that codec.")
     full_quality: int = Field(
@@ -153,16 +165,27 @@ class CanvasSettings(Section):
     """``[canvas]``: how the canvas of a camera is encoded."""
 
     quantiser: int = Field(
-        27,
+        24,
         ge=10,
         le=45,
-        description="Constant quantiser of x264: 6 more are about half of the bytes.",
+        description="Quantiser of x264 where objects are 64 pixels large: 6 more are about half "
+        "of the bytes.",
     )
     key_quantiser: int = Field(
-        27,
+        24,
         ge=10,
         le=45,
-        description="Quantiser of key frames, on which everything later is laid.",
+        description="The same for key frames, on which everything later is laid.",
+    )
+    size_slope: float = Field(
+        2.4,
+        ge=0,
+        le=12,
+        description="What is added where objects are twice as large, and taken off where they are "
+        "half as large.",
+    )
+    size_span: int = Field(
+        4, ge=0, le=12, description="Most that is added or taken off for the size of objects."
     )
     effort: Literal["quick", "good", "best"] = Field(
         "best",

@@ -6,6 +6,7 @@ and has not changed is almost free, and so is a whole frame of a scene that stan
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,12 @@ from secondlook.shared.values import CanvasUpdate, ImageEncoding, Placement, Reg
 from secondlook.shared.values.canvas import BLOCK_PX, MAX_RECTANGLES, Blocks, blocks_of, chained
 from secondlook.shared.values.escalation import canvas_placements
 
+_REFERENCE_SIDE_PX = 64.0
+"""Side of the objects for which the quantiser of the settings is meant, canonical pixels."""
+_WORTH_A_KEY = 3
+"""Least change of the quantiser for which a stream begins anew."""
+_UPDATES_BETWEEN = 200
+"""Least number of updates between two such changes."""
 _KEY_BLOCK_BYTES = 35.0
 """What a block costs in a key frame; assumed until one was sent."""
 
@@ -50,6 +57,9 @@ class CanvasEncoder:
         self._frame: Canonical | None = None
         self._codec: X264Encoder | None = None
         self._planes: Planes = np.empty((0, 0), np.uint8)
+        self._used = settings
+        self._more = 0
+        self._updates = 0
         self._epoch = 0
         self._check = 0
         self._changes = Changes(1, 1)
@@ -100,9 +110,21 @@ class CanvasEncoder:
             self._key_block_bytes = len(unit) / _blocks_in(frame)
         else:
             self._cost.learn(work, len(unit))
-        settings = self._settings
-        quality = settings.key_quantiser if key else settings.quantiser
+        self._updates += 1
+        quality = self._used.key_quantiser if key else self._used.quantiser
         return Carried(unit, ImageEncoding.H264, placements, copied, update, quality)
+
+    def aim(self, side_px: float) -> None:
+        """See `Carrier.aim`."""
+        settings = self._settings
+        more = round(settings.size_slope * math.log2(max(side_px, 1.0) / _REFERENCE_SIDE_PX))
+        wanted = max(-settings.size_span, min(settings.size_span, more))
+        if self._codec is not None:
+            # Another quantiser takes a new stream, and that a key frame.
+            if abs(wanted - self._more) < _WORTH_A_KEY or self._updates < _UPDATES_BETWEEN:
+                return
+            self._codec = None
+        self._more = wanted
 
     def lost(self, update: CanvasUpdate | None) -> None:
         """See `Carrier.lost`."""
@@ -118,8 +140,15 @@ class CanvasEncoder:
     def _new_codec(self) -> X264Encoder:
         """A stream of its own for each epoch: nothing before its key frame can reach into it."""
         rows, columns = self._planes.shape[0] * 2 // 3, self._planes.shape[1]
-        self._codec = X264Encoder(columns, rows, self._settings)
+        self._used = self._settings.model_copy(
+            update={
+                "quantiser": self._settings.quantiser + self._more,
+                "key_quantiser": self._settings.key_quantiser + self._more,
+            }
+        )
+        self._codec = X264Encoder(columns, rows, self._used)
         self._epoch += 1
+        self._updates = 0
         return self._codec
 
     def _begin(self, frame: Canonical) -> None:

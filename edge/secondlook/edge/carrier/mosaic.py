@@ -43,6 +43,9 @@ class MosaicCarrier:
             quality=mosaic.quality,
         )
 
+    def aim(self, side_px: float) -> None:
+        """Quality is constant: what few pixels a mosaic has are worth their bytes."""
+
     def lost(self, update: CanvasUpdate | None) -> None:
         """Nothing builds on a mosaic."""
 

@@ -73,6 +73,14 @@ class Carrier(Protocol):
         """
         ...
 
+    def aim(self, side_px: float) -> None:
+        """Suit the quality to the objects: the smaller they are, the more each pixel says.
+
+        Args:
+            side_px: typical side of the objects that are asked about, canonical pixels.
+        """
+        ...
+
     def lost(self, update: CanvasUpdate | None) -> None:
         """An update did not reach the cloud, or the cloud cannot go on from it.
 
