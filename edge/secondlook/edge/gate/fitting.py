@@ -179,7 +179,8 @@ def _most_likely(
         value = float(np.sum(weights * (np.logaddexp(0.0, odds) - said * odds)))
         return value + 0.5 * float(np.sum(strength * (beta - drawn) ** 2))
 
-    beta, value = drawn.copy(), loss(drawn)
+    beta: Floats = drawn.copy()
+    value = loss(beta)
     for _ in range(_MOST_STEPS):
         likely = probability(columns @ beta)
         slope = columns.T @ (weights * (likely - said)) + strength * (beta - drawn)

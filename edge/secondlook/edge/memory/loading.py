@@ -17,6 +17,7 @@ from secondlook.shared.memory.kinds import (
     Kind,
     ModelPin,
     ScenePrior,
+    ScoreCalibration,
     TrackVerdict,
     TrustWindow,
     context_id,
@@ -30,6 +31,8 @@ K = TypeVar("K", bound=Kind)
 
 PIN = "heavy"
 """Key of the pin that names the model that is asked."""
+_MAX_CALIBRATIONS = 16
+"""Gates and heavy models of a camera whose counts are recalled."""
 _MAX_WINDOWS = 64
 """Windows that are recalled; a certificate that stands is among the last few."""
 # "0" follows "/": the range from "a/" to "a0" holds what begins with "a/".
@@ -140,6 +143,7 @@ def _recollect(db: sqlite3.Connection, camera: str, now: float) -> Recollection:
         newest(TrustWindow, _MAX_WINDOWS),
         newest(TrustWindow, _MAX_WINDOWS, _site_camera(camera)),
         skipped,
+        newest(ScoreCalibration, _MAX_CALIBRATIONS),
     )
 
 

@@ -10,6 +10,7 @@ from secondlook.shared.memory.kinds import (
     GateState,
     Kind,
     ScenePrior,
+    ScoreCalibration,
     TrackVerdict,
     TrustWindow,
 )
@@ -60,6 +61,7 @@ class Recollection:
         priors: where which class is seen, by frame size.
         trust: what audits have shown, by key, the oldest first.
         site_trust: the same for the cameras of its site together.
+        calibrations: how often a gate was right when it said how likely it is.
         skipped: records that were damaged, or of a schema that is not known here.
     """
 
@@ -70,6 +72,7 @@ class Recollection:
     trust: dict[str, TrustWindow] = field(default_factory=dict)
     site_trust: dict[str, TrustWindow] = field(default_factory=dict)
     skipped: int = 0
+    calibrations: dict[str, ScoreCalibration] = field(default_factory=dict)
 
     def background_at_s(self, size: str) -> float | None:
         """Capture time of the whole frame of that size that the cloud has, seconds of the epoch.

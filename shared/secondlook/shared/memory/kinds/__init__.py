@@ -1,5 +1,6 @@
 """What is remembered: typed records with schema versions and the rules by which they merge."""
 
+from secondlook.shared.memory.kinds.calibration import ScoreCalibration
 from secondlook.shared.memory.kinds.cameras import GateState, ModelPin, ScenePrior
 from secondlook.shared.memory.kinds.ids import DEFAULT_SITE, context_id, kind_of
 from secondlook.shared.memory.kinds.kind import Kind
@@ -19,6 +20,7 @@ __all__ = [
     "ModelPin",
     "Place",
     "ScenePrior",
+    "ScoreCalibration",
     "SiteMode",
     "TrackVerdict",
     "TrustWindow",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secondlook.shared.memory.kinds.calibration import ScoreCalibration
 from secondlook.shared.memory.kinds.cameras import GateState, ModelPin, ScenePrior
 from secondlook.shared.memory.kinds.ids import kind_of
 from secondlook.shared.memory.kinds.kind import Kind
@@ -20,6 +21,7 @@ KINDS: dict[str, type[Kind]] = {
         ScenePrior,
         ModelPin,
         TrustWindow,
+        ScoreCalibration,
         SiteMode,
     )
 }
