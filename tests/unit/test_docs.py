@@ -37,7 +37,16 @@ def name(path: Path) -> str:
 def test_the_documents_that_people_look_for_exist() -> None:
     expected = {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"}
     expected |= {"docs/architecture.md", "docs/adr/README.md"}
-    guides = ("quickstart", "price", "configuration", "memory", "budget", "doctor", "trust")
+    guides = (
+        "quickstart",
+        "price",
+        "configuration",
+        "memory",
+        "budget",
+        "doctor",
+        "trust",
+        "explain",
+    )
     expected |= {f"docs/guides/{guide}.md" for guide in guides}
     assert expected <= {name(file) for file in DOCUMENTS}
 
@@ -202,6 +211,7 @@ def test_metrics_that_are_named_exist() -> None:
         ("secondlook.edge.capture.tally", "CaptureMetrics"),
         ("secondlook.edge.daemon.meter", "CameraMeter"),
         ("secondlook.edge.control.meter", "ControlMeter"),
+        ("secondlook.edge.decisions.meter", "DecisionMeter"),
         ("secondlook.edge.uplink.meter", "UplinkMeter"),
         ("secondlook.shared.trust.meter", "TrustMeter"),
         ("secondlook.edge.uplink.meter", "SpoolMeter"),
