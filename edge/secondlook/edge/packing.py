@@ -9,7 +9,13 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from secondlook.edge.carrier import Carried, Carrier, MosaicCarrier
+from secondlook.edge.carrier import (
+    CanvasEncoder,
+    Carried,
+    Carrier,
+    MosaicCarrier,
+    make_carrier,
+)
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.edge.regions import Canonical, regions_around
 from secondlook.shared.errors import InvalidInput, SecondlookError, Unavailable
@@ -34,11 +40,12 @@ class Packer:
 
     Attributes:
         stateless: nothing but mosaics for now: the other end takes no canvases.
+        mosaics: nothing but mosaics because they pay.
     """
 
     def __init__(self, settings: PipelineSettings, carrier: Carrier | None) -> None:
         self._settings = settings
-        self.stateless = False
+        self.stateless = self.mosaics = False
         self._alone = MosaicCarrier(settings.regions)
         self._given = carrier or self._alone
         self._log_side: float | None = None
@@ -46,7 +53,26 @@ class Packer:
 
     @property
     def _carrier(self) -> Carrier:
-        return self._alone if self.stateless else self._given
+        return self._alone if self.stateless or self.mosaics else self._given
+
+    @property
+    def canvases(self) -> bool:
+        """Whether there is a canvas to choose."""
+        return isinstance(self._given, CanvasEncoder)
+
+    def trial(self, kind: str) -> Carrier:
+        """A carrier of its own, as the present one is set: nothing it encodes is sent.
+
+        Args:
+            kind: ``canvas`` or ``mosaic``.
+
+        Raises:
+            MissingDependency: a canvas is wanted, and cannot be encoded here.
+        """
+        carrier = make_carrier(self._settings, kind)
+        if self._log_side is not None:
+            carrier.aim(math.exp(self._log_side))
+        return carrier
 
     def canonical(self, width: int, height: int) -> Canonical:
         """A frame of that size, and the size at which it is sent."""

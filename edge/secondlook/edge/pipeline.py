@@ -25,10 +25,19 @@ from secondlook.edge.evidence.gathering import assess, gather
 from secondlook.edge.evidence.misses import Signs, Usual
 from secondlook.edge.fusion import Entry, Vocabulary, compose, read
 from secondlook.edge.fusion.learning import learn
-from secondlook.edge.gate import Gate, Risk, RiskGate, RiskModel, Terms, cold_start
+from secondlook.edge.gate import (
+    Choice,
+    FrameEvidence,
+    Gate,
+    Risk,
+    RiskGate,
+    RiskModel,
+    Terms,
+    cold_start,
+)
 from secondlook.edge.gate.calibrator import Calibrator
 from secondlook.edge.memory.knowledge import Knowledge
-from secondlook.edge.memory.notes import Note, Recollection
+from secondlook.edge.memory.notes import SELFTEST, Note, Recollection
 from secondlook.edge.packing import Packer
 from secondlook.edge.pipeline_counts import PipelineCounts, PipelineTimings
 from secondlook.edge.pipeline_settings import PipelineSettings
@@ -36,10 +45,12 @@ from secondlook.edge.privacy import Veil
 from secondlook.edge.questions import Asked, suspects_in, tracks_in
 from secondlook.edge.regions import regions_around
 from secondlook.edge.scene import Scene
+from secondlook.edge.selftest import SiteTest
+from secondlook.edge.selftest.conduct import SelfTest
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import InvalidInput, SecondlookError
-from secondlook.shared.memory.kinds import TrustWindow
-from secondlook.shared.trust import TrustKeeper
+from secondlook.shared.memory.kinds import SiteMode, TrustWindow
+from secondlook.shared.trust import TrustKeeper, TrustState
 from secondlook.shared.values import (
     Decision,
     Detections,
@@ -47,6 +58,7 @@ from secondlook.shared.values import (
     Frame,
     FrameRef,
     Observation,
+    Purpose,
     Region,
     Verdict,
 )
@@ -129,6 +141,9 @@ class CameraPipeline:
             clock.wall(),
             keeper,
         )
+        self._selftest = SelfTest.of(
+            settings, self._interest, self.packer, known.selftest if known else None
+        )
         self._scene = Scene(settings, len(names), first_track_id)
 
     @property
@@ -184,7 +199,7 @@ class CameraPipeline:
         entry = Entry(frame.ref, time_s, look, tracked, features, unseen, beliefs, draft)
         if self._veil is not None:
             self._veil.see(detections, entry)
-        risk = assess(entry, self._risk, self._calibrator.calibration)
+        risk = self._assess(entry)
         published, candidates = compose(entry, risk.right, self.names, self._settings.fusion)
         entry.signs = self._signs(entry, published)
         entry.observation = replace(
@@ -244,6 +259,8 @@ class CameraPipeline:
         self.timings.encode_s = time.perf_counter() - started_s
         self._auditor.asked(escalation)
         self.packer.packed(escalation, image)
+        if self._selftest is not None:
+            self._selftest.packed(escalation, image, self._scene.now_s)
         if self._recorder is not None:
             now_s = self._clock.monotonic()
             self._recorder.sent(escalation, carried.quality, blurred, now_s)
@@ -326,6 +343,9 @@ class CameraPipeline:
             entry.frame,
             self._settings.fusion,
         )
+        if self._selftest is not None and verdict.purpose is Purpose.AUDIT:
+            at_s = entry.frame.captured_at
+            self._selftest.judged(entry, reading.verdict, self._assess, self.names, at_s)
         touched = learn(scene, entry, reading, verdict, self._settings)
         if entry.signs.suspects:
             scene.misses.answered(
@@ -361,11 +381,33 @@ class CameraPipeline:
         self._notes.clear()
         trust = self._auditor.take_notes(self._clock.monotonic(), last=last)
         learned = self._calibrator.take_notes(last=last)
-        return [*notes, *trust, *learned] if self._remembers else notes
+        tested = self._selftest and self._selftest.take_record(self._clock.wall(), last=last)
+        modes = [Note(SiteMode, SELFTEST, tested)] if tested else []
+        return [*notes, *trust, *learned, *modes] if self._remembers else notes
 
     def take_trust(self) -> TrustNews:
         """What happened to the camera's trust since the last call."""
-        return self._auditor.take_news()
+        news = self._auditor.take_news()
+        for change in news.changes:
+            if self._selftest is not None and change.after is TrustState.ALARM:
+                self._selftest.alarm(change.reasons, change.at_s)
+        return news
+
+    @property
+    def way(self) -> SiteTest | None:
+        """Which way of working pays here, and why; ``None`` where the settings name it."""
+        return None if self._selftest is None else self._selftest.site
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether `rehearse` has something to do with the frame answered last."""
+        return self._selftest is not None and self._selftest.wants_frames
+
+    def rehearse(self, frame: Frame) -> None:
+        """Try out on a frame what other ways of working would send; after its answer."""
+        if self._selftest is not None:
+            canonical = self.packer.canonical(frame.ref.width, frame.ref.height)
+            self._selftest.rehearse(self._veiled(frame)[0], canonical)
 
     def adopt(self, windows: dict[str, TrustWindow]) -> None:
         """Take over what the site has certified about this camera, where that is of use."""
@@ -427,8 +469,11 @@ class CameraPipeline:
             bytes_of=lambda _: estimates,
             whole_bytes=self.packer.estimate((canonical.whole(),), canonical),
             coin=self._auditor.throw(entry.frame.sequence),
+            way="gate" if self._selftest is None else self._selftest.way(self._auditor.demanded),
         )
         choice = self._gate.choose(evidence, terms)
+        if self._selftest is not None:
+            self._tested(self._selftest, entry, evidence, terms, choice)
         self._auditor.answered(
             entry.frame,
             evidence,
@@ -455,6 +500,30 @@ class CameraPipeline:
                 entry.frame, entry.time_s, evidence, terms, estimates, choice, regions, published
             )
         return Decision(regions, choice.purpose, choice.reasons)
+
+    def _assess(self, entry: Entry) -> Risk:
+        """How likely the boxes of a frame are right, and what verdicts would save."""
+        return assess(entry, self._risk, self._calibrator.calibration)
+
+    def _tested(
+        self,
+        selftest: SelfTest,
+        entry: Entry,
+        evidence: FrameEvidence,
+        terms: Terms,
+        choice: Choice,
+    ) -> None:
+        """Tell the self-test of a frame; of an audit, what would have been asked without it."""
+        ref, whole_bytes = entry.frame, terms.whole_bytes
+        selftest.answered(entry.time_s, ref.captured_at, terms.allowance, whole_bytes=whole_bytes)
+        if choice.purpose is not Purpose.AUDIT:
+            return
+        asked = self._gate.choose(evidence, replace(terms, audit_rate=0.0, way="gate"))
+        canonical = self.packer.canonical(ref.width, ref.height)
+        boxes, reasons = evidence.boxes[list(asked.ask)], list(asked.box_reasons)
+        regions = regions_around(boxes, reasons, canonical, self._settings.regions)
+        places = np.array([region.xyxy for region in regions], np.float32).reshape(-1, 4)
+        selftest.chosen(ref.sequence, places)
 
     def _signs(self, entry: Entry, published: Detections) -> Signs:
         """What the frame shows beside its boxes."""
@@ -490,7 +559,7 @@ class CameraPipeline:
 
     def _revised(self, entry: Entry, cause: str, published_s: float) -> Observation | None:
         """What stands for a frame now; ``None`` where that is what stood before."""
-        right = assess(entry, self._risk, self._calibrator.calibration).right
+        right = self._assess(entry).right
         published, candidates = compose(entry, right, self.names, self._settings.fusion)
         before = entry.observation
         if _equal(published, before.detections):

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from secondlook.edge.evidence.miss_settings import MissSettings
+from secondlook.edge.selftest.settings import SelftestSettings
 from secondlook.shared.settings import Section
 from secondlook.shared.trust.settings import TrustSettings
 
@@ -319,6 +320,9 @@ class PipelineSettings(Section):
         default_factory=CanvasSettings, description="How a canvas is encoded."
     )
     fusion: FusionSettings = Field(default_factory=FusionSettings, description="What is published.")
+    selftest: SelftestSettings = Field(
+        default_factory=SelftestSettings, description="Which way of working pays."
+    )
     trust: TrustSettings = Field(
         default_factory=TrustSettings, description="What is promised, and how it is proved."
     )

@@ -75,6 +75,11 @@ class Scene:
         self._time_s = given_s + self._offset_s
         return self._time_s
 
+    @property
+    def now_s(self) -> float:
+        """Stream time of the frame seen last."""
+        return self._time_s
+
     def see(
         self, detections: Detections, look: Thumbnail, frame: FrameRef, time_s: float
     ) -> tuple[Detections, npt.NDArray[np.float64], list[Unseen]]:

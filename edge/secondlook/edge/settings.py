@@ -21,6 +21,7 @@ from secondlook.edge.pipeline_settings import (
     RegionSettings,
     TrackerSettings,
 )
+from secondlook.edge.selftest.settings import SelftestSettings
 from secondlook.edge.sinks.settings import SinkSettings
 from secondlook.edge.uplink.settings import UplinkSettings
 from secondlook.shared.settings import Section
@@ -122,6 +123,9 @@ class EdgeSettings(Section):
         default_factory=CanvasSettings, description="How a canvas is encoded."
     )
     fusion: FusionSettings = Field(default_factory=FusionSettings, description="What is published.")
+    selftest: SelftestSettings = Field(
+        default_factory=SelftestSettings, description="Which way of working pays."
+    )
     trust: TrustSettings = Field(
         default_factory=TrustSettings, description="What is promised, and how it is proved."
     )
@@ -163,6 +167,7 @@ class EdgeSettings(Section):
             regions=self.regions,
             canvas=self.canvas,
             fusion=self.fusion,
+            selftest=self.selftest,
             trust=self.trust,
             memory=self.memory,
             privacy=self.privacy,

@@ -29,7 +29,7 @@ from secondlook.edge.decisions.records import (
     VerdictRecord,
     WayRecord,
 )
-from secondlook.edge.gate.protocol import Choice, FrameEvidence, Terms
+from secondlook.edge.gate.protocol import Choice, FrameEvidence, Terms, Way
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.values import Purpose
 
@@ -40,6 +40,7 @@ _FIXED = struct.Struct("<QdddHHHHHBBHH")
 """Sequence; captured_at, captured_s, time_s; width, height; candidates, asked, left; flags,
 purpose; which other numbers follow; regions."""
 _BACKGROUND_WAITS, _WHOLE, _LATE = 1, 2, 4
+_WAYS: dict[Way, int] = {"gate": 0, "edge": 8, "full": 16}
 _PURPOSES = tuple(Purpose)
 _NO_NAME = 0xFFFF
 _PICTURE_HEAD = struct.Struct("<QB")
@@ -163,6 +164,7 @@ def _pack_frame(record: FrameRecord, numbers: dict[str, int]) -> bytes:
         _BACKGROUND_WAITS * evidence.background_in_flight
         + _WHOLE * choice.whole_frame
         + _LATE * allowance.late
+        + _WAYS[terms.way]
     )
     said = {
         "names": others,
@@ -289,7 +291,8 @@ def _unpack_frame(body: bytes, header: LogHeader | None) -> FrameRecord:
     choice = Choice(
         ask, each, bool(flags & _WHOLE), _PURPOSES[purpose], reasons, coin, not_asked
     )  # fmt: skip
-    terms = Terms(allowance, certified, rate, lambda _: candidate_bytes, whole_bytes, coin)
+    way: Way = "edge" if flags & _WAYS["edge"] else "full" if flags & _WAYS["full"] else "gate"
+    terms = Terms(allowance, certified, rate, lambda _: candidate_bytes, whole_bytes, coin, way)
     return FrameRecord(
         evidence, terms, candidate_bytes, choice,
         tuple((x, y, w, h) for x, y, w, h in rectangles),

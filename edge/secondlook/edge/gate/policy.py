@@ -30,7 +30,7 @@ class RiskGate:
         settings, allowance = self._settings, terms.allowance
         thrown = terms.coin
         # First what goes in any case, whatever the coin says: it is no sample, but known.
-        whole = self._background(frame)
+        whole = None if terms.way == "edge" else self._background(frame)
         if whole is not None and allowance.affords(terms.whole_bytes):
             return Choice(whole_frame=True, purpose=whole[0], reasons=(whole[1],), coin=thrown)
         # Never by what it costs: a coin that looked at the frame would measure other frames. What
@@ -38,6 +38,11 @@ class RiskGate:
         if thrown < terms.audit_rate:
             reason = f"audit: coin {thrown:.4f} is below {terms.audit_rate:g}"
             return Choice(whole_frame=True, purpose=Purpose.AUDIT, reasons=(reason,), coin=thrown)
+        if terms.way == "edge":
+            return Choice(reasons=("self-test: the edge alone is good enough here",), coin=thrown)
+        if terms.way == "full" and allowance.affords(terms.whole_bytes):
+            reason = "self-test: whole frames are worth more than the gate here"
+            return Choice(whole_frame=True, reasons=(reason,), coin=thrown)
         bytes_of = terms.bytes_of(frame.boxes)
         wanted, demanded = self._wanted(frame, terms, bytes_of)
         if not wanted.any():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,9 @@ class FrameEvidence:
         return len(self.names)
 
 
+Way = Literal["gate", "edge", "full"]
+"""Who decides what is asked: the gate, nobody, or everything is."""
+
 BytesOf = Callable[[Boxes], Floats]
 """Estimates what it costs to ask about each of some boxes, bytes on the wire."""
 
@@ -75,6 +78,8 @@ class Terms:
         coin: what was thrown for this frame, in [0, 1): below ``audit_rate`` it is an audit.
         bytes_of: estimates the bytes of asking about boxes.
         whole_bytes: estimate for the whole frame, bytes.
+        way: what the self-test of the site says: the gate decides, the edge's answers stand, or
+            whole frames go as far as the budget allows.
     """
 
     allowance: Allowance = field(default_factory=Allowance.unlimited)
@@ -83,6 +88,7 @@ class Terms:
     bytes_of: BytesOf = lambda boxes: np.zeros(len(boxes))
     whole_bytes: float = 0.0
     coin: float = 1.0
+    way: Way = "gate"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from secondlook.edge.fusion.places import MAX_PLACES
-from secondlook.edge.memory.notes import Recollection
+from secondlook.edge.memory.notes import SELFTEST, Recollection
 from secondlook.shared.errors import InvalidInput, StoreError
 from secondlook.shared.memory import SqliteStore
 from secondlook.shared.memory.kinds import (
@@ -18,6 +18,7 @@ from secondlook.shared.memory.kinds import (
     ModelPin,
     ScenePrior,
     ScoreCalibration,
+    SiteMode,
     TrackVerdict,
     TrustWindow,
     context_id,
@@ -144,6 +145,7 @@ def _recollect(db: sqlite3.Connection, camera: str, now: float) -> Recollection:
         newest(TrustWindow, _MAX_WINDOWS, _site_camera(camera)),
         skipped,
         newest(ScoreCalibration, _MAX_CALIBRATIONS),
+        newest(SiteMode, 1).get(SELFTEST),
     )
 
 

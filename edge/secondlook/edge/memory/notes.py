@@ -11,10 +11,14 @@ from secondlook.shared.memory.kinds import (
     Kind,
     ScenePrior,
     ScoreCalibration,
+    SiteMode,
     TrackVerdict,
     TrustWindow,
 )
 from secondlook.shared.memory.merging import merge
+
+SELFTEST = "mode"
+"""Key of the record of the self-test."""
 
 
 def size_key(width: int, height: int) -> str:
@@ -62,6 +66,7 @@ class Recollection:
         trust: what audits have shown, by key, the oldest first.
         site_trust: the same for the cameras of its site together.
         calibrations: how often a gate was right when it said how likely it is.
+        selftest: the way of working that its audits have chosen; ``None``: none yet.
         skipped: records that were damaged, or of a schema that is not known here.
     """
 
@@ -73,6 +78,7 @@ class Recollection:
     site_trust: dict[str, TrustWindow] = field(default_factory=dict)
     skipped: int = 0
     calibrations: dict[str, ScoreCalibration] = field(default_factory=dict)
+    selftest: SiteMode | None = None
 
     def background_at_s(self, size: str) -> float | None:
         """Capture time of the whole frame of that size that the cloud has, seconds of the epoch.

@@ -17,12 +17,14 @@ from secondlook.shared.memory.kinds import (
     Look,
     ModelPin,
     ScenePrior,
+    SiteMode,
     TrackVerdict,
     TrustWindow,
 )
 from secondlook.shared.memory.kinds.cameras import MAX_CELLS
 from secondlook.shared.memory.kinds.kind import MAX_COUNT
 from secondlook.shared.memory.kinds.place import MAX_LOOK_PIXELS
+from secondlook.shared.memory.kinds.selftest import Tally
 from secondlook.shared.memory.kinds.tracks import MAX_EMBEDDING
 from secondlook.shared.memory.kinds.trust import MAX_CAMERAS, MAX_REASONS, MAX_THRESHOLDS
 from secondlook.shared.memory.record import encode
@@ -77,7 +79,21 @@ TRUST = TrustWindow(
     alarms=1,
     cameras=("yard/gate", "yard/door"),
 )
-ALL: tuple[Kind, ...] = (VERDICT, FALSE_POSITIVE, GATE, SCENE, PIN, TRUST)
+MODE = SiteMode(
+    at_s=50.0,
+    mode="canvas",
+    settled=True,
+    reasons=("the gate is worth its bytes",),
+    since_s=20.0,
+    changes=1,
+    looks=3,
+    edge=Tally(count=4, total=3.0, squares=2.5),
+    gated=Tally(count=4, total=3.5, squares=3.25),
+    gained=Tally(count=4, total=0.5, squares=0.25),
+    lost=Tally(count=4),
+    bytes_per_s={"mosaic": 900.0, "canvas": 700.5},
+)
+ALL: tuple[Kind, ...] = (VERDICT, FALSE_POSITIVE, GATE, SCENE, PIN, TRUST, MODE)
 
 PLACE_ON_DISK = {
     **PLACE,
@@ -147,6 +163,21 @@ ON_DISK: dict[str, dict[str, Any]] = {
         "tau": 0.1,
         "alarms": 1,
         "cameras": ["yard/gate", "yard/door"],
+    },
+    "selftest": {
+        "schema": 1,
+        "at_s": 50.0,
+        "mode": "canvas",
+        "settled": True,
+        "reasons": ["the gate is worth its bytes"],
+        "since_s": 20.0,
+        "changes": 1,
+        "looks": 3,
+        "edge": {"count": 4, "total": 3.0, "squares": 2.5},
+        "gated": {"count": 4, "total": 3.5, "squares": 3.25},
+        "gained": {"count": 4, "total": 0.5, "squares": 0.25},
+        "lost": {"count": 4, "total": 0.0, "squares": 0.0},
+        "bytes_per_s": {"mosaic": 900.0, "canvas": 700.5},
     },
 }
 
@@ -291,6 +322,11 @@ def look(**changes: Any) -> dict[str, Any]:
         wrong(ModelPin, "model", "", "model"),
         wrong(ModelPin, "version", 3, "version"),
         wrong(ModelPin, "by", "x" * 200, "by"),
+        wrong(SiteMode, "mode", "half", "mode"),
+        wrong(SiteMode, "bytes_per_s", {"cloud": 1.0}, "bytes_per_s"),
+        wrong(SiteMode, "bytes_per_s", {"full": -1.0}, "bytes_per_s"),
+        wrong(SiteMode, "edge", {"count": 1, "total": 2.0, "squares": 0.5}, "edge"),
+        wrong(SiteMode, "edge", {"count": 4, "total": 2.0, "squares": 2.5}, "edge"),
         wrong(TrustWindow, "alpha", 0, "alpha"),
         wrong(TrustWindow, "audit_rate", 1.5, "audit_rate"),
         wrong(TrustWindow, "thresholds", [0.0, 0.5, 0.1], "thresholds"),
