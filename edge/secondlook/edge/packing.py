@@ -89,7 +89,7 @@ class Packer:
             return
         scale = math.sqrt(frame.width * frame.height / (frame.native_width * frame.native_height))
         sides = np.sqrt(np.maximum(area(boxes), 1.0)) * scale
-        now = math.log(float(np.median(sides)))
+        now = math.log(float(np.sort(sides)[len(sides) // 2]))
         before = self._log_side
         self._log_side = now if before is None else before + _SIZE_WEIGHT * (now - before)
 
@@ -97,10 +97,18 @@ class Packer:
         """What it would take to send regions now, bytes."""
         return self._carrier.estimate(regions, frame)
 
-    def bytes_of(self, boxes: Boxes, frame: Canonical) -> npt.NDArray[np.float64]:
-        """float64 (n,), what it costs to ask about each box alone, bytes."""
-        out = np.empty(len(boxes))
-        for row in range(len(boxes)):
+    def bytes_of(
+        self, boxes: Boxes, frame: Canonical, of: npt.NDArray[np.intp]
+    ) -> npt.NDArray[np.float64]:
+        """float64 (n,), what it costs to ask about each box alone, bytes.
+
+        Args:
+            boxes: float32 (n, 4), pixels of the native frame.
+            frame: the frame.
+            of: int (m,), the rows that may be asked about; nothing is foreseen for the others: 0.
+        """
+        out = np.zeros(len(boxes))
+        for row in of:
             regions = regions_around(boxes[row : row + 1], [""], frame, self._settings.regions)
             out[row] = self._carrier.estimate(regions, frame)
         return out

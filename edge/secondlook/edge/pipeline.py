@@ -45,7 +45,7 @@ from secondlook.edge.privacy import Veil
 from secondlook.edge.questions import Asked, suspects_in, tracks_in
 from secondlook.edge.regions import regions_around
 from secondlook.edge.scene import Scene
-from secondlook.edge.selftest import SiteTest
+from secondlook.edge.selftest import ModeChange, SiteTest
 from secondlook.edge.selftest.conduct import SelfTest
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import InvalidInput, SecondlookError
@@ -63,6 +63,8 @@ from secondlook.shared.values import (
     Verdict,
 )
 
+_WORTH_A_PRICE = 0.01
+"""Candidates of less loss are never asked about, whatever it would cost."""
 _LIKELY = 0.3
 """Boxes from this probability on tell how large the objects of a camera are."""
 _MAX_NOTES = 4096
@@ -398,6 +400,10 @@ class CameraPipeline:
         """Which way of working pays here, and why; ``None`` where the settings name it."""
         return None if self._selftest is None else self._selftest.site
 
+    def take_ways(self) -> list[ModeChange]:
+        """Changes of the way of working since the last call."""
+        return [] if self._selftest is None else self._selftest.take_changes()
+
     @property
     def rehearses(self) -> bool:
         """Whether `rehearse` has something to do with the frame answered last."""
@@ -461,7 +467,11 @@ class CameraPipeline:
         canonical = self.packer.canonical(entry.frame.width, entry.frame.height)
         likely = (evidence.right >= _LIKELY) & (evidence.track_ids >= 0)
         self.packer.see(evidence.boxes[likely], canonical)
-        estimates = logged_bytes(self.packer.bytes_of(evidence.boxes, canonical))
+        estimates = logged_bytes(
+            self.packer.bytes_of(
+                evidence.boxes, canonical, np.flatnonzero(evidence.loss >= _WORTH_A_PRICE)
+            )
+        )
         terms = Terms(
             allowance,
             certified_loss=self._auditor.demanded,

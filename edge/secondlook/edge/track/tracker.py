@@ -136,8 +136,8 @@ class Tracker:
         settings = self._settings
         ids = np.full(len(kept), NO_TRACK, np.int64)
         predicted = self._motion.boxes()
-        free_tracks = np.arange(len(self._tracks))
-        free_boxes = np.arange(len(kept))
+        free_tracks = np.ones(len(self._tracks), bool)
+        free_boxes = np.ones(len(kept), bool)
         confirmed = np.array([track.confirmed for track in self._tracks], bool)
         strong = kept.scores >= settings.high_score
 
@@ -146,14 +146,16 @@ class Tracker:
             of_boxes: npt.NDArray[np.bool_],
             likeness: Callable[[Boxes, Boxes], npt.NDArray[np.float32]],
         ) -> None:
-            nonlocal free_tracks, free_boxes
-            tracks, boxes = free_tracks[of_tracks[free_tracks]], free_boxes[of_boxes[free_boxes]]
+            tracks, boxes = (
+                np.flatnonzero(of_tracks & free_tracks),
+                np.flatnonzero(of_boxes & free_boxes),
+            )
             if not (len(tracks) and len(boxes)):
                 return
             left, right = assign(likeness(predicted[tracks], kept.boxes[boxes]), settings.match_iou)
             self._see(tracks[left], boxes[right], kept, ids)
-            free_tracks = np.setdiff1d(free_tracks, tracks[left], assume_unique=True)
-            free_boxes = np.setdiff1d(free_boxes, boxes[right], assume_unique=True)
+            free_tracks[tracks[left]] = False
+            free_boxes[boxes[right]] = False
 
         every_track = np.ones(len(self._tracks), bool)
         every_box = np.ones(len(kept), bool)
@@ -162,7 +164,7 @@ class Tracker:
         match(every_track, every_box, iou)
         if settings.reach > 0:
             match(every_track, every_box, lambda a, b: reach_likeness(a, b, settings.reach))
-        begun = free_boxes[kept.scores[free_boxes] >= settings.start_score]
+        begun = np.flatnonzero(free_boxes & (kept.scores >= settings.start_score))
         begun = begun[: max(0, settings.max_tracks - len(self._tracks))]
         ids[begun] = self._add(kept.boxes[begun], self._now_s or 0.0)
         return ids
