@@ -20,6 +20,7 @@ from support.edge import (
     textured,
     until,
 )
+from support.gate import ALWAYS_ASK
 from support.wire import TimedProxy
 
 from secondlook.edge.control.sharing import table
@@ -45,7 +46,7 @@ def _settings(address: str, folder: Path, cameras: list[str], **budget: Any) -> 
             "backoff_initial_s": 0.001,
             "spool": {"path": str(folder)},
         },
-        gate={"ttl_s": 0.05, "ttl_growth": 1.0},
+        gate=ALWAYS_ASK,
         trust={"audit_rate": 0.2},
         budget={"kb_per_s": RATE / 1000, "burst_s": BURST_S, **budget},
     )
@@ -98,7 +99,7 @@ async def test_a_cloud_that_fails_gets_no_more_bytes_for_it(tmp_path: Path) -> N
         proxy = TimedProxy("127.0.0.1", cloud.port)
         async with proxy.running():
             settings = _settings(proxy.target, tmp_path, ["gate"])
-            quick = {"breaker": BreakerSettings(min_calls=3)}
+            quick = {"breaker": BreakerSettings(min_calls=3, open_s=60.0)}
             settings = settings.model_copy(
                 update={"uplink": settings.uplink.model_copy(update=quick)}
             )

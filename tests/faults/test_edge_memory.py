@@ -23,6 +23,7 @@ from support.edge import (
     until,
     verdict,
 )
+from support.gate import ALWAYS_ASK
 
 from secondlook.edge.daemon import Daemon
 from secondlook.edge.memory.notes import Note
@@ -52,8 +53,8 @@ def _settings(address: str, path: Path, **memory: Any) -> EdgeSettings:
         "sync": {"enabled": False},
         **memory,
     }
-    # Verdicts age at once, so that there is always something to ask and to remember.
-    return edge_settings(address, gate={"ttl_s": 0.05, "ttl_growth": 1.0}, memory=given)
+    # There is always something to ask and to remember.
+    return edge_settings(address, gate=ALWAYS_ASK, memory=given)
 
 
 def _daemon(settings: EdgeSettings, sink: MemorySink, length: int | None, **more: Any) -> Daemon:

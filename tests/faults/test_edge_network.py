@@ -15,6 +15,7 @@ from support.edge import (
     until,
     verdict,
 )
+from support.gate import ALWAYS_ASK
 from support.proxy import fault_proxy
 
 from secondlook.edge.settings import EdgeSettings
@@ -39,9 +40,7 @@ def _settings(address: str, **uplink: object) -> EdgeSettings:
         "timeout_s": 0.3,
         **uplink,
     }
-    return edge_settings(
-        address, uplink=quick, gate={"again_s": 0.0, "again_factor": 1.0, "threshold": 0.01}
-    )
+    return edge_settings(address, uplink=quick, gate=ALWAYS_ASK)
 
 
 async def test_nobody_there_costs_no_frame() -> None:

@@ -17,22 +17,22 @@ from secondlook.edge.pipeline_settings import PipelineSettings
 
 PLAIN = {"threshold": 0.12, "again_factor": 1.5, "again_s": 0.0, "ride_share": 0.5}
 """``[gate]`` for `plain_risk`: scores of 0.12 to 0.88 are asked about."""
+ALWAYS_ASK = {"threshold": 0.001, "again_factor": 1.0, "again_s": 0.0}
+"""``[gate]`` under which whatever is seen is asked about, also just after a verdict."""
 PLAIN_FUSION = {"publish_probability": 0.35}
 """``[fusion]`` for `plain_risk`."""
 
 
 def plain_settings(*, audit_rate: float = 0.0, **sections: Any) -> PipelineSettings:
     """Settings for `plain_risk`, under which boxes alone are asked about."""
+    signs = ("blob_loss", "coasting_loss", "prior_loss", "view_loss", "view_gain")
     given = {
         **sections,
         "gate": {**PLAIN, **sections.get("gate", {})},
         "fusion": {**PLAIN_FUSION, **sections.get("fusion", {})},
+        "trust": {"audit_rate": audit_rate, **sections.get("trust", {})},
+        "misses": {**dict.fromkeys(signs, 0.0), **sections.get("misses", {})},
     }
-    where = "trust" if "trust" in PipelineSettings.model_fields else "gate"
-    given[where] = {"audit_rate": audit_rate, **given.get(where, {})}
-    if "misses" in PipelineSettings.model_fields:
-        signs = ("blob_loss", "coasting_loss", "prior_loss", "view_loss", "view_gain")
-        given["misses"] = {**dict.fromkeys(signs, 0.0), **sections.get("misses", {})}
     return PipelineSettings.model_validate(given)
 
 
