@@ -42,7 +42,7 @@ SIGHT = (
 
 CHANGE = (
     "verdict",  # log odds of the heavy model's score; 0 where it saw nothing
-    "age",  # log of 1 + age of the verdict in seconds
+    "age",  # log of 1 + age of the verdict in seconds, at most `OLDEST_S`
     "risen",  # log odds of the score now less those when the cloud was asked
     "smoothed_risen",  # the same of the smoothed score
     "grown",  # absolute log of the area now over the area then
@@ -52,6 +52,8 @@ CHANGE = (
 )
 """Further columns of a box with a verdict."""
 
+OLDEST_S = 12.0
+"""Verdicts do not get older than this, seconds: lessons reach no further."""
 _REFERENCE_SIDE_PX = 640.0
 _BORDER_PX = 2.0
 
@@ -126,10 +128,11 @@ def change_features(
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0).astype(np.float64)
     areas = np.array([max(1.0, belief.area) for belief in beliefs])
     refuted = np.array([belief.refuted for belief in beliefs])
+    ages_s = np.array([time_s - belief.at_s for belief in beliefs])
     verdict = logit(np.array([belief.score for belief in beliefs]))
     columns = (
         np.where(refuted, 0.0, verdict),
-        np.log1p(np.abs(np.array([time_s - belief.at_s for belief in beliefs]))),
+        np.log1p(np.minimum(np.abs(ages_s), OLDEST_S)),
         score - then,
         smoothed - then,
         np.abs(np.log(sides[:, 0] * sides[:, 1] / areas)),

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from secondlook.edge.appearance import Thumbnail
-from secondlook.edge.evidence.features import change_features, class_weight
+from secondlook.edge.evidence.features import OLDEST_S, change_features, class_weight
 from secondlook.edge.fusion.belief import Belief
 from secondlook.edge.fusion.correction import NO_CORRECTION, corrected, correction
 from secondlook.edge.gate.logistic import Floats
@@ -24,7 +24,7 @@ from secondlook.shared.measure import Metric
 from secondlook.shared.measure.matching import MATCH_IOU
 from secondlook.shared.values import Detections, FrameRef
 
-GAPS_S = (0.05, 12.0)
+GAPS_S = (0.05, OLDEST_S)
 """Shortest and longest time between a verdict and the frame on which it is tried."""
 PAIRS = 3
 """Earlier verdicts tried on each box."""

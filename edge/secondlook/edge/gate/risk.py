@@ -106,6 +106,6 @@ def cold_start() -> RiskModel:
             (0.5, 0.8, -0.7, 0.5, -0.5, 1.5),
         ),
         refuted=Logistic(
-            Basis(("age", "smoothed", "smoothed_risen", "grown")), (-1.0, 0.1, 1.0, 0.8, 0.3)
+            Basis(("age", "smoothed", "smoothed_risen", "grown")), (-1.6, 0.1, 1.2, 0.8, 0.3)
         ),
     )
