@@ -10,7 +10,7 @@ an audit that waited on disk is scored like any other. No I/O.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -229,16 +229,10 @@ class Auditor:
         if keeper.outcome(look.frame.sequence, risk):
             self._news.outcomes = [*self._news.outcomes[1 - _MAX_NEWS :], math.isfinite(risk)]
 
-    def recalibrated(self, gate: str, at_s: float) -> None:
-        """The gate's probabilities are corrected otherwise from now on: it is another gate.
-
-        Args:
-            gate: names it.
-            at_s: wall clock now.
-        """
+    def recalibrated(self, at_s: float) -> None:
+        """The gate's probabilities are corrected otherwise from now on (wall clock ``at_s``)."""
         if self._keeper is not None:
-            basis = self._keeper.basis
-            self._keeper.changed(replace(basis, gate=gate), at_s)
+            self._keeper.recalibrated(at_s)
 
     def lost(self, request_id: str, why: str) -> None:
         """A question gets no verdict."""

@@ -133,11 +133,10 @@ class CameraPipeline:
         self._notes: deque[Note] = deque(maxlen=_MAX_NOTES)
         self.packer = Packer(settings, carrier)
         self._calibrator = Calibrator.of(settings, self._risk, self._interest, known)
-        self._fingerprint = fingerprint
         self._auditor = Auditor(
             camera,
             settings,
-            self._calibrator.named(fingerprint),
+            fingerprint,
             self._interest,
             known or Recollection(),
             clock.wall(),
@@ -326,8 +325,7 @@ class CameraPipeline:
             # An audit is scored on what was known without it.
             self._auditor.judged(verdict, said, self._clock.wall())
             if self._calibrator.judged(verdict, said):
-                gate = self._calibrator.named(self._fingerprint)
-                self._auditor.recalibrated(gate, self._clock.wall())
+                self._auditor.recalibrated(self._clock.wall())
         asked = scene.questions.settle(verdict.request_id)
         if asked is not None and asked.whole_frame:
             scene.background_s = max(asked.time_s, scene.background_s or asked.time_s)

@@ -18,7 +18,8 @@ from secondlook.edge.evidence.gathering import assess
 from secondlook.edge.fusion.correction import corrected
 from secondlook.edge.fusion.history import Entry
 from secondlook.edge.gate.buckets import buckets_of
-from secondlook.edge.gate.calibration import Calibration, Learner, fingerprint
+from secondlook.edge.gate.calibration import Calibration
+from secondlook.edge.gate.learner import Learner, fingerprint
 from secondlook.edge.gate.logistic import Floats
 from secondlook.edge.gate.risk import RiskModel
 from secondlook.edge.memory.notes import Note, Recollection
@@ -86,6 +87,7 @@ class Calibrator:
         self._waiting: OrderedDict[int, _Thought] = OrderedDict()
         self._now_s = 0.0
         self._told_s: float | None = None
+        self._told_version = self.calibration.version
 
     @classmethod
     def of(
@@ -104,11 +106,6 @@ class Calibrator:
             None if known is None else known.calibrations,
             learn=settings.gate.learn,
         )
-
-    def named(self, gate: str) -> str:
-        """The name of a gate as it is calibrated now."""
-        version = self.calibration.version
-        return f"{gate}+{version}" if version else gate
 
     @property
     def calibration(self) -> Calibration:
@@ -176,12 +173,17 @@ class Calibrator:
         return self.calibration.version != before
 
     def take_notes(self, *, last: bool = False) -> list[Note]:
-        """What is to be written down now, if it is time; with ``last`` whatever the time."""
+        """What is to be written down now, if it is time; with ``last`` whatever the time.
+
+        New curves are written down at once: a restart must go on with those that trust has seen.
+        """
         if self._told_s is None:
             self._told_s = self._now_s
-        if not last and self._now_s < self._told_s + self._every_s:
+        version = self.calibration.version
+        due = self._now_s >= self._told_s + self._every_s or version != self._told_version
+        if not (last or due):
             return []
-        self._told_s = self._now_s
+        self._told_s, self._told_version = self._now_s, version
         said = self._learner.record()
         return [] if said is None else [Note(ScoreCalibration, *said)]
 

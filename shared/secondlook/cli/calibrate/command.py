@@ -10,8 +10,9 @@ import anyio
 import click
 from rich.console import Console
 
+from secondlook.cli.calibrate.job import Calibration
 from secondlook.cli.calibrate.report import show
-from secondlook.cli.calibrate.run import Calibration, calibrate
+from secondlook.cli.calibrate.run import calibrate
 from secondlook.cli.price.command import CLOUD_MODEL, EDGE_MODEL, default_cache
 from secondlook.cli.price.options import numbers_in
 from secondlook.cli.price.passed import with_options

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timezone
 from importlib.metadata import version
-from pathlib import Path
 
 import anyio.to_thread
 
-from secondlook.cli.calibrate.choosing import BranchName, choose
+from secondlook.cli.calibrate.choosing import COLD, LEAST_GROUPS, BranchName, choose
 from secondlook.cli.calibrate.footage import Eyes, Footage, watch
+from secondlook.cli.calibrate.job import Calibration
 from secondlook.cli.calibrate.promising import Tally, best_point, measure
 from secondlook.cli.calibrate.scoring import edge_only, plain
 from secondlook.cli.price.comparison import OtherFrames
@@ -34,54 +34,14 @@ from secondlook.edge.gate.gate_parts import (
 )
 from secondlook.edge.gate.opening import promised_settings
 from secondlook.edge.gate.risk import RiskModel, cold_start
-from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.shared.detect import Detector, ModelInfo
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.measure import Metric, classes_of_interest
 
+_MAY_LOSE_F1 = 0.01
+"""What a clip that was left out may lose against the cold start, F1, by a model of the others."""
 _MADE_BY = f"secondlook {version('secondlook')}"
 Choices = dict[BranchName, BranchChoice]
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """What the user asked for.
-
-    Attributes:
-        clips: trained on.
-        holdout: only measured on.
-        same_cameras: whether the gate is for the cameras of the clips and no other.
-        edge_model, cloud_model: file or ``zoo:NAME``.
-        analysis_fps: analysed frames a second of a clip's own time.
-        clip_fps: frames a second of clips whose header lies; 0.0 trusts it.
-        max_frames: most analysed frames of each clip.
-        classes: that count; ``None``: the street set.
-        pipeline: the settings that will run.
-        thresholds: of the promise; empty: no promise.
-        promise_frames: most frames of each clip on which it is measured.
-        verdict_latency_s: from a frame to its verdict.
-        budget_kb_per_frame, accuracy: what the threshold is chosen for; at most one.
-        cache: folder for what the models said; ``None``: nothing is kept.
-        note: free text for the file.
-    """
-
-    clips: tuple[str, ...]
-    edge_model: str
-    cloud_model: str
-    holdout: tuple[str, ...] = ()
-    same_cameras: bool = False
-    analysis_fps: float = 5.0
-    clip_fps: float = 0.0
-    max_frames: int = 2000
-    classes: tuple[str, ...] | None = None
-    pipeline: PipelineSettings = PipelineSettings()  # noqa: RUF009 - frozen
-    thresholds: tuple[float, ...] = ()
-    promise_frames: int = 150
-    verdict_latency_s: float = 0.25
-    budget_kb_per_frame: float | None = None
-    accuracy: float | None = None
-    cache: Path | None = None
-    note: str = ""
 
 
 async def calibrate(job: Calibration) -> GateFile:
@@ -132,6 +92,9 @@ async def _calibrate(
             scores.append(
                 await anyio.to_thread.run_sync(_score, job, metric, footage, trained, risk)
             )
+        if not all(map(_carries_over, scores)):
+            risk, choices = _without_learned_sights(risk, choices)
+            scores = [score.model_copy(update={"trained": score.cold}) for score in scores]
         promise = None
         if job.thresholds:
             promise = await _promise(job, light.info, cloud, metric, footages, risk, progress)
@@ -279,9 +242,9 @@ def _how(job: Calibration, clips: int) -> str:
         return f"{frames} that was held out, with the model of this file"
     if job.same_cameras:
         return f"{frames}, with a model of what came before them"
-    if clips > 1:
+    if clips > LEAST_GROUPS:
         return f"{frames}, with a model of the other clips"
-    return f"{frames}, with the cold-start rule: one clip teaches nothing about other cameras"
+    return f"{frames}, with the cold-start rule: too few other clips to learn from"
 
 
 def _threshold(job: Calibration, promise: Promise | None) -> tuple[float, Goal]:
@@ -290,6 +253,24 @@ def _threshold(job: Calibration, promise: Promise | None) -> tuple[float, Goal]:
         return job.pipeline.gate.threshold, goal
     point, met = best_point(promise.points, job.budget_kb_per_frame, job.accuracy)
     return point.threshold, goal.model_copy(update={"met": met})
+
+
+def _carries_over(score: ClipScore) -> bool:
+    """Whether the way in which the model was made would have served this clip, left out."""
+    unseen = score.left_out
+    return unseen is None or unseen >= score.cold - _MAY_LOSE_F1
+
+
+def _without_learned_sights(risk: RiskModel, choices: Choices) -> tuple[RiskModel, Choices]:
+    """The model with the cold start where no verdict is known: only there F1 has told."""
+    cold = cold_start()
+    kept = dict(choices)
+    for name in ("present", "same_class"):
+        kept[name] = choices[name].model_copy(
+            update={"basis": COLD, "penalty": 0.0, "loss": choices[name].cold_loss,
+                    "worst_gain": 0.0}
+        )  # fmt: skip
+    return replace(risk, present=cold.present, same_class=cold.same_class), kept
 
 
 def _branches(risk: RiskModel, choices: Choices) -> Branches:

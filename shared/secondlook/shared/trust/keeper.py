@@ -231,6 +231,17 @@ class TrustKeeper:
             self._stance.voided(difference, at_s)
             self._begin_anew(difference)
 
+    def recalibrated(self, at_s: float) -> None:
+        """The same gate corrects its probabilities otherwise: what was proved is void.
+
+        The gate keeps its name, so that cameras that are calibrated each by itself can still be
+        certified together.
+        """
+        self._at(at_s)
+        reason = "the calibration of the gate changed"
+        self._stance.voided(reason, at_s)
+        self._begin_anew(reason)
+
     def adopt(self, certificate: Certificate) -> bool:
         """Take over the certificate of the site, where it is about this camera as it is now.
 

@@ -78,11 +78,12 @@ def test_where_the_cold_start_is_right_it_stays() -> None:
         assert loss < cold + 0.01
 
 
-def test_one_clip_teaches_nothing_about_others() -> None:
-    model, choices = choose([lessons(0, shift=2.0)])
+@pytest.mark.parametrize("clips", [1, 2])
+def test_one_clip_or_two_teach_nothing_about_others(clips: int) -> None:
+    model, choices = choose([lessons(seed, shift=2.0) for seed in range(clips)])
     assert model == cold_start()
     assert {choice.basis for choice in choices.values()} == {COLD}
-    assert choices["present"].rows == 150
+    assert choices["present"].rows == 150 * clips
 
 
 def test_nothing_at_all_teaches_nothing() -> None:
@@ -92,7 +93,7 @@ def test_nothing_at_all_teaches_nothing() -> None:
     assert choose([certain, certain])[0].present == cold_start().present
 
 
-@pytest.mark.parametrize("clips", [2, MOST_FOLDS + 1])
+@pytest.mark.parametrize("clips", [3, MOST_FOLDS + 1])
 def test_any_number_of_clips_will_do(clips: int) -> None:
     groups = [lessons(seed, shift=1.5, rows=60) for seed in range(clips)]
     _, choices = choose(groups)
@@ -116,5 +117,5 @@ def test_log_loss_is_that_of_the_probabilities() -> None:
 
 
 def test_the_model_is_a_risk_model() -> None:
-    model, _ = choose([lessons(seed, rows=60) for seed in range(2)])
+    model, _ = choose([lessons(seed, rows=60) for seed in range(3)])
     assert isinstance(model, RiskModel)

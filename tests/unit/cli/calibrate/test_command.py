@@ -10,9 +10,12 @@ import pytest
 from support.networks import write_bright_spot_model
 
 from secondlook.cli.calibrate import command as command_module
+from secondlook.cli.calibrate.run import _carries_over, _without_learned_sights
 from secondlook.cli.main import EXIT_INTERRUPTED, EXIT_UNREACHABLE, EXIT_USAGE, run
 from secondlook.edge.gate.gate_file import GateFile, load_gate, parse_gate
+from secondlook.edge.gate.gate_parts import BranchChoice, ClipScore
 from secondlook.edge.gate.opening import open_gate
+from secondlook.edge.gate.risk import RiskModel, cold_start
 from secondlook.edge.pipeline_settings import GateSettings, PipelineSettings
 from secondlook.shared.detect.onnx_detector import OnnxDetector
 from secondlook.shared.values import Detections
@@ -213,3 +216,20 @@ def test_the_json_of_the_file_is_json_of_the_document(
     data = json.loads(out.read_text())
     assert (data["format"], data["schema"]) == ("secondlook-gate", 1)
     assert str(tmp_path) not in out.read_text()
+
+
+def test_a_model_that_fails_a_clip_left_out_is_not_taken() -> None:
+    served = ClipScore(clip="a", plain=0.5, cold=0.8, trained=0.9, left_out=0.795)
+    failed = served.model_copy(update={"left_out": 0.78})
+    alone = served.model_copy(update={"left_out": None})
+    assert [_carries_over(score) for score in (served, failed, alone)] == [True, False, True]
+    cold = cold_start()
+    learned = RiskModel(cold.same_class, cold.present, cold.refuted, cold.confirmed)
+    choice = BranchChoice(
+        basis="rich", penalty=2.0, rows=9, loss=0.1, cold_loss=0.2, worst_gain=0.1
+    )
+    names = ("present", "same_class", "confirmed", "refuted")
+    risk, choices = _without_learned_sights(learned, dict.fromkeys(names, choice))
+    assert (risk.present, risk.same_class) == (cold.present, cold.same_class)
+    assert (risk.confirmed, risk.refuted) == (cold.refuted, cold.confirmed)
+    assert [choices[name].basis for name in names] == ["cold start"] * 2 + ["rich"] * 2

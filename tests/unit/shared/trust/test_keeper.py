@@ -280,6 +280,18 @@ def test_a_changed_gate_or_model_voids_the_certificate() -> None:
     assert [r.spoilt.partition(" was")[0] for _, r in camera.records] == ["", "gate", ""]
 
 
+def test_a_changed_calibration_voids_the_certificate_and_keeps_the_name() -> None:
+    camera = Camera()
+    camera.run(4001)
+    assert camera.keeper.status.certificate is not None
+    camera.keeper.recalibrated(camera.at_s)
+    assert camera.keeper.status.certificate is None
+    assert camera.keeper.basis == BASIS
+    assert "calibration" in " ".join(camera.keeper.status.reasons)
+    camera.run(4001)
+    assert camera.keeper.status.certificate is not None
+
+
 def test_an_outage_uncertifies_the_window_and_a_new_one_begins_behind_it() -> None:
     camera = certified()
     camera.run(1000)

@@ -1,6 +1,6 @@
 """What is remembered: typed records with schema versions and the rules by which they merge."""
 
-from secondlook.shared.memory.kinds.calibration import ScoreCalibration
+from secondlook.shared.memory.kinds.calibration import CurvesInUse, ScoreCalibration
 from secondlook.shared.memory.kinds.cameras import GateState, ModelPin, ScenePrior
 from secondlook.shared.memory.kinds.ids import DEFAULT_SITE, context_id, kind_of
 from secondlook.shared.memory.kinds.kind import Kind
@@ -13,6 +13,7 @@ from secondlook.shared.memory.kinds.trust import TrustWindow
 __all__ = [
     "DEFAULT_SITE",
     "KINDS",
+    "CurvesInUse",
     "FalsePositive",
     "GateState",
     "Kind",

@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
 from secondlook.shared.memory.kinds.kind import Count, EpochSeconds, Kind, Name
-from secondlook.shared.memory.merging import Counter, Each, Fields, Grid, Largest, Rule
+from secondlook.shared.memory.merging import Counter, Each, Fields, Grid, Largest, Latest, Rule
 
 MAX_BINS = 64
 MAX_BUCKETS = 128
 """Most buckets of a record. One writer makes fewer than half, so that two of them fit together."""
 
 _Counts = Annotated[tuple[Count, ...], Field(strict=False, min_length=1, max_length=MAX_BINS)]
+_Curve = Annotated[
+    tuple[Annotated[float, Field(ge=-50, le=50)], ...],
+    Field(strict=False, min_length=2, max_length=MAX_BINS),
+]
 _Trial = Annotated[tuple[Count, Count, Count], Field(strict=False)]
+
+
+class CurvesInUse(BaseModel):
+    """The curves that a gate runs with, so that a restart goes on with the same ones.
+
+    Attributes:
+        at_s: when the outcome came after which they were made, seconds since the Unix epoch.
+        made_of: how many outcomes there were then.
+        curves: by bucket or branch: log odds to which the centre of each bin goes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    at_s: EpochSeconds
+    made_of: float = Field(ge=0, le=1e11)
+    curves: dict[Name, _Curve] = Field(default_factory=dict, max_length=MAX_BUCKETS)
+
+    @model_validator(mode="after")
+    def _rise(self) -> Self:
+        for name, values in self.curves.items():
+            if any(b < a for a, b in pairwise(values)):
+                raise ValueError(f"curves.{name}: must not fall")
+        return self
 
 
 class ScoreCalibration(Kind):
@@ -36,6 +64,7 @@ class ScoreCalibration(Kind):
         trial: by branch: the weight of outcomes on which the calibration was tried before it
             learned from them, and the log losses there in thousandths of a nat: of the gate's
             probabilities, and of the calibrated ones.
+        used: what is in use; of two, the newer stands.
     """
 
     KIND: ClassVar[str] = "calibration"
@@ -47,6 +76,7 @@ class ScoreCalibration(Kind):
             "right": Each(Grid()),
             "squares": Each(Counter()),
             "trial": Each(Grid()),
+            "used": Latest("at_s"),
         },
         alike=("gate", "model", "low", "high"),
     )
@@ -60,6 +90,7 @@ class ScoreCalibration(Kind):
     right: dict[Name, _Counts] = Field(default_factory=dict, max_length=MAX_BUCKETS)
     squares: dict[Name, Count] = Field(default_factory=dict, max_length=MAX_BUCKETS)
     trial: dict[Name, _Trial] = Field(default_factory=dict, max_length=MAX_BUCKETS)
+    used: CurvesInUse | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

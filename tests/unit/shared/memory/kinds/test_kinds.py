@@ -17,6 +17,7 @@ from secondlook.shared.memory.kinds import (
     Look,
     ModelPin,
     ScenePrior,
+    ScoreCalibration,
     SiteMode,
     TrackVerdict,
     TrustWindow,
@@ -93,7 +94,18 @@ MODE = SiteMode(
     lost=Tally(count=4),
     bytes_per_s={"mosaic": 900.0, "canvas": 700.5},
 )
-ALL: tuple[Kind, ...] = (VERDICT, FALSE_POSITIVE, GATE, SCENE, PIN, TRUST, MODE)
+CALIBRATION = ScoreCalibration(
+    gate="f00d",
+    model="street_heavy 1",
+    at_s=60.0,
+    low=-4.0,
+    high=4.0,
+    seen={"new/small/car": (300, 0, 100)},
+    right={"new/small/car": (200, 0, 100)},
+    squares={"new/small/car": 40_000},
+    trial={"new": (200, 90, 80)},
+)
+ALL: tuple[Kind, ...] = (VERDICT, FALSE_POSITIVE, GATE, SCENE, PIN, TRUST, MODE, CALIBRATION)
 
 PLACE_ON_DISK = {
     **PLACE,
@@ -178,6 +190,18 @@ ON_DISK: dict[str, dict[str, Any]] = {
         "gained": {"count": 4, "total": 0.5, "squares": 0.25},
         "lost": {"count": 4, "total": 0.0, "squares": 0.0},
         "bytes_per_s": {"mosaic": 900.0, "canvas": 700.5},
+    },
+    "calibration": {
+        "schema": 1,
+        "gate": "f00d",
+        "model": "street_heavy 1",
+        "at_s": 60.0,
+        "low": -4.0,
+        "high": 4.0,
+        "seen": {"new/small/car": [300, 0, 100]},
+        "right": {"new/small/car": [200, 0, 100]},
+        "squares": {"new/small/car": 40_000},
+        "trial": {"new": [200, 90, 80]},
     },
 }
 
