@@ -50,7 +50,7 @@ def log_odds(right: Floats) -> Floats:
 def buckets_of(
     features: Floats, names: list[str], beliefs: list[Belief | None], time_s: float
 ) -> list[str]:
-    """The bucket of each box; empty where a verdict about this very frame leaves no doubt.
+    """The bucket of each box; empty where a verdict leaves no doubt: of this frame, or a lasting one.
 
     Args:
         features: float64 (n, len(SIGHT)).
@@ -61,7 +61,7 @@ def buckets_of(
     sizes = np.searchsorted(_SIDES, features[:, SIGHT.index("size")])
     found = []
     for name, size, belief in zip(names, sizes.tolist(), beliefs, strict=True):
-        if belief is not None and belief.at_s == time_s:
+        if belief is not None and (belief.at_s == time_s or belief.lasts(time_s)):
             found.append("")
             continue
         branch = 0 if belief is None else 2 if belief.refuted else 1
