@@ -50,7 +50,7 @@ def log_odds(right: Floats) -> Floats:
 def buckets_of(
     features: Floats, names: list[str], beliefs: list[Belief | None], time_s: float
 ) -> list[str]:
-    """The bucket of each box; empty where a verdict leaves no doubt: of this frame, or a lasting one.
+    """The bucket of each box; empty where a verdict leaves no doubt: of this frame, or for long.
 
     Args:
         features: float64 (n, len(SIGHT)).
