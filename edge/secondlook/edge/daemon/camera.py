@@ -12,7 +12,7 @@ from typing import TypeVar
 import anyio
 
 from secondlook.edge.capture.captured import CapturedFrame
-from secondlook.edge.control import Controller
+from secondlook.edge.control import Allowance, Controller
 from secondlook.edge.daemon.asking import Asking, Way
 from secondlook.edge.daemon.inbox import Inbox
 from secondlook.edge.daemon.meter import CameraMeter
@@ -112,6 +112,8 @@ class CameraLoop:
         self._asking = Asking(camera, around, status, self._inbox, self._by_itself, block=block)
         self._trust = TrustDesk(camera, around, status)
         self._thread = ThreadPoolExecutor(1, f"camera-{camera}")
+        if pipeline.way is not None:
+            around.meter.ways.shows(camera, pipeline.way.mode)
         self._site_trust: dict[str, TrustWindow] = {}
         self._last: Detections | None = None
         self._media_s: OrderedDict[int, float] = OrderedDict()
@@ -186,6 +188,16 @@ class CameraLoop:
             self._media_s.popitem(last=False)
         image = frame.image if around.outlets.want_images else None
         around.outlets.put(Event(observation, media_s, image))
+        await self._ask(captured, observation, allowance)
+        if self._pipeline.rehearses:
+            # After the answer and the question: nobody waits for it.
+            await self._compute(lambda: self._pipeline.rehearse(frame))
+
+    async def _ask(
+        self, captured: CapturedFrame, observation: Observation, allowance: Allowance
+    ) -> None:
+        """Send what the gate wants to know about an answered frame, or keep it."""
+        frame, around = captured.frame, self._around
         decision = observation.decision
         if decision is None or not decision.regions:
             return
@@ -279,14 +291,16 @@ class CameraLoop:
     async def _compute(self, work: Callable[[], _T]) -> _T:
         """Run a step of the pipeline, and hand on what it wants remembered."""
         pipeline = self._pipeline
-        result, notes, records, news = await self._step(
+        result, notes, records, news, ways = await self._step(
             lambda: (
                 work(),
                 pipeline.take_notes(),
                 pipeline.take_records(),
                 pipeline.take_trust(),
+                pipeline.take_ways(),
             )
         )
+        self._around.meter.ways.changed(self._camera, ways)
         self._around.memory.note(self._camera, notes)
         self._trust.tell(news)
         if self._around.decisions is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from secondlook.edge.daemon.ways import WayMeter
 from secondlook.shared.values import Purpose
 
 
@@ -28,6 +29,7 @@ class CameraMeter:
         self.spooled = counter("spooled_questions", "Kept on disk, to be asked later.")
         self.late_verdicts = counter("late_verdicts", "Verdicts on questions kept on disk.")
         self.restarts = counter("camera_restarts", "Times a camera started over.")
+        self.ways = WayMeter(registry)
         self.latency = Histogram(
             "secondlook_edge_answer_seconds",
             "From capture to the answer.",

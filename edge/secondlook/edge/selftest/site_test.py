@@ -210,7 +210,9 @@ class SiteTest:
                     f"{evidence.pairs} of the first {settings.min_audits} audits: the gate decides",
                 )
             return self.mode
-        if evidence.pairs >= self._round.next_look:
+        if self.mode not in self._bytes_per_s:
+            self.reasons = ("what the gate sends is not known yet",)
+        elif evidence.pairs >= self._round.next_look:
             self._look(evidence, at_s, budget_bytes_per_s)
         if evidence.pairs >= settings.max_audits:
             self._begin()
@@ -263,10 +265,7 @@ class SiteTest:
         found.next_look = math.ceil(evidence.pairs * _LOOK_GROWTH)
         delta = _spent(settings.delta, found.looks)
         worths = self.worths(delta, budget_bytes_per_s)
-        present = worths.get(self.mode)
-        if present is None:
-            self.reasons = ("what the gate sends is not known yet",)
-            return
+        present = worths[self.mode]
         # The other carrier is compared by its bytes alone, elsewhere.
         others = {mode: worth for mode, worth in worths.items() if not mode.gated}
         best = max(others, key=lambda mode: (others[mode].value.value, mode is Mode.EDGE))

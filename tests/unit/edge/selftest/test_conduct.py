@@ -1,0 +1,291 @@
+"""The self-test in a real pipeline: what audits tell of it, what is tried out, what it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from support.edge import NAMES, Seen, seen, textured
+
+from secondlook.edge.carrier import CanvasEncoder
+from secondlook.edge.control.allowance import Allowance
+from secondlook.edge.memory.notes import Note, Recollection
+from secondlook.edge.pipeline import CameraPipeline
+from secondlook.edge.pipeline_settings import PipelineSettings
+from secondlook.edge.selftest import Mode
+from secondlook.edge.selftest.agreement import agreement, put_right
+from secondlook.edge.selftest.probes import Probes
+from secondlook.edge.selftest.settings import SelftestSettings
+from secondlook.edge.selftest.traffic import Traffic
+from secondlook.shared.clock import ManualClock
+from secondlook.shared.memory.kinds import SiteMode
+from secondlook.shared.sim import CLASS_NAMES, StreetCamera, StreetConfig
+from secondlook.shared.values import Detections, Frame, Purpose, Verdict
+
+WIDTH, HEIGHT = 160, 96
+ROOM = textured(WIDTH, HEIGHT)
+CAR: Seen = ((50, 30, 80, 50), 0.9, "car")
+QUICK = {
+    "min_audits": 30,
+    "drift_audits": 1000,
+    "probe_every_s": 20.0,
+    "probe_frames": 3,
+    "probe_asks": 2,
+}
+View = Callable[[int], tuple[np.ndarray, Detections, Detections]]
+"""Of a frame: its picture, what the light model sees, what the heavy one sees."""
+
+
+class Camera:
+    """A pipeline with a canvas, and a cloud that answers at once."""
+
+    def __init__(
+        self,
+        view: View,
+        names: tuple[str, ...] = NAMES,
+        *,
+        known: Recollection | None = None,
+        selftest: dict[str, Any] | None = None,
+        **sections: dict[str, Any],
+    ) -> None:
+        settings = PipelineSettings.model_validate(
+            {
+                "trust": {"audit_rate": 0.5},
+                "selftest": {**QUICK, **(selftest or {})},
+                "gate": {"classes": ()},
+                "canvas": {"effort": "quick"},
+                **sections,
+            }
+        )
+        self.pipeline = CameraPipeline(
+            "gate",
+            settings,
+            names,
+            ManualClock(),
+            session="s",
+            carrier=CanvasEncoder(settings.canvas),
+            known=known,
+        )
+        self.view = view
+        self.asked: list[tuple[Purpose, bool, bool]] = []
+        self.notes: list[Note] = []
+
+    def live(self, first: int, last: int, allowance: Allowance | None = None) -> Mode:
+        """Frames from ``first`` to before ``last``, one a second; the way at the end."""
+        for n in range(first, last):
+            image, light, heavy = self.view(n)
+            frame = Frame.of(
+                image,
+                camera="gate",
+                sequence=n,
+                captured_s=float(n),
+                captured_at=1_700_000_000.0 + n,
+            )
+            answer = self.pipeline.answer(frame, light, float(n), allowance=allowance)
+            question = self.pipeline.escalation(frame, answer)
+            self.pipeline.rehearse(frame)
+            if question is not None:
+                canvas = question.canvas is not None
+                self.asked.append((question.purpose, question.whole_frame, canvas))
+                places = np.array([region.xyxy for region in question.regions], np.float32)
+                nothing = Detections.empty(heavy.names)
+                self.pipeline.apply(
+                    Verdict(
+                        question.request_id,
+                        question.camera,
+                        question.sequence,
+                        question.regions,
+                        put_right(nothing, heavy, places),
+                        "heavy",
+                        "1",
+                        question.purpose,
+                    )
+                )
+            self.notes += self.pipeline.take_notes()
+        assert self.pipeline.way is not None
+        return self.pipeline.way.mode
+
+    def ordinary(self) -> list[tuple[Purpose, bool, bool]]:
+        """Questions that are no audits, since the last call."""
+        asked, self.asked = self.asked, []
+        return [one for one in asked if one[0] is not Purpose.AUDIT]
+
+
+def _steady(light: Detections, heavy: Detections) -> View:
+    return lambda n: (ROOM, light, heavy)
+
+
+def _unsure(n: int) -> tuple[np.ndarray, Detections, Detections]:
+    """The light model is right each time, and never sure."""
+    dice = np.random.default_rng(n)
+    x, y = float(dice.integers(0, WIDTH - 40)), float(dice.integers(0, HEIGHT - 30))
+    box = (x, y, x + 32, y + 24)
+    return ROOM, seen((box, 0.6, "car")), seen((box, 0.9, "car"))
+
+
+DEAR = {"price": 0.5, "tolerance": 0.1}
+"""Bytes are dear, and little has to be proved."""
+
+
+def test_where_the_edge_agrees_nothing_but_audits_is_asked_in_the_end() -> None:
+    camera = Camera(_unsure, selftest=DEAR)
+    camera.live(0, 20)
+    assert camera.ordinary()
+    assert camera.live(20, 250) is Mode.EDGE
+    camera.ordinary()
+    camera.live(250, 300)
+    assert camera.ordinary() == []
+    assert camera.pipeline.way is not None
+    assert "beside the edge alone" in camera.pipeline.way.reasons[0]
+    assert camera.pipeline.take_ways()[-1].after is Mode.EDGE
+
+
+def _restless(n: int) -> tuple[np.ndarray, Detections, Detections]:
+    """Everything moves, the light model is sure of what is not there, and blind for what is."""
+    dice = np.random.default_rng(n)
+    image = dice.integers(0, 256, (HEIGHT // 8, WIDTH // 8, 3), np.uint8)
+    image = np.kron(image, np.ones((8, 8, 1), np.uint8))
+    x = float(dice.integers(0, WIDTH - 40))
+    there: Seen = ((x, 5, x + 32, 30), 0.9, "person")
+    wrong: Seen = ((WIDTH - x - 32, 60, WIDTH - x, 90), 0.98, "car")
+    return image, seen(wrong), seen(there)
+
+
+def test_where_the_gate_sees_nothing_whole_frames_are_sent() -> None:
+    camera = Camera(_restless, misses={"blob_loss": 0}, selftest={"price": 1e-6})
+    assert camera.live(0, 200) is Mode.FULL
+    camera.ordinary()
+    camera.live(200, 240)
+    asked = camera.ordinary()
+    assert len(asked) >= 10
+    assert {whole for _, whole, _ in asked} == {True}
+
+
+def test_a_full_stream_gives_way_to_the_budget() -> None:
+    camera = Camera(_restless, misses={"blob_loss": 0}, selftest={"price": 1e-6})
+    assert camera.live(0, 200) is Mode.FULL
+    poor = Allowance(bytes_now=300, byte_price=1e-5)
+    assert camera.live(200, 330, poor) is not Mode.FULL
+
+
+def test_the_way_is_written_down_and_known_after_a_restart() -> None:
+    camera = Camera(_unsure, selftest=DEAR, known=Recollection())
+    camera.live(0, 250)
+    records = [note.value for note in camera.notes if note.kind is SiteMode]
+    assert records
+    last = records[-1]
+    assert isinstance(last, SiteMode)
+    assert last.mode == "edge"
+    assert {note.key for note in camera.notes if note.kind is SiteMode} == {"mode"}
+    again = Camera(camera.view, known=Recollection(selftest=last))
+    assert again.pipeline.way is not None
+    assert again.pipeline.way.mode is Mode.EDGE
+    again.live(250, 280)
+    assert again.ordinary() == []
+
+
+def test_the_settings_can_name_the_way() -> None:
+    view = _steady(seen(CAR), seen(CAR))
+    for sections in (
+        {"regions": {"carrier": "canvas"}},
+        {"regions": {"carrier": "mosaic"}},
+        {"trust": {"audit_rate": 0.0}},
+        {"selftest": {"enabled": False}},
+    ):
+        assert Camera(view, **sections).pipeline.way is None
+
+
+@pytest.mark.parametrize("enforce", [False, True])
+def test_what_is_demanded_at_any_price_is_asked_whatever_the_test_says(enforce: bool) -> None:
+    record = SiteMode(at_s=1.7e9, since_s=1.7e9, mode="edge", settled=True)
+    camera = Camera(
+        _unsure,
+        known=Recollection(selftest=record),
+        trust={"audit_rate": 0.01, "enforce": enforce, "without": "send_all"},
+    )
+    camera.live(0, 20)
+    assert bool(camera.ordinary()) is enforce
+
+
+@cache
+def _street(n: int) -> tuple[np.ndarray, Detections, Detections]:
+    """The simulated street: the light model misses what is small and is unsure of the rest."""
+    shot = StreetCamera(StreetConfig(seed=7, width=320, height=192)).draw(n)
+    truth = shot.truth
+    areas = truth.areas()
+    dice = np.random.default_rng(n)
+    scores = np.clip(0.35 + areas / 1000 + 0.1 * dice.standard_normal(len(areas)), 0.06, 0.97)
+    light = replace(truth, scores=scores.astype(np.float32))
+    return shot.image, light.select(np.flatnonzero(areas >= 30)), truth
+
+
+def test_on_the_simulated_street_each_way_is_weighed() -> None:
+    camera = Camera(_street, CLASS_NAMES, gate={"classes": ()})
+    mode = camera.live(0, 150)
+    site = camera.pipeline.way
+    assert site is not None
+    assert set(site.bytes_per_s) == set(Mode)
+    assert site.bytes_per_s[Mode.FULL] > site.bytes_per_s[Mode.CANVAS] > 0
+    assert site.bytes_per_s[Mode.MOSAIC] > site.bytes_per_s[Mode.CANVAS]
+    assert site.audits >= 40
+    worths = site.worths(0.05)
+    assert worths[Mode.CANVAS].gain.value > 0
+    # No way is in force that the numbers show to be worth less than the edge alone.
+    assert worths[mode].value.high >= 0
+    assert any("audits" in reason for reason in site.reasons), site.reasons
+    assert worths[mode].value.value >= max(w.value.value for w in worths.values()) - 0.05
+
+
+def test_agreement_is_the_score_of_a_frame() -> None:
+    nothing = seen()
+    assert agreement(nothing, nothing, None) == 1.0
+    assert agreement(seen(CAR), nothing, None) == 0.0
+    assert agreement(seen(CAR), seen(CAR), None) == 1.0
+    assert agreement(seen(CAR), nothing, frozenset({"person"})) == 1.0
+    other: Seen = ((100, 60, 130, 90), 0.9, "car")
+    assert agreement(seen(CAR), seen(CAR, other), None) == pytest.approx(2 / 3)
+
+
+def test_a_verdict_puts_right_what_its_regions_show() -> None:
+    wrong: Seen = ((100, 60, 130, 90), 0.9, "car")
+    missed: Seen = ((10, 10, 30, 30), 0.9, "person")
+    answer, heavy = seen(CAR, wrong), seen(CAR, missed)
+    none = np.empty((0, 4), np.float32)
+    assert put_right(answer, heavy, none) is answer
+    right = np.array([[95, 55, 135, 95]], np.float32)
+    assert put_right(answer, heavy, right).class_names() == ["car"]
+    everywhere = np.array([[0, 0, WIDTH, HEIGHT]], np.float32)
+    assert agreement(put_right(answer, heavy, everywhere), heavy, None) == 1.0
+    half = np.array([[0, 0, 20, HEIGHT]], np.float32)
+    assert agreement(put_right(answer, heavy, half), heavy, None) == 0.5
+
+
+def test_traffic_is_told_once_it_was_watched_for_a_while() -> None:
+    traffic = Traffic()
+    traffic.passed(10.0)
+    traffic.sent(500)
+    assert traffic.per_s is None
+    for _ in range(600):
+        traffic.passed(1.0)
+        traffic.sent(100)
+    assert traffic.per_s == pytest.approx(100, rel=0.02)
+    for _ in range(3000):
+        traffic.passed(1.0)
+    assert traffic.per_s == pytest.approx(0, abs=0.1)
+
+
+def test_probes_that_cannot_be_encoded_are_given_up() -> None:
+    camera = Camera(_steady(seen(CAR), seen(CAR)))
+    packer, probes = camera.pipeline.packer, Probes(SelftestSettings())
+    canonical = packer.canonical(WIDTH, HEIGHT)
+    probes.begin(0.0, packer.trial("canvas"), packer.trial("mosaic"))
+    assert not probes.due(1.0)
+    probes.frame(ROOM, canonical, 1)
+    probes.question(ROOM, (canonical.whole(),), canonical, 100.0, 1)
+    assert not probes.wants_frames
+    assert probes.whole_bytes is None
+    assert probes.ratio is None
