@@ -34,7 +34,7 @@ from secondlook.shared.trust import (
     certificate_of,
     lowest_risk,
 )
-from secondlook.shared.values import Detections, Escalation, FrameRef, Purpose, Verdict
+from secondlook.shared.values import Detections, Escalation, FrameRef, Verdict
 
 _log = get_logger(__name__)
 _MAX_NAME = 128
@@ -170,7 +170,8 @@ class Auditor:
         rate = keeper.audit_rate
         by_coin = self.throw(frame.sequence) < rate
         # What goes whole in any case is known, and no sample, also where the coin says the same.
-        known = choice.whole_frame and choice.purpose is not Purpose.AUDIT
+        # A frame that goes whole because the coin passed it over is one of those it could choose.
+        known = choice.known and choice.whole_frame
         self._count_asked(evidence, estimates, choice, keeper, time_s)
         try:
             keeper.frame(

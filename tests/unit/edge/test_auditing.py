@@ -13,6 +13,7 @@ from support.gate import plain_risk, plain_settings
 
 from secondlook.edge.control import Allowance
 from secondlook.edge.control.allowance import Infeasible
+from secondlook.edge.gate import Choice, FrameEvidence, Terms
 from secondlook.edge.memory.notes import Recollection
 from secondlook.edge.pipeline import CameraPipeline
 from secondlook.shared.clock import ManualClock
@@ -335,3 +336,25 @@ def test_what_the_site_has_certified_is_adopted(lived: dict[str, TrustWindow]) -
         status = watch.pipeline.take_trust().status
         assert status is not None
         assert status.state is expected
+
+
+class WholeFrames:
+    """A gate that sends whole what the coin passes over."""
+
+    def choose(self, frame: FrameEvidence, terms: Terms) -> Choice:
+        purpose = Purpose.AUDIT if terms.coin < terms.audit_rate else Purpose.UNSURE
+        return Choice(whole_frame=True, purpose=purpose, coin=terms.coin)
+
+
+def test_a_frame_that_goes_whole_because_the_coin_passed_it_over_is_no_known_one() -> None:
+    watch = Watch(trust={"audit_rate": 0.3, "seed": 2})
+    watch.pipeline._gate = WholeFrames()
+    for _ in range(20):
+        _, asked = watch.show(UNSURE)
+        assert asked is not None
+        watch.pipeline.apply(verdict(asked, UNSURE))
+    told = [said for said in watch.keeper.told if said[0] == "frame"]
+    assert {said[2] for said in told} == {0.3}
+    audited = [said[1] for said in told if said[3]]
+    assert 0 < len(audited) < 20
+    assert watch.keeper.ends() == dict.fromkeys(audited, "outcome")

@@ -32,7 +32,10 @@ class RiskGate:
         # First what goes in any case, whatever the coin says: it is no sample, but known.
         whole = None if terms.way == "edge" else self._background(frame)
         if whole is not None and allowance.affords(terms.whole_bytes):
-            return Choice(whole_frame=True, purpose=whole[0], reasons=(whole[1],), coin=thrown)
+            purpose, reason = whole
+            return Choice(
+                whole_frame=True, purpose=purpose, reasons=(reason,), coin=thrown, known=True
+            )
         # Never by what it costs: a coin that looked at the frame would measure other frames. What
         # cannot be sent now waits on disk, or is counted as lost.
         if thrown < terms.audit_rate:

@@ -103,6 +103,8 @@ class Choice:
         reasons: for the whole frame, in plain words; also when nothing is asked.
         coin: the number that was thrown, in [0, 1).
         left: indices that would have been asked about, had the budget sufficed.
+        known: whether the whole frame goes whatever the coin says: then it is no sample. Follows
+            from the rest, and is not logged.
     """
 
     ask: tuple[int, ...] = ()
@@ -112,6 +114,7 @@ class Choice:
     reasons: tuple[str, ...] = ()
     coin: float = 1.0
     left: tuple[int, ...] = ()
+    known: bool = field(default=False, compare=False)
 
 
 class Gate(Protocol):
