@@ -24,8 +24,9 @@ from secondlook.edge.regions import Canonical
 from secondlook.edge.selftest.agreement import Assess, agreement, edge_alone, put_right
 from secondlook.edge.selftest.modes import Mode
 from secondlook.edge.selftest.probes import CANVAS_OVERHEAD, MOSAIC_OVERHEAD, Probes
-from secondlook.edge.selftest.site_test import ModeChange, SiteTest
+from secondlook.edge.selftest.site_test import SiteTest
 from secondlook.edge.selftest.traffic import Traffic
+from secondlook.edge.selftest.worth import ModeChange
 from secondlook.shared.geometry import Boxes
 from secondlook.shared.memory.kinds import SiteMode
 from secondlook.shared.values import Detections, Escalation, Purpose

@@ -39,42 +39,19 @@ from secondlook.edge.selftest.bounds import Mean, Range
 from secondlook.edge.selftest.evidence import Evidence
 from secondlook.edge.selftest.modes import Mode
 from secondlook.edge.selftest.settings import SelftestSettings
+from secondlook.edge.selftest.worth import (
+    ModeChange,
+    Worth,
+    describe,
+    rate,
+    shifted,
+    why_left,
+)
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.memory.kinds import SiteMode
 
 _LOOK_GROWTH = 1.1
 _MOST_CHANGES = 100
-
-
-@dataclass(frozen=True, slots=True)
-class ModeChange:
-    """A way of working takes the place of another.
-
-    Attributes:
-        at_s: wall clock, seconds since the Unix epoch.
-        before, after: the ways.
-        reasons: why, in plain words.
-    """
-
-    at_s: float
-    before: Mode
-    after: Mode
-    reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Worth:
-    """What one way is worth.
-
-    Attributes:
-        gain: agreement over the edge alone.
-        bytes_per_s: what it sends, audits apart.
-        value: gain less the price of its bytes.
-    """
-
-    gain: Range
-    bytes_per_s: float
-    value: Range
 
 
 @dataclass(slots=True)
@@ -195,8 +172,7 @@ class SiteTest:
             spent = self._bytes_per_s.get(self.mode, 0.0)
             if spent > budget_bytes_per_s:
                 self._test_again(
-                    f"a full stream takes {_rate(spent)}, the budget is "
-                    f"{_rate(budget_bytes_per_s)}",
+                    f"a full stream takes {rate(spent)}, the budget is {rate(budget_bytes_per_s)}",
                     at_s,
                 )
             elif at_s - self.since_s >= settings.retest_s:
@@ -237,7 +213,7 @@ class SiteTest:
             if sent is None or over:
                 continue
             gain = gate if mode.gated else full if mode is Mode.FULL else Range(0.0, 0.0, 0.0)
-            out[mode] = Worth(gain, sent, _shifted(gain, -self._paid(sent)))
+            out[mode] = Worth(gain, sent, shifted(gain, -self._paid(sent)))
         return out
 
     def snapshot(self, at_s: float) -> SiteMode:
@@ -272,12 +248,12 @@ class SiteTest:
         rest = self._over_gate(best, others[best], evidence, present, delta / 3)
         better = others[best].value.value - present.value.value
         said = tuple(
-            _describe(mode, worth) for mode, worth in worths.items() if mode is not Mode.EDGE
+            describe(mode, worth) for mode, worth in worths.items() if mode is not Mode.EDGE
         )
         audits = f"{evidence.pairs} audits; the edge alone agrees by {evidence.edge.value:.3f}"
         proved = better >= settings.margin and rest.low >= -settings.tolerance
         if present.value.high < 0 or proved:
-            self._change(best, at_s, (_why(best, better), *said, audits))
+            self._change(best, at_s, (why_left(best, better), *said, audits))
             self.settled = True
             return
         self.settled = all(
@@ -297,7 +273,7 @@ class SiteTest:
         else:
             gate = present.gain
             gain = Range(-gate.high, -gate.value, -gate.low)
-        return _shifted(gain, -paid)
+        return shifted(gain, -paid)
 
     def _take_cheaper_carrier(self, at_s: float) -> None:
         sent = self._bytes_per_s.get(self.mode)
@@ -308,7 +284,7 @@ class SiteTest:
         least = self._bytes_per_s[cheapest]
         if cheapest is self.mode or least > (1.0 - self._settings.cheaper) * sent:
             return
-        said = f"{cheapest.value} takes {_rate(least)} where {self.mode.value} takes {_rate(sent)}"
+        said = f"{cheapest.value} takes {rate(least)} where {self.mode.value} takes {rate(sent)}"
         self._change(cheapest, at_s, (said, *self.reasons[-1:]))
 
     def _test_again(self, reason: str, at_s: float) -> None:
@@ -361,25 +337,3 @@ class SiteTest:
 def _spent(delta: float, number: int) -> float:
     """What the look of that number spends; all of them together no more than ``delta``."""
     return delta * 6.0 / (math.pi * number) ** 2
-
-
-def _shifted(a: Range, by: float) -> Range:
-    return Range(a.low + by, a.value + by, a.high + by)
-
-
-def _rate(bytes_per_s: float) -> str:
-    return f"{bytes_per_s / 1000:.2f} KB/s"
-
-
-def _describe(mode: Mode, worth: Worth) -> str:
-    gain, value = worth.gain, worth.value
-    return (
-        f"{mode.value}: agreement {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) over the "
-        f"edge alone for {_rate(worth.bytes_per_s)}, worth {value.value:+.3f}"
-    )
-
-
-def _why(best: Mode, better: float) -> str:
-    if best is Mode.FULL:
-        return f"whole frames are worth {better:.3f} more than the gate"
-    return f"the gate is worth {-better:+.3f} beside the edge alone"

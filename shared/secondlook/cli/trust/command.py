@@ -12,7 +12,7 @@ from secondlook.cli.memory.shown import to_json
 from secondlook.cli.memory.target import Target, on_a_store
 from secondlook.cli.trust.gathering import gather
 from secondlook.cli.trust.plot import write_plot
-from secondlook.cli.trust.table import print_standings
+from secondlook.cli.trust.table import print_modes, print_standings
 from secondlook.shared.clock import SystemClock
 
 
@@ -49,12 +49,15 @@ def trust(prefix: str, plot_file: Path | None, target: Target, as_json: bool) ->
         found = target.use(lambda store: gather(store, prefix, now_s, progress))
     if as_json:
         standings = [standing.as_document() for standing in found.standings]
-        click.echo(to_json({"standings": standings, "skipped": found.skipped}))
+        modes = {name: mode.document() for name, mode in found.modes.items()}
+        click.echo(to_json({"standings": standings, "modes": modes, "skipped": found.skipped}))
     elif found.standings:
         print_standings(found.standings, now_s, output_console())
     else:
         under = f" under {prefix}" if prefix else ""
         click.echo(f"no camera{under} has written of its trust yet", err=True)
+    if found.modes and not as_json:
+        print_modes(found.modes, output_console())
     if found.skipped and not as_json:
         click.echo(f"{len(found.skipped)} records cannot be read: {found.skipped[0]}", err=True)
     if plot_file is not None:

@@ -9,8 +9,8 @@ from typing import Any
 from rich.progress import Progress
 
 from secondlook.shared.errors import InvalidInput
-from secondlook.shared.memory import ContextStore
-from secondlook.shared.memory.kinds import TrustWindow, kind_of
+from secondlook.shared.memory import ContextStore, Record
+from secondlook.shared.memory.kinds import SiteMode, TrustWindow, kind_of
 from secondlook.shared.memory.rules import MAX_LIMIT
 from secondlook.shared.trust import SITE_CAMERA, Certificate, newest_certificate
 
@@ -70,10 +70,12 @@ class Gathered:
 
     Attributes:
         standings: cameras and sites by name.
+        modes: by camera, the way of working that its self-test has chosen.
         skipped: ids of records that could not be read.
     """
 
     standings: list[Standing] = field(default_factory=list)
+    modes: dict[str, SiteMode] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
 
 
@@ -98,6 +100,9 @@ async def gather(
     while more:
         page = await store.changes(prefix, cursor, MAX_LIMIT)
         for record in page.records:
+            if kind_of(record.id) == SiteMode.KIND:
+                _take_mode(result, record)
+                continue
             if kind_of(record.id) != TrustWindow.KIND:
                 continue
             site, camera = record.id.split("/")[:2]
@@ -119,3 +124,15 @@ async def gather(
             certificate = newest_certificate(in_order, name, now_s)
             result.standings.append(Standing(name, in_order, certificate))
     return result
+
+
+def _take_mode(result: Gathered, record: Record) -> None:
+    """The way of working of a camera."""
+    name = "/".join(record.id.split("/")[:2])
+    result.modes.pop(name, None)
+    if record.deleted:
+        return
+    try:
+        result.modes[name] = SiteMode.of(record.data)
+    except InvalidInput:
+        result.skipped.append(record.id)

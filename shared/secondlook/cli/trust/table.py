@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from secondlook.cli.trust.gathering import Standing
-from secondlook.shared.memory.kinds import TrustWindow
+from secondlook.shared.memory.kinds import SiteMode, TrustWindow
 
 _STYLES = {"certified": "green", "alarm": "bold red", "slo-infeasible": "bold red"}
 
@@ -65,3 +65,12 @@ def _title(standing: Standing) -> str:
     if standing.of_site:
         return f"{standing.name} (site of {len(standing.newest.cameras)} cameras)"
     return standing.name
+
+
+def print_modes(modes: Mapping[str, SiteMode], console: Console) -> None:
+    """How each camera works, and why."""
+    for name, mode in sorted(modes.items()):
+        state = "" if mode.settled else ", not proved yet"
+        console.print(f"{escape(name)} works as {mode.mode}{state}", soft_wrap=True)
+        for reason in mode.reasons:
+            console.print(f"  {escape(reason)}", soft_wrap=True)

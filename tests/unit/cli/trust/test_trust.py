@@ -21,7 +21,7 @@ from secondlook.cli.trust.table import age, missed
 from secondlook.shared.clock import SystemClock
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.memory import SqliteStore
-from secondlook.shared.memory.kinds import TrustWindow, context_id
+from secondlook.shared.memory.kinds import SiteMode, TrustWindow, context_id
 from secondlook.shared.trust import Basis, SiteCertifier, TrustKeeper, TrustSettings
 
 Trust = Callable[..., tuple[int, str, str]]
@@ -96,6 +96,27 @@ def test_a_table_and_the_reasons(trust: Trust) -> None:
     assert "yard/door: 1 of 400 audits missed an object even at threshold 0.1" in out
     assert "roof/Tür: the first window fills; a certificate takes 299 audits" in out
     assert "0 misses in 400 audits of 4000 frames" in out
+
+
+def test_how_each_camera_works_and_why(trust: Trust) -> None:
+    at_s = SystemClock().wall()
+    gate = SiteMode(at_s=at_s, mode="edge", settled=True, reasons=("the gate gains nothing",))
+    door = SiteMode(at_s=at_s, mode="canvas", reasons=("3 of the first 100 audits",))
+    broken = {**door.document(), "mode": "half"}
+    remember(
+        [
+            (context_id("yard/gate", SiteMode, "mode"), gate.document()),
+            (context_id("yard/door", SiteMode, "mode"), door.document()),
+            (context_id("yard/well", SiteMode, "mode"), broken),
+        ]
+    )
+    code, out, err = trust()
+    assert code == 0
+    assert "yard/gate works as edge\n  the gate gains nothing" in out
+    assert "yard/door works as canvas, not proved yet\n  3 of the first 100 audits" in out
+    assert "1 records cannot be read: yard/well/selftest/mode" in err
+    _, out, _ = trust("yard/gate/", "--json")
+    assert json.loads(out)["modes"] == {"yard/gate": gate.document()}
 
 
 def test_a_prefix_narrows(trust: Trust) -> None:
