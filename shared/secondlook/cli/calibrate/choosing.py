@@ -43,6 +43,8 @@ PENALTIES = (2.0, 10.0, 50.0)
 """How strongly weights are drawn to the cold start's; each is tried."""
 MAY_LOSE = 0.005
 """Mean log loss, nats, by which a candidate may be worse than the cold start on one group."""
+MAY_LOSE_SHARE = 0.1
+"""The same as a share of the mean gain, where that is more: much may cost a little."""
 MUST_GAIN = 0.002
 """Mean gain, nats, below which the cold start stays: it would be noise."""
 
@@ -120,7 +122,8 @@ def _choose(branch: _Branch, groups: list[Rows], cold: Logistic) -> tuple[Logist
         for penalty in PENALTIES:
             losses = _left_out(branch.names, groups, basis, penalty, cold)
             gains = cold_losses - losses
-            if gains.min() < -MAY_LOSE or gains.mean() < MUST_GAIN:
+            may_lose = max(MAY_LOSE, MAY_LOSE_SHARE * gains.mean())
+            if gains.min() < -may_lose or gains.mean() < MUST_GAIN:
                 continue
             if best is None or losses.mean() < best[1].loss:
                 best = (
