@@ -2,7 +2,7 @@
 
 from secondlook.edge.selftest.modes import Mode
 from secondlook.edge.selftest.settings import SelftestSettings
-from secondlook.edge.selftest.site_test import SiteTest
+from secondlook.edge.selftest.site import SiteTest
 from secondlook.edge.selftest.worth import ModeChange, Worth
 
 __all__ = ["Mode", "ModeChange", "SelftestSettings", "SiteTest", "Worth"]

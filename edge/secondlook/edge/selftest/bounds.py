@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from secondlook.shared.memory.kinds.selftest import Tally
+from secondlook.shared.memory.kinds.mode import Tally
 
 _HALVINGS = 40
 

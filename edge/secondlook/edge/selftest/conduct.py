@@ -24,7 +24,7 @@ from secondlook.edge.regions import Canonical
 from secondlook.edge.selftest.agreement import Assess, agreement, edge_alone, put_right
 from secondlook.edge.selftest.modes import Mode
 from secondlook.edge.selftest.probes import CANVAS_OVERHEAD, MOSAIC_OVERHEAD, Probes
-from secondlook.edge.selftest.site_test import SiteTest
+from secondlook.edge.selftest.site import SiteTest
 from secondlook.edge.selftest.traffic import Traffic
 from secondlook.edge.selftest.worth import ModeChange
 from secondlook.shared.geometry import Boxes

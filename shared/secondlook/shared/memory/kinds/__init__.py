@@ -5,8 +5,8 @@ from secondlook.shared.memory.kinds.cameras import GateState, ModelPin, ScenePri
 from secondlook.shared.memory.kinds.ids import DEFAULT_SITE, context_id, kind_of
 from secondlook.shared.memory.kinds.kind import Kind
 from secondlook.shared.memory.kinds.known import KINDS, check_known, rule_for
+from secondlook.shared.memory.kinds.mode import SiteMode
 from secondlook.shared.memory.kinds.place import Look, Place
-from secondlook.shared.memory.kinds.selftest import SiteMode
 from secondlook.shared.memory.kinds.tracks import FalsePositive, TrackVerdict
 from secondlook.shared.memory.kinds.trust import TrustWindow
 

@@ -6,7 +6,7 @@ from secondlook.shared.memory.kinds.calibration import ScoreCalibration
 from secondlook.shared.memory.kinds.cameras import GateState, ModelPin, ScenePrior
 from secondlook.shared.memory.kinds.ids import kind_of
 from secondlook.shared.memory.kinds.kind import Kind
-from secondlook.shared.memory.kinds.selftest import SiteMode
+from secondlook.shared.memory.kinds.mode import SiteMode
 from secondlook.shared.memory.kinds.tracks import FalsePositive, TrackVerdict
 from secondlook.shared.memory.kinds.trust import TrustWindow
 from secondlook.shared.memory.merging import DEFAULT, Rule

@@ -24,8 +24,8 @@ from secondlook.shared.memory.kinds import (
 )
 from secondlook.shared.memory.kinds.cameras import MAX_CELLS
 from secondlook.shared.memory.kinds.kind import MAX_COUNT
+from secondlook.shared.memory.kinds.mode import Tally
 from secondlook.shared.memory.kinds.place import MAX_LOOK_PIXELS
-from secondlook.shared.memory.kinds.selftest import Tally
 from secondlook.shared.memory.kinds.tracks import MAX_EMBEDDING
 from secondlook.shared.memory.kinds.trust import MAX_CAMERAS, MAX_REASONS, MAX_THRESHOLDS
 from secondlook.shared.memory.record import encode
