@@ -217,6 +217,7 @@ def test_metrics_that_are_named_exist() -> None:
         ("secondlook.edge.uplink.meter", "SpoolMeter"),
         ("secondlook.cloud.metrics", "JudgeMetrics"),
         ("secondlook.cloud.metrics", "RpcMetrics"),
+        ("secondlook.cloud.canvas.metrics", "CanvasMetrics"),
         ("secondlook.cloud.engine.metrics", "EngineMetrics"),
     ):
         getattr(importlib.import_module(module), owner)(registry)
