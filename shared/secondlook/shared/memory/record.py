@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from secondlook.shared.errors import InvalidInput, SecondlookError
+from secondlook.shared.memory.encoded import Encoded
 
 MAX_ID_BYTES = 512
 MAX_DATA_BYTES = 64 * 1024
@@ -146,18 +147,30 @@ def encode(data: Document) -> bytes:
         InvalidInput: not an object, a key that is not text, a value JSON does not have, a number
             that is not finite, deeper than ``MAX_DEPTH`` or larger than ``MAX_DATA_BYTES``.
     """
+    if isinstance(data, Encoded):
+        return data.raw
     if not isinstance(data, Mapping):
         raise InvalidInput(f"data is a {type(data).__name__}; a JSON object expected")
     _check(data)
+    return _written(data)
+
+
+def settled(raw: bytes) -> Encoded:
+    """The document of ``raw``, as `decode` and `encode` see it, in one go.
+
+    ``raw`` may be any JSON; its encoded form is compact and sorted, each key once.
+
+    Raises:
+        InvalidInput: see `decode` and `encode`.
+    """
+    data = decode(raw)
+    # What `decode` let through is JSON, finite and not too deep; text and size are left to check.
+    return Encoded(data, _written(data))
+
+
+def _written(data: Document) -> bytes:
     try:
-        raw = json.dumps(
-            data,
-            default=dict,  # of mappings that are no dict
-            ensure_ascii=False,
-            allow_nan=False,
-            separators=(",", ":"),
-            sort_keys=True,
-        ).encode()
+        raw = _ENCODER.encode(data).encode()
     except UnicodeEncodeError as error:
         raise InvalidInput("data holds text that is not valid UTF-8") from error
     except ValueError as error:
@@ -205,6 +218,13 @@ def _finite(text: str) -> float:
     raise _NotFinite
 
 
+_ENCODER = json.JSONEncoder(
+    default=dict,  # of mappings that are no dict
+    ensure_ascii=False,
+    allow_nan=False,
+    separators=(",", ":"),
+    sort_keys=True,
+)
 _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
 _PLAIN = frozenset((str, int, bool, type(None)))
 """Types of values that need no second look."""

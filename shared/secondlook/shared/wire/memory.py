@@ -15,6 +15,7 @@ from secondlook.shared.memory.record import (
     check_id,
     decode,
     encode,
+    settled,
 )
 from secondlook.shared.memory.rules import check_write
 from secondlook.shared.wire.status import error_from_status, status_of
@@ -116,7 +117,7 @@ def save_from_proto(message: pb.SaveRequest) -> Write:
         raise InvalidInput(f"ttl_ms is {message.ttl_ms}; 0 or more expected")
     return Write(
         message.id,
-        decode(message.data),
+        settled(message.data),
         message.expected_version,
         message.writer,
         message.ttl_ms / 1000 if message.ttl_ms else None,

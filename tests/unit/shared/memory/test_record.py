@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secondlook.shared.errors import InvalidInput
-from secondlook.shared.memory.record import MAX_DATA_BYTES, MAX_DEPTH, decode, encode
+from secondlook.shared.memory.record import MAX_DATA_BYTES, MAX_DEPTH, decode, encode, settled
 
 
 def test_documents_come_back_as_they_were() -> None:
@@ -118,3 +118,67 @@ def test_what_is_read_can_be_written(value: Any) -> None:
             encode({"x": value})
     else:
         assert decode(encode(document)) == document
+
+
+_FINITE = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(st.text(max_size=3), _FINITE, max_size=4),
+    st.booleans(),
+    st.sampled_from([None, 2]),
+)
+def test_a_settled_document_is_what_decoding_and_encoding_make_of_it(
+    data: dict[str, Any], escaped: bool, indent: int | None
+) -> None:
+    raw = json.dumps(data, ensure_ascii=escaped, indent=indent).encode()
+    document = settled(raw)
+    assert document == decode(raw)
+    assert encode(document) == document.raw == encode(decode(raw))
+    assert (len(document), list(document), repr(document)) == (
+        len(decode(raw)),
+        list(decode(raw)),
+        repr(decode(raw)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "settles_to"),
+    [
+        (b' { "b" : 1, "a" : [ 1 , 2 ] } ', b'{"a":[1,2],"b":1}'),
+        (b'{"a":1,"a":2}', b'{"a":2}'),
+        (b'{"a":"\\u00fc"}', '{"a":"ü"}'.encode()),
+        (b'{"a":1e2}', b'{"a":100.0}'),
+    ],
+)
+def test_bytes_are_not_taken_for_their_encoded_form(raw: bytes, settles_to: bytes) -> None:
+    assert settled(raw).raw == settles_to
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b'{"a":"\\ud800"}', id="half a surrogate pair"),
+        pytest.param(b'{"\\udfff":1}', id="half a surrogate pair as a key"),
+        pytest.param(b'{"a":1e999}', id="not finite"),
+        pytest.param(b'{"a":NaN}', id="NaN"),
+        pytest.param(b'{"a":' + b"[" * 17 + b"]" * 17 + b"}", id="too deep"),
+        pytest.param(b'{"a":[' + b"1e9," * (MAX_DATA_BYTES // 5) + b"1]}", id="grows too large"),
+        pytest.param(b"[]", id="no object"),
+    ],
+)
+def test_what_cannot_be_encoded_does_not_settle(raw: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        settled(raw)
+
+
+def test_a_settled_document_in_another_is_encoded_like_any_other() -> None:
+    assert encode({"x": settled(b'{ "b": 1 }')}) == b'{"x":{"b":1}}'

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from secondlook.shared.errors import InvalidInput, NotFound, StoreError, VersionConflict
+from secondlook.shared.memory.encoded import Encoded
 from secondlook.shared.memory.record import Outcome, Write, encode
 from secondlook.shared.memory.redis.keys import Keys
 from secondlook.shared.memory.redis.scripts import DELETE, SAVE
@@ -26,7 +27,7 @@ class Batch:
         self.arguments: list[str | bytes | int] = []
         self._writes = writes
         self._errors: dict[int, InvalidInput] = {}
-        self._documents: list[bytes] = []
+        self._documents: list[bytes | Encoded] = []
         places: dict[str, int] = {}
         for number, write in enumerate(writes):
             try:
@@ -44,7 +45,8 @@ class Batch:
             )
             self.arguments += (places[site], site, rest, verb, write.expected_version)
             self.arguments += (write.writer, ttl_us, origin, document)
-            self._documents.append(document)
+            # Of the caller's own document it is told that very one; a dict it might have changed.
+            self._documents.append(write.data if isinstance(write.data, Encoded) else document)
 
     def outcomes(self, answers: Sequence[bytes]) -> list[Outcome]:
         """What became of each write, from what the script answered."""
@@ -69,7 +71,7 @@ def _checked(write: Write) -> tuple[str, bytes]:
     return origin, b"{}" if write.data is None else encode(write.data)
 
 
-def _outcome(write: Write, said: bytes, raw: bytes, data: bytes) -> Outcome:
+def _outcome(write: Write, said: bytes, raw: bytes, data: bytes | Encoded) -> Outcome:
     if said == b"ok":
         return Outcome(with_head(write.id, raw, write.writer, data))
     if said == b"absent":

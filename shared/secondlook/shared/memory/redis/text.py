@@ -14,6 +14,7 @@ the last `Origin` of each replica, the newest last. The scripts write this; Pyth
 from __future__ import annotations
 
 from secondlook.shared.errors import StoreError
+from secondlook.shared.memory.encoded import Encoded
 from secondlook.shared.memory.record import Record, decode
 
 
@@ -41,7 +42,7 @@ def parse(record_id: str, raw: bytes) -> Record:
         raise damaged(record_id) from error
 
 
-def with_head(record_id: str, head: bytes, writer: str, data: bytes) -> Record:
+def with_head(record_id: str, head: bytes, writer: str, data: bytes | Encoded) -> Record:
     """The record of a first line and what belongs to it.
 
     Raises:
@@ -51,7 +52,7 @@ def with_head(record_id: str, head: bytes, writer: str, data: bytes) -> Record:
         version, change, updated_us, expires_us, deleted = map(int, head.split(b" "))
         return Record(
             id=record_id,
-            data=decode(data),
+            data=data if isinstance(data, Encoded) else decode(data),
             version=version,
             change=change,
             updated_at=updated_us / 1e6,
