@@ -32,7 +32,7 @@ SAME_CLASS = Basis(
 )
 CONFIRMED = Basis(
     ("score", "smoothed", "mean", "size", "hits", "border", "hidden", "speed", "verdict", "age",
-     "risen", "smoothed_risen", "grown", "same_class", "agreed"),
+     "risen", "smoothed_risen", "grown", "same_class", "agreed", "confirmations"),
     hinges=(("age", 0.4), ("age", 1.0), ("age", 1.8), ("verdict", 0.0), ("verdict", 1.0)),
     products=(("verdict", "age"), ("speed", "age"), ("smoothed", "age"), ("smoothed", "verdict")),
 )  # fmt: skip

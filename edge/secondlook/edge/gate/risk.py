@@ -102,8 +102,9 @@ def cold_start() -> RiskModel:
         ),
         same_class=Logistic(Basis(("class_share", "margin")), (-6.0, 12.0, 1.0)),
         confirmed=Logistic(
-            Basis(("verdict", "age", "smoothed_risen", "grown", "agreed")),
-            (0.5, 0.8, -0.7, 0.5, -0.5, 1.5),
+            # Where the tiers disagree about a class for good, verdicts that repeat settle it.
+            Basis(("verdict", "age", "smoothed_risen", "grown", "agreed", "confirmations")),
+            (0.5, 0.8, -0.7, 0.5, -0.5, 1.5, 1.2),
         ),
         refuted=Logistic(
             Basis(("age", "smoothed", "smoothed_risen", "grown")), (-1.6, 0.1, 1.2, 0.8, 0.3)

@@ -248,7 +248,12 @@ async def test_the_gate_file_runs_in_every_system_of_ours(
         save_gate(gate_file(light=known, risk=branches(certain(-8.0))), path)
 
     await to_thread.run_sync(write)
-    gated = changed(NO_AUDITS, {"gate.file": str(path)})
+    # Signs of missed objects ask whatever the risk model says.
+    kinds = ("blob", "coasting", "prior", "view")
+    silent = {f"misses.{kind}_loss": 0.0 for kind in kinds}
+    # Nor is a box asked about again on which the tiers disagree.
+    once = {"gate.again_factor": 100.0}
+    gated = changed(NO_AUDITS, {"gate.file": str(path), **silent, **once})
     outcomes = by_name(await run(clip, light, heavy, "edge", "ours", pipeline=gated))
     assert outcomes["edge_only"].final.agreement.recall == 0.0
     # Without the file the cold start runs, which sees the car.
