@@ -231,4 +231,4 @@ async def test_replicas_converge_and_nothing_is_lost(
 async def test_replicas_converge_after_a_long_run(
     server: RedisServer, model: Path, tmp_path: Path
 ) -> None:
-    await run(server, model, tmp_path, 4000, Counter({name: 8 * n for name, n in FAULTS.items()}))
+    await run(server, model, tmp_path, 1500, Counter({name: 3 * n for name, n in FAULTS.items()}))
