@@ -73,7 +73,8 @@ class CanvasSession:
                 self._check_opening(opening)
                 self._opening = opening
         except Exception:
-            # What was not understood was not decoded: nothing can follow it.
+            # Any error, a bug too, for the stream outlives it: what was not understood was not
+            # decoded, so nothing can follow it.
             self._forget()
             raise
         assert asked.canvas is not None

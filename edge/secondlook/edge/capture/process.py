@@ -268,7 +268,7 @@ async def start_capture(order: Order) -> CaptureProcess:
     except OSError as error:
         ours.close()
         raise SourceError(f"no capture process can be started: {error}") from None
-    except BaseException:
+    except BaseException:  # also when cancelled: nobody else knows of our end
         ours.close()
         raise
     finally:

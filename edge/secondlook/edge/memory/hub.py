@@ -239,7 +239,7 @@ async def _contained(work: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await work()
-        except Exception:  # noqa: BLE001, PERF203 - as it says
+        except Exception:  # noqa: BLE001, PERF203 - a bug here must not stop the cameras
             _log.exception("the memory broke down; it starts again")
             await anyio.sleep(_RESTART_S)
 

@@ -102,7 +102,7 @@ def import_(
                 ),
                 create=True,
             )
-        except BaseException:
+        except BaseException:  # also on ^C: it can be begun again, so it is told how far it got
             progress.stop()
             click.echo(f"stopped after {report.lines} of {reader.header.records} lines", err=True)
             raise

@@ -89,7 +89,7 @@ async def _models(job: Job) -> tuple[Detector, Detector]:
     light = await anyio.to_thread.run_sync(load_model, job.edge_model, "--edge-model")
     try:
         heavy = await anyio.to_thread.run_sync(load_model, job.cloud_model, "--cloud-model")
-    except BaseException:
+    except BaseException:  # also when cancelled, the first model must be let go
         light.close()
         raise
     return light, heavy
