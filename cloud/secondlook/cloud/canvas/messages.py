@@ -13,7 +13,6 @@ from secondlook.shared.errors import InvalidInput, StateLost
 from secondlook.shared.values import CanvasUpdate
 from secondlook.shared.values.canvas import MAX_CANVAS_PX
 
-MAX_UNIT_BYTES = 16 * 1024 * 1024
 MAX_TEXT_BYTES = 512
 
 DECODE, FORGET = b"D", b"F"

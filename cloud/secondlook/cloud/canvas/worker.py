@@ -34,7 +34,9 @@ def serve(peer: socket.socket) -> None:
                 decoders.pop(canvas, None)
             continue
         try:
-            picture = decoders.setdefault(canvas, CanvasDecoder()).decode(update, unit)
+            if canvas not in decoders:
+                decoders[canvas] = CanvasDecoder()
+            picture = decoders[canvas].decode(update, unit)
         except (StateLost, InvalidInput) as error:
             # A canvas without state takes no memory until its next key frame.
             decoders.pop(canvas, None)

@@ -132,11 +132,8 @@ class EscalationServicer(pb_grpc.EscalationServicer):
         try:
             return _Asked(*await stream.canvas.see(request))
         except (StateLost, InvalidInput) as error:
-            status = await self._boundary.told("Session.canvas", error)
-            return pb.SessionResponse(
-                index=request.index,
-                status=pb.SESSION_STATUS_NEED_KEYFRAME,
-                error=pb.SessionError(code=status.code.value[0], message=status.text),
+            return await self._failed(
+                "Session.canvas", request.index, error, pb.SESSION_STATUS_NEED_KEYFRAME
             )
         except Exception as error:  # noqa: BLE001 - it is this request's answer; the stream goes on
             return await self._failed("Session.canvas", request.index, error)
@@ -164,11 +161,17 @@ class EscalationServicer(pb_grpc.EscalationServicer):
         self._boundary.counted(method)
         return pb.SessionResponse(index=request.index, status=pb.SESSION_STATUS_OK, verdict=verdict)
 
-    async def _failed(self, method: str, index: int, error: Exception) -> pb.SessionResponse:
+    async def _failed(
+        self,
+        method: str,
+        index: int,
+        error: Exception,
+        outcome: pb.SessionStatus.ValueType = pb.SESSION_STATUS_ERROR,
+    ) -> pb.SessionResponse:
         status = await self._boundary.told(method, error)
         return pb.SessionResponse(
             index=index,
-            status=pb.SESSION_STATUS_ERROR,
+            status=outcome,
             error=pb.SessionError(code=status.code.value[0], message=status.text),
         )
 
