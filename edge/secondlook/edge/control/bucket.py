@@ -125,20 +125,6 @@ class Bucket:
             self._debt += excess - paid
         self._cap()
 
-    def spend(self, amount: float, now_s: float) -> None:
-        """Something has passed that nobody held anything for."""
-        self._fill(now_s)
-        self.settle(Hold(0.0), amount, now_s)
-
-    def earn(self, amount: float, now_s: float) -> None:
-        """Something that was counted has not passed after all."""
-        check(amount, "amount")
-        self._fill(now_s)
-        paid = min(self._debt, amount)
-        self._debt -= paid
-        self._free += amount - paid
-        self._cap()
-
     def _fill(self, now_s: float) -> None:
         passed_s = check_time(now_s) - self._at_s
         self._at_s = now_s

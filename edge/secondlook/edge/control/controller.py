@@ -153,37 +153,6 @@ class Controller:
             return None
         return Reservation(self, camera, purpose, sent, runs, bytes_on_wire)
 
-    def sent(
-        self,
-        camera: str,
-        purpose: Purpose,
-        bytes_on_wire: float,
-        inferences: float,
-        now_s: float,
-    ) -> None:
-        """Something was sent for which nothing was reserved. What is not there becomes a debt."""
-        self._known(camera)
-        audit = purpose is Purpose.AUDIT
-        whole = self._amount(camera, bytes_on_wire, inferences)
-        for resource, amount in ((self.bytes, whole), (self.inferences, inferences)):
-            grip = resource.take(camera, amount, now_s, audit=audit, force=True)
-            assert grip is not None
-            resource.settle(camera, grip, amount, now_s)
-        self.count(camera, purpose, bytes_on_wire, inferences)
-
-    def refunded(
-        self,
-        camera: str,
-        bytes_on_wire: float,
-        inferences: float,
-        now_s: float,
-    ) -> None:
-        """Of what `sent` was told, this much has not passed after all."""
-        self._known(camera)
-        amount = self._amount(camera, bytes_on_wire, inferences)
-        self.bytes.give_back(camera, amount, now_s)
-        self.inferences.give_back(camera, inferences, now_s)
-
     def demand(self, camera: str, bytes_per_s: float, inferences_per_s: float = 0.0) -> None:
         """What the certified threshold of a camera demands in the long run.
 

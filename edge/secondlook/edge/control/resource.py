@@ -143,9 +143,7 @@ class Resource:
         """Utility that a second of the camera's budget must bring."""
         return self._accounts[camera].price.nu
 
-    def take(
-        self, camera: str, amount: float, now_s: float, *, audit: bool = False, force: bool = False
-    ) -> Grip | None:
+    def take(self, camera: str, amount: float, now_s: float, *, audit: bool = False) -> Grip | None:
         """Take what a question needs.
 
         Args:
@@ -153,18 +151,18 @@ class Resource:
             amount: units.
             now_s: monotonic time, seconds.
             audit: it may use what is kept for audits.
-            force: it has passed already: what is not there becomes a debt.
 
         Returns:
             What `settle` is to be given once it has passed; ``None`` where it is not there.
         """
         check(amount, self.name)
-        enough = amount <= self.room(camera, now_s, audit=audit)
-        if not (enough or force):
+        if amount > self.room(camera, now_s, audit=audit):
             return None
         account = self._accounts[camera]
-        own = _hold(account.own, amount, now_s, audit)
-        site = _hold(self._site, amount, now_s, audit)
+        own, site = (
+            None if bucket is None else bucket.hold(amount, now_s, audit=audit)
+            for bucket in (account.own, self._site)
+        )
         self._book(account, amount)
         return Grip(amount, own, site)
 
@@ -172,18 +170,9 @@ class Resource:
         """What was taken has passed, or never will: what was not used is given back."""
         account = self._accounts[camera]
         for bucket, hold in ((account.own, grip.own), (self._site, grip.site)):
-            if bucket is not None:
-                bucket.settle(hold or Hold(0.0), used, now_s)
+            if bucket is not None and hold is not None:
+                bucket.settle(hold, used, now_s)
         self._book(account, used - grip.amount)
-
-    def give_back(self, camera: str, amount: float, now_s: float) -> None:
-        """Something that was spent has not passed after all."""
-        check(amount, self.name)
-        account = self._accounts[camera]
-        for bucket in (account.own, self._site):
-            if bucket is not None:
-                bucket.earn(amount, now_s)
-        self._book(account, -amount)
 
     def tick(self, now_s: float) -> None:
         """Let time pass: prices move, and shares are divided anew."""
@@ -239,10 +228,3 @@ class Resource:
         self._shares = share(rate, claims)
         for given in self._shares:
             self._accounts[given.camera].granted = given.granted
-
-
-def _hold(bucket: Bucket | None, amount: float, now_s: float, audit: bool) -> Hold | None:
-    if bucket is None:
-        return None
-    # Less than the amount is there only where it has passed already: `settle` makes it a debt.
-    return bucket.hold(min(amount, bucket.room(now_s, audit=audit)), now_s, audit=audit)

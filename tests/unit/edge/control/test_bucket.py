@@ -59,10 +59,6 @@ def test_a_debt_is_paid_first() -> None:
     assert bucket.room(13) == 0
     assert bucket.debt == pytest.approx(100)
     assert bucket.room(15) > 0
-    bucket.spend(2000, 15)
-    assert bucket.debt > 0
-    bucket.earn(5000, 15)
-    assert bucket.debt == 0
 
 
 def test_a_clock_that_jumps_earns_nothing_for_it() -> None:

@@ -74,15 +74,6 @@ def test_what_does_not_fit_is_refused_and_counted() -> None:
     assert (refused("unsure"), refused("audit")) == (2, None)
 
 
-def test_what_was_sent_without_asking_becomes_a_debt_and_can_be_taken_back() -> None:
-    controller = Controller(BudgetSettings(kb_per_s=1, audit_share=0), {"gate": None}, 0.0)
-    controller.sent("gate", UNSURE, 25_000, 1, 10.0)
-    assert controller.allowance("gate", 20.0).bytes_now == 0
-    assert controller.allowance("gate", 20.0).audit_bytes_now == 0
-    controller.refunded("gate", 20_000, 1, 20.0)
-    assert controller.allowance("gate", 20.0).bytes_now > 0
-
-
 def test_money_pays_for_bytes_and_inferences() -> None:
     month = BudgetSettings(
         money_per_month=26.298, price_per_gb=10, money_per_inference=0.00001, audit_share=0
@@ -170,8 +161,6 @@ def test_nonsense_is_refused_and_changes_nothing(bad: float) -> None:
     for call in (
         lambda: controller.reserve("gate", UNSURE, bad, 1, 5.0),
         lambda: controller.reserve("gate", UNSURE, 10, bad, 5.0),
-        lambda: controller.sent("gate", UNSURE, bad, 1, 5.0),
-        lambda: controller.refunded("gate", bad, 1, 5.0),
         lambda: controller.demand("gate", bad),
     ):
         with pytest.raises(InvalidInput):
@@ -191,7 +180,10 @@ def test_a_budget_of_nothing_sends_nothing_and_says_so() -> None:
 
 def test_a_clock_that_goes_back_stops_nothing() -> None:
     controller = Controller(BudgetSettings(kb_per_s=1, audit_share=0), {"gate": None}, 1e6)
-    controller.sent("gate", UNSURE, 10_000, 1, 1e6 + 100)
+    paid = controller.reserve("gate", UNSURE, 10_000, 1, 1e6 + 100)
+    assert paid is not None
+    assert paid.attempt(10_000, 1e6 + 100)
+    paid.close(1e6 + 100)
     assert controller.allowance("gate", 50.0).bytes_now == 0
     assert controller.allowance("gate", 60.0).bytes_now == pytest.approx(10_000, rel=0.01)
 
