@@ -132,6 +132,7 @@ class Monitor:
         self._alpha = check_share("alpha", alpha)
         self._aim = -math.log(check_share("delta", delta))
         self._starts: list[tuple[int, int]] = []
+        self._log_e: float | None = None
         self.audits = 0
         self.misses = 0
 
@@ -143,6 +144,7 @@ class Monitor:
             self._starts.append((self.audits, self.misses))
         self.audits += 1
         self.misses += bool(lost)
+        self._log_e = None
         # Wealth only grows with a miss.
         return bool(lost) and self.log_e >= self._aim
 
@@ -150,14 +152,18 @@ class Monitor:
         """Forget what was counted and spend a new δ."""
         self.audits = self.misses = 0
         self._starts.clear()
+        self._log_e = None
 
     @property
     def log_e(self) -> float:
         """Log of the e-value; the alarm is at -log δ."""
         if not self._starts:
             return 0.0
-        counts = np.array((self.audits, self.misses)) - np.array(self._starts)
-        return float(renewed_log_e(counts[:, 0], counts[:, 1], self._alpha))
+        # It is looked at after every frame, and changes with an audit.
+        if self._log_e is None:
+            counts = np.array((self.audits, self.misses)) - np.array(self._starts)
+            self._log_e = float(renewed_log_e(counts[:, 0], counts[:, 1], self._alpha))
+        return self._log_e
 
     @property
     def e_value(self) -> float:
