@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timezone
 from pathlib import Path
 
 from secondlook.edge.decisions.explaining import moment
-from secondlook.edge.decisions.packing import Head
+from secondlook.edge.decisions.frame_packing import Head
 from secondlook.edge.decisions.reading import Problems, Story, heads, pictures, stories
 from secondlook.edge.decisions.records import LogHeader, PictureRecord
 from secondlook.shared.errors import InvalidInput, NotFound

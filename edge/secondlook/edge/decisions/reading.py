@@ -11,7 +11,8 @@ from pathlib import Path
 
 from secondlook.edge.decisions.blocks import Damage, blocks
 from secondlook.edge.decisions.files import DECISIONS_SUFFIX, PICTURES_SUFFIX, sizes
-from secondlook.edge.decisions.packing import Head, head_of, unpack
+from secondlook.edge.decisions.frame_packing import Head
+from secondlook.edge.decisions.packing import head_of, unpack
 from secondlook.edge.decisions.records import (
     FrameRecord,
     LogHeader,
