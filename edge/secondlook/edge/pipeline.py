@@ -19,22 +19,14 @@ from secondlook.edge.appearance import Thumbnail, thumbnail
 from secondlook.edge.auditing import Auditor, TrustNews
 from secondlook.edge.carrier import Carrier
 from secondlook.edge.control.allowance import Allowance
+from secondlook.edge.deciding import Decider
 from secondlook.edge.decisions.recorder import Recorder
-from secondlook.edge.decisions.records import Record, logged, logged_bytes
-from secondlook.edge.evidence.gathering import assess, gather
+from secondlook.edge.decisions.records import Record
+from secondlook.edge.evidence.gathering import assess
 from secondlook.edge.evidence.misses import Signs, Usual
 from secondlook.edge.fusion import Entry, Vocabulary, compose, read
 from secondlook.edge.fusion.learning import learn
-from secondlook.edge.gate import (
-    Choice,
-    FrameEvidence,
-    Gate,
-    Risk,
-    RiskGate,
-    RiskModel,
-    Terms,
-    cold_start,
-)
+from secondlook.edge.gate import Gate, Risk, RiskGate, RiskModel, cold_start
 from secondlook.edge.gate.calibrator import Calibrator
 from secondlook.edge.memory.knowledge import Knowledge
 from secondlook.edge.memory.notes import SELFTEST, Note, Recollection
@@ -43,7 +35,6 @@ from secondlook.edge.pipeline_counts import PipelineCounts, PipelineTimings
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.edge.privacy import Veil
 from secondlook.edge.questions import Asked, suspects_in, tracks_in
-from secondlook.edge.regions import regions_around
 from secondlook.edge.scene import Scene
 from secondlook.edge.selftest import ModeChange, SiteTest
 from secondlook.edge.selftest.conduct import SelfTest
@@ -52,21 +43,15 @@ from secondlook.shared.errors import InvalidInput, SecondlookError
 from secondlook.shared.memory.kinds import SiteMode, TrustWindow
 from secondlook.shared.trust import TrustKeeper, TrustState
 from secondlook.shared.values import (
-    Decision,
     Detections,
     Escalation,
     Frame,
     FrameRef,
     Observation,
     Purpose,
-    Region,
     Verdict,
 )
 
-_WORTH_A_PRICE = 0.01
-"""Candidates of less loss are never asked about, whatever it would cost."""
-_LIKELY = 0.3
-"""Boxes from this probability on tell how large the objects of a camera are."""
 _MAX_NOTES = 4096
 """Most notes that wait to be taken; far more than one step gives."""
 
@@ -119,7 +104,6 @@ class CameraPipeline:
         self._settings = settings
         self._clock = clock
         self._session = session or secrets.token_hex(6)
-        self._gate = gate or RiskGate(settings.gate)
         self._risk = risk or cold_start()
         self._classes = len(names)
         wanted = frozenset(settings.gate.classes) & frozenset(names)
@@ -144,6 +128,17 @@ class CameraPipeline:
         )
         self._selftest = SelfTest.of(
             settings, self._interest, self.packer, known.selftest if known else None
+        )
+        self._decider = Decider(
+            camera,
+            settings,
+            gate or RiskGate(settings.gate),
+            self._interest,
+            clock,
+            self.packer,
+            self._auditor,
+            self._selftest,
+            recorder,
         )
         self._scene = Scene(settings, len(names), first_track_id)
 
@@ -207,7 +202,7 @@ class CameraPipeline:
             draft,
             detections=published,
             candidates=candidates,
-            decision=self._decide(entry, risk, published, allowance),
+            decision=self._decider.decide(entry, scene, risk, published, allowance),
             published_s=self._clock.monotonic() if now_s is None else now_s,
         )
         scene.history.add(entry)
@@ -446,92 +441,9 @@ class CameraPipeline:
             # What was known of old is used up; of frames of another size it may be out of date.
             self._known = Recollection()
 
-    def _decide(
-        self, entry: Entry, risk: Risk, published: Detections, allowance: Allowance
-    ) -> Decision:
-        # The gate decides on what the log keeps, so that a replay decides on the same.
-        settings = self._settings
-        evidence = logged(
-            gather(
-                self.camera,
-                entry,
-                self._scene,
-                risk,
-                self._interest,
-                view_gain=settings.misses.view_gain,
-                publish_probability=settings.fusion.publish_probability,
-            )
-        )
-        canonical = self.packer.canonical(entry.frame.width, entry.frame.height)
-        likely = (evidence.right >= _LIKELY) & (evidence.track_ids >= 0)
-        self.packer.see(evidence.boxes[likely], canonical)
-        estimates = logged_bytes(
-            self.packer.bytes_of(
-                evidence.boxes, canonical, np.flatnonzero(evidence.loss >= _WORTH_A_PRICE)
-            )
-        )
-        terms = Terms(
-            allowance,
-            certified_loss=self._auditor.demanded,
-            audit_rate=self._auditor.audit_rate,
-            bytes_of=lambda _: estimates,
-            whole_bytes=self.packer.estimate((canonical.whole(),), canonical),
-            coin=self._auditor.throw(entry.frame.sequence),
-            way="gate" if self._selftest is None else self._selftest.way(self._auditor.demanded),
-        )
-        choice = self._gate.choose(evidence, terms)
-        if self._selftest is not None:
-            self._tested(self._selftest, entry, evidence, terms, choice)
-        self._auditor.answered(
-            entry.frame,
-            evidence,
-            estimates,
-            published,
-            choice,
-            entry.time_s,
-            self._clock.monotonic(),
-        )
-        regions: tuple[Region, ...] = ()
-        if choice.whole_frame:
-            regions = (canonical.whole("; ".join(choice.reasons)),)
-        elif choice.ask:
-            boxes = evidence.boxes[list(choice.ask)]
-            reasons = list(choice.box_reasons)
-            regions = regions_around(
-                boxes, reasons, canonical, self._settings.regions, others=published.boxes
-            )
-            most = self._settings.regions.whole_factor * self.packer.estimate(regions, canonical)
-            if terms.whole_bytes <= min(most, allowance.bytes_now):
-                regions = (canonical.whole("; ".join(dict.fromkeys(reasons))),)
-        if self._recorder is not None:
-            self._recorder.decided(
-                entry.frame, entry.time_s, evidence, terms, estimates, choice, regions, published
-            )
-        return Decision(regions, choice.purpose, choice.reasons)
-
     def _assess(self, entry: Entry) -> Risk:
         """How likely the boxes of a frame are right, and what verdicts would save."""
         return assess(entry, self._risk, self._calibrator.calibration)
-
-    def _tested(
-        self,
-        selftest: SelfTest,
-        entry: Entry,
-        evidence: FrameEvidence,
-        terms: Terms,
-        choice: Choice,
-    ) -> None:
-        """Tell the self-test of a frame; of an audit, what would have been asked without it."""
-        ref, whole_bytes = entry.frame, terms.whole_bytes
-        selftest.answered(entry.time_s, ref.captured_at, terms.allowance, whole_bytes=whole_bytes)
-        if choice.purpose is not Purpose.AUDIT:
-            return
-        asked = self._gate.choose(evidence, replace(terms, audit_rate=0.0, way="gate"))
-        canonical = self.packer.canonical(ref.width, ref.height)
-        boxes, reasons = evidence.boxes[list(asked.ask)], list(asked.box_reasons)
-        regions = regions_around(boxes, reasons, canonical, self._settings.regions)
-        places = np.array([region.xyxy for region in regions], np.float32).reshape(-1, 4)
-        selftest.chosen(ref.sequence, places)
 
     def _signs(self, entry: Entry, published: Detections) -> Signs:
         """What the frame shows beside its boxes."""

@@ -348,7 +348,7 @@ class WholeFrames:
 
 def test_a_frame_that_goes_whole_because_the_coin_passed_it_over_is_no_known_one() -> None:
     watch = Watch(trust={"audit_rate": 0.3, "seed": 2})
-    watch.pipeline._gate = WholeFrames()
+    watch.pipeline._decider._gate = WholeFrames()
     for _ in range(20):
         _, asked = watch.show(UNSURE)
         assert asked is not None

@@ -27,8 +27,11 @@ class RiskGate:
 
     def choose(self, frame: FrameEvidence, terms: Terms) -> Choice:
         """See `Gate.choose`."""
-        settings, allowance = self._settings, terms.allowance
-        thrown = terms.coin
+        return self._whole(frame, terms) or self._some(frame, terms)
+
+    def _whole(self, frame: FrameEvidence, terms: Terms) -> Choice | None:
+        """What is decided without a look at the candidates; ``None`` where they decide."""
+        allowance, thrown = terms.allowance, terms.coin
         # First what goes in any case, whatever the coin says: it is no sample, but known.
         whole = None if terms.way == "edge" else self._background(frame)
         if whole is not None and allowance.affords(terms.whole_bytes):
@@ -46,13 +49,18 @@ class RiskGate:
         if terms.way == "full" and allowance.affords(terms.whole_bytes):
             reason = "self-test: whole frames are worth more than the gate here"
             return Choice(whole_frame=True, reasons=(reason,), coin=thrown)
-        bytes_of = terms.bytes_of(frame.boxes)
-        wanted, demanded = self._wanted(frame, terms, bytes_of)
+        return None
+
+    def _some(self, frame: FrameEvidence, terms: Terms) -> Choice:
+        """Which candidates are asked about."""
+        settings, allowance, thrown = self._settings, terms.allowance, terms.coin
+        bytes_of, thresholds = terms.bytes_of(frame.boxes), self._threshold(frame)
+        wanted, demanded = _wanted(frame, terms, bytes_of, thresholds)
         if not wanted.any():
-            return Choice(reasons=(self._why_nothing(frame, terms),), coin=thrown)
+            return Choice(reasons=(_why_nothing(frame, terms, thresholds),), coin=thrown)
         # What rides along costs bytes, but no inference.
         open_ = ~frame.in_flight & np.isfinite(frame.loss)
-        along = open_ & ~wanted & (frame.loss >= settings.ride_share * self._threshold(frame))
+        along = open_ & ~wanted & (frame.loss >= settings.ride_share * thresholds)
         along &= frame.loss >= allowance.byte_price * bytes_of
         chosen = wanted | (along & (frame.loss > 0))
         order = np.lexsort((np.arange(len(frame)), -frame.loss, ~demanded))
@@ -70,7 +78,7 @@ class RiskGate:
                 coin=thrown,
                 left=tuple(left.tolist()),
             )
-        reasons = [self._reason(frame, int(index), demanded) for index in kept]
+        reasons = [_reason(frame, int(index), demanded) for index in kept]
         refresh = bool(np.isfinite(frame.verdict_age_s[kept]).all())
         said = tuple(dict.fromkeys(reasons))
         if len(left):
@@ -101,48 +109,53 @@ class RiskGate:
         out[verified & (frame.verdict_age_s < settings.again_s)] = np.inf
         return out
 
-    def _wanted(
-        self, frame: FrameEvidence, terms: Terms, bytes_of: npt.NDArray[np.float64]
-    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """Which candidates are to be asked about, and which of them at any price: bool (n,)."""
-        allowance = terms.allowance
-        # A NaN compares false: it is never asked about.
-        open_ = ~frame.in_flight & (frame.loss > 0)
-        demanded = open_ & (frame.loss >= terms.certified_loss)
-        worth = open_ & (frame.loss >= self._threshold(frame))
-        worth &= frame.loss >= allowance.byte_price * bytes_of
-        # The inference is paid once for all of them.
-        if allowance.inference_price and frame.loss[worth].sum() < allowance.inference_price:
-            worth[:] = False
-        return worth | demanded, demanded
 
-    def _reason(self, frame: FrameEvidence, index: int, demanded: npt.NDArray[np.bool_]) -> str:
-        if frame.reasons[index]:
-            return frame.reasons[index]
-        name, right, loss = frame.names[index], frame.right[index], frame.loss[index]
-        age_s = frame.verdict_age_s[index]
-        what = f"{name} is right with probability {right:.2f}; a verdict saves {loss:.2f}"
-        if np.isfinite(age_s):
-            what += f"; the last one is {age_s:.1f} s old"
-        return what + ("; the certificate demands it" if demanded[index] else "")
+def _wanted(
+    frame: FrameEvidence,
+    terms: Terms,
+    bytes_of: npt.NDArray[np.float64],
+    thresholds: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which candidates are to be asked about, and which of them at any price: bool (n,)."""
+    allowance = terms.allowance
+    # A NaN compares false: it is never asked about.
+    open_ = ~frame.in_flight & (frame.loss > 0)
+    demanded = open_ & (frame.loss >= terms.certified_loss)
+    worth = open_ & (frame.loss >= thresholds)
+    worth &= frame.loss >= allowance.byte_price * bytes_of
+    # The inference is paid once for all of them.
+    if allowance.inference_price and frame.loss[worth].sum() < allowance.inference_price:
+        worth[:] = False
+    return worth | demanded, demanded
 
-    def _why_nothing(self, frame: FrameEvidence, terms: Terms) -> str:
-        if not len(frame):
-            return "nothing seen, nothing to ask"
-        waiting = int(frame.in_flight.sum())
-        known = int(np.isfinite(frame.verdict_age_s).sum())
-        said = f"{len(frame)} candidates: {known} known by verdict, {waiting} asked; "
-        losses = np.where(frame.in_flight | ~np.isfinite(frame.loss), 0.0, frame.loss)
-        thresholds = self._threshold(frame)
-        unsure = int(np.sum((losses > 0) & (losses >= thresholds)))
-        if unsure:
-            why = "; ".join(terms.allowance.reasons) or "bytes and inferences are dear"
-            return f"{said}{unsure} are unsure, but not worth their price: {why}"
-        most = int(losses.argmax())
-        if np.isinf(thresholds[most]):
-            age_s = frame.verdict_age_s[most]
-            return f"{said}the largest loss is {losses[most]:.2f}, judged {age_s:.2f} s ago"
-        return f"{said}the largest loss is {losses[most]:.2f}, below {thresholds[most]:g}"
+
+def _reason(frame: FrameEvidence, index: int, demanded: npt.NDArray[np.bool_]) -> str:
+    if frame.reasons[index]:
+        return frame.reasons[index]
+    name, right, loss = frame.names[index], frame.right[index], frame.loss[index]
+    age_s = frame.verdict_age_s[index]
+    what = f"{name} is right with probability {right:.2f}; a verdict saves {loss:.2f}"
+    if np.isfinite(age_s):
+        what += f"; the last one is {age_s:.1f} s old"
+    return what + ("; the certificate demands it" if demanded[index] else "")
+
+
+def _why_nothing(frame: FrameEvidence, terms: Terms, thresholds: npt.NDArray[np.float64]) -> str:
+    if not len(frame):
+        return "nothing seen, nothing to ask"
+    waiting = int(frame.in_flight.sum())
+    known = int(np.isfinite(frame.verdict_age_s).sum())
+    said = f"{len(frame)} candidates: {known} known by verdict, {waiting} asked; "
+    losses = np.where(frame.in_flight | ~np.isfinite(frame.loss), 0.0, frame.loss)
+    unsure = int(np.sum((losses > 0) & (losses >= thresholds)))
+    if unsure:
+        why = "; ".join(terms.allowance.reasons) or "bytes and inferences are dear"
+        return f"{said}{unsure} are unsure, but not worth their price: {why}"
+    most = int(losses.argmax())
+    if np.isinf(thresholds[most]):
+        age_s = frame.verdict_age_s[most]
+        return f"{said}the largest loss is {losses[most]:.2f}, judged {age_s:.2f} s ago"
+    return f"{said}the largest loss is {losses[most]:.2f}, below {thresholds[most]:g}"
 
 
 def _limits(reasons: tuple[str, ...]) -> str:
