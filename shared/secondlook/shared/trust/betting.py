@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from secondlook.shared.errors import InvalidInput
-from secondlook.shared.trust.bounds import MAX_AUDITS, Floats, check_share
+from secondlook.shared.trust.bounds import MAX_AUDITS, Floats, check_probability, check_share
 
 CERTIFYING_BETS = 24
 MONITOR_BETS = 12
@@ -57,12 +57,12 @@ def certifying_log_e(audited: Audited, alpha: npt.ArrayLike, least_probability: 
     Raises:
         InvalidInput: a probability is not in (0, 1], or below the least one.
     """
-    _check_probability(least_probability)
+    check_probability(least_probability)
     bets = certifying_bets(least_probability)[:, None]
     rate = np.asarray(alpha, np.float64)
     total: npt.NDArray[np.float64] = np.zeros((CERTIFYING_BETS, 1))
     for probability, (audits, misses) in audited.items():
-        _check_probability(probability)
+        check_probability(probability)
         if probability < least_probability:
             raise InvalidInput(f"audit probability {probability} is below {least_probability}")
         k = np.asarray(misses, np.float64)
@@ -196,8 +196,3 @@ def _log_mean(logs: npt.NDArray[np.float64]) -> Floats:
     """Log of the mean over the first axis of what is given in logs."""
     top = logs.max(axis=0)
     return np.asarray(top + np.log(np.exp(logs - top).mean(axis=0)), np.float64)
-
-
-def _check_probability(value: float) -> None:
-    if not 0 < value <= 1:
-        raise InvalidInput(f"audit probability is {value!r}; above 0 and at most 1 expected")

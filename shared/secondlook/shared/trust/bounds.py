@@ -33,6 +33,17 @@ def check_share(name: str, value: object) -> float:
     return float(value)
 
 
+def check_probability(value: object) -> float:
+    """An audit probability: above 0 and at most 1.
+
+    Raises:
+        InvalidInput: it is not.
+    """
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value <= 1:
+        raise InvalidInput(f"audit probability is {value!r}; above 0 and at most 1 expected")
+    return float(value)
+
+
 def clopper_pearson(misses: npt.ArrayLike, audits: npt.ArrayLike, delta: float) -> Floats:
     """Upper bound of a rate of which ``misses`` of ``audits`` were seen.
 

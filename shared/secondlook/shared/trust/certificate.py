@@ -50,13 +50,9 @@ class Basis:
     def differs(self, other: Basis) -> str:
         """What is different, in plain words; empty where nothing is."""
         parts = [
-            f"{name} was {getattr(self, field)}, is {getattr(other, field)}"
-            for name, field in (
-                ("gate", "gate"),
-                ("model", "model"),
-                ("model version", "model_version"),
-            )
-            if getattr(self, field) != getattr(other, field)
+            f"{name.replace('_', ' ')} was {getattr(self, name)}, is {getattr(other, name)}"
+            for name in ("gate", "model", "model_version")
+            if getattr(self, name) != getattr(other, name)
         ]
         return "; ".join(parts)
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from secondlook.shared.errors import InvalidInput
+from secondlook.shared.trust.bounds import check_probability
 
 Counts = npt.NDArray[np.int64]
 
@@ -28,17 +29,6 @@ def check_thresholds(values: Sequence[float] | npt.NDArray[np.float64]) -> npt.N
     if grid[0] != 0 or grid[-1] > 1 or (np.diff(grid) <= 0).any():
         raise InvalidInput("thresholds: must begin with 0, ascend, and end at 1 or below")
     return grid
-
-
-def check_probability(value: object) -> float:
-    """An audit probability: above 0 and at most 1.
-
-    Raises:
-        InvalidInput: it is not.
-    """
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value <= 1:
-        raise InvalidInput(f"audit probability is {value!r}; above 0 and at most 1 expected")
-    return float(value)
 
 
 def check_lowest_risk(value: object) -> float:

@@ -23,6 +23,8 @@ SITE_CAMERA = "_site"
 """In an id the place of the camera, where a record is about all of them."""
 MAX_GROUPS = 8
 """Most promises, gates and models of a site that are certified side by side."""
+_ALIKE = ("audit_rate", "gate", "model", "model_version", "alpha", "delta", "thresholds")
+"""In what the windows of a pool are alike; their values, in this order, give its record's name."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,10 +141,10 @@ def as_site_record(pooled: Pooled, at_s: float) -> TrustWindow:
     """What to write down about a site."""
     certificate, counts = pooled.certificate, pooled.counts
     proved = not certificate.sends_all
-    found = walk(counts, certificate.alpha, certificate.delta)
     if proved:
         why = f"at most {certificate.bound:.3%} of the frames of all cameras miss an object"
     else:
+        found = walk(counts, certificate.alpha, certificate.delta)
         why = f"the bound is {found.bounds[1]:.3%} even at threshold {counts.thresholds[1]:g}"
     audits = f"{counts.audits} audits of {len(certificate.cameras)} cameras"
     return TrustWindow(
@@ -176,18 +178,9 @@ def _newest_end(members: Sequence[tuple[str, TrustWindow]]) -> float:
 
 def _group(window: TrustWindow) -> tuple[object, ...]:
     """Windows of equal group are one sample."""
-    return (
-        window.audit_rate,
-        window.gate,
-        window.model,
-        window.model_version,
-        window.alpha,
-        window.delta,
-        window.thresholds,
-    )
+    return tuple(getattr(window, name) for name in _ALIKE)
 
 
 def _difference(one: TrustWindow, other: TrustWindow) -> str:
-    names = ("audit_rate", "gate", "model", "model_version", "alpha", "delta", "thresholds")
-    name = next(n for n in names if getattr(one, n) != getattr(other, n))
+    name = next(n for n in _ALIKE if getattr(one, n) != getattr(other, n))
     return f"{name} is {getattr(other, name)}, not {getattr(one, name)}"

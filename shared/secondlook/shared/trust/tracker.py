@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from secondlook.shared.errors import InvalidInput
-from secondlook.shared.trust.bounds import check_share
+from secondlook.shared.trust.bounds import check_probability, check_share
 
 
 class ThresholdTracker:
@@ -46,7 +46,5 @@ class ThresholdTracker:
         Raises:
             InvalidInput: the probability is not above 0 and at most 1.
         """
-        if not 0 < probability <= 1:
-            raise InvalidInput(f"audit probability is {probability!r}; above 0, at most 1 expected")
-        step = self._gamma / probability * (float(lost) - self._alpha)
+        step = self._gamma / check_probability(probability) * (float(lost) - self._alpha)
         self.tau = min(1.0, max(0.0, self.tau - step))

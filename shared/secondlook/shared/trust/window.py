@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 
 from secondlook.shared.errors import InvalidInput
+from secondlook.shared.trust.bounds import check_probability
 from secondlook.shared.trust.certificate import Basis
-from secondlook.shared.trust.counts import AuditCounts, check_probability
+from secondlook.shared.trust.counts import AuditCounts
 from secondlook.shared.trust.settings import TrustSettings
 
 MAX_ENDED = 256
