@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.memory.kinds.trust import TrustWindow
-from secondlook.shared.trust.certificate import UNKNOWN, Basis, Certificate, certify
+from secondlook.shared.trust.certificate import UNKNOWN, Basis, Certificate
 from secondlook.shared.trust.counts import check_lowest_risk
 from secondlook.shared.trust.records import as_record, newest_certificate, window_key
 from secondlook.shared.trust.settings import TrustSettings
@@ -250,21 +250,10 @@ class TrustKeeper:
             frames before the last alarm, outage or change, or not on this camera's frames; nor
             where the camera has one of its own.
         """
-        stance, mine = self._stance, self._settings
-        standing = stance.certificate
         usable = (
-            not certificate.sends_all
-            and self.camera in certificate.cameras
+            not (self._down or self._short)
             and not certificate.basis.differs(self._basis)
-            and certificate.alpha <= mine.alpha
-            and certificate.delta <= mine.delta
-            and certificate.started_s >= stance.blocked_s
-            and self._now_s - certificate.ended_s <= mine.remember_s
-            and not (self._down or self._short)
-            and (
-                standing is None
-                or (len(standing.cameras) > 1 and certificate.ended_s > standing.ended_s)
-            )
+            and self._stance.welcomes(certificate, self._now_s)
         )
         if usable:
             self._certified(certificate)
@@ -341,20 +330,12 @@ class TrustKeeper:
             if not window.stale:
                 self._stance.spoilt(window.spoilt, self._now_s)
             return None
-        certificate = certify(
-            window.counts,
-            alpha=self._settings.alpha,
-            delta=self._settings.delta,
-            basis=window.basis,
-            cameras=(self.camera,),
-            started_s=window.started_s,
-            ended_s=self._now_s if window.ended_s is None else window.ended_s,
-        )
+        certificate = window.proves(self._settings, self.camera)
         if self._down or self._short:
             return certificate  # it is about frames before; now nothing can be asked
         if certificate.sends_all:
             rate = self.audit_rate
-            self._stance.unproved(certificate, _why_not(window, self._settings), self._now_s)
+            self._stance.unproved(certificate, window.why_not(self._settings), self._now_s)
             self._keep_one_rate(rate)
         else:
             self._certified(certificate)
@@ -372,11 +353,3 @@ class TrustKeeper:
             window.spoil("the audit rate changed")
             self._ledger.end(self._basis, self.audit_rate, self._now_s)
             window.stale = True
-
-
-def _why_not(window: Window, settings: TrustSettings) -> str:
-    counts = window.counts
-    return (
-        f"{counts.misses[1]} of {counts.audits} audits missed an object even at threshold "
-        f"{counts.thresholds[1]:g}: not enough to promise {settings.alpha:.2%}"
-    )

@@ -93,6 +93,22 @@ class Stance:
                 self._set(TrustState.RECERTIFYING, at_s, calm, "a new window fills")
         return False
 
+    def welcomes(self, certificate: Certificate, at_s: float) -> bool:
+        """Whether a certificate of the site, of this gate and model, is to be taken over."""
+        standing, settings = self.certificate, self._settings
+        return (
+            not certificate.sends_all
+            and self._camera in certificate.cameras
+            and certificate.alpha <= settings.alpha
+            and certificate.delta <= settings.delta
+            and certificate.started_s >= self.blocked_s
+            and at_s - certificate.ended_s <= settings.remember_s
+            and (
+                standing is None
+                or (len(standing.cameras) > 1 and certificate.ended_s > standing.ended_s)
+            )
+        )
+
     def certified(self, certificate: Certificate, at_s: float) -> None:
         """A window, or those of a site, proved a threshold above 0."""
         self.certificate = certificate

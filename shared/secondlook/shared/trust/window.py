@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.trust.bounds import check_probability
-from secondlook.shared.trust.certificate import Basis
+from secondlook.shared.trust.certificate import Basis, Certificate, certify
 from secondlook.shared.trust.counts import AuditCounts
 from secondlook.shared.trust.settings import TrustSettings
 
@@ -51,6 +51,27 @@ class Window:
     def spoil(self, reason: str) -> None:
         """It proves nothing; the first reason is kept."""
         self.spoilt = self.spoilt or reason
+
+    def proves(self, settings: TrustSettings, camera: str) -> Certificate:
+        """What it certifies about its camera, once it has ended and nothing of it is awaited."""
+        assert self.ended_s is not None
+        return certify(
+            self.counts,
+            alpha=settings.alpha,
+            delta=settings.delta,
+            basis=self.basis,
+            cameras=(camera,),
+            started_s=self.started_s,
+            ended_s=self.ended_s,
+        )
+
+    def why_not(self, settings: TrustSettings) -> str:
+        """Why that is no more than that sending everything is safe."""
+        counts = self.counts
+        return (
+            f"{counts.misses[1]} of {counts.audits} audits missed an object even at threshold "
+            f"{counts.thresholds[1]:g}: not enough to promise {settings.alpha:.2%}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
