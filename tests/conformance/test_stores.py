@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from support.stores import gone
 
 from secondlook.shared.errors import InvalidInput, NotFound, StoreError, VersionConflict
 from secondlook.shared.memory import ContextStore, Write, edit
@@ -18,17 +19,6 @@ from secondlook.shared.memory.record import MAX_DATA_BYTES, MAX_DEPTH, MAX_ID_BY
 from secondlook.shared.memory.rules import MAX_WRITER_BYTES
 
 pytestmark = pytest.mark.anyio
-
-
-async def gone(store: ContextStore, record_id: str) -> None:
-    """Wait until a record is past its time to live."""
-    with anyio.fail_after(5):
-        while True:
-            try:
-                await store.load(record_id)
-            except NotFound:
-                return
-            await anyio.sleep(0.005)
 
 
 async def test_is_a_context_store(store: ContextStore) -> None:

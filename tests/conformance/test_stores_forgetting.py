@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import anyio
 import pytest
+from support.stores import gone
 
 from secondlook.shared.errors import CursorTooOld, InvalidInput, NotFound, VersionConflict
 from secondlook.shared.memory import Compactable, ContextStore, Origin
@@ -21,17 +21,6 @@ async def forget_all(behind: Compactable, limit: int = 1000) -> int:
         total += forgotten
         if forgotten < limit:
             return total
-
-
-async def gone(store: ContextStore, record_id: str) -> None:
-    """Wait until a record is past its time to live."""
-    with anyio.fail_after(10):
-        while True:
-            try:
-                await store.load(record_id)
-            except NotFound:
-                return
-            await anyio.sleep(0.005)
 
 
 async def buried(store: ContextStore, record_id: str) -> int:

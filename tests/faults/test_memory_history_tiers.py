@@ -199,6 +199,7 @@ async def until_busy(chaos: Chaos, folder: Path, steps: int) -> None:
         while missing(await anyio.to_thread.run_sync(read_history, folder), steps):
             await chaos.faults["lost reply"]()
             chaos.played["lost reply"] += 1
+            # Part of the fault: the writers have some time between one lost answer and the next.
             await anyio.sleep(chaos.dice.uniform(0.2, 0.6))
 
 

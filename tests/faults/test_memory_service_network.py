@@ -55,6 +55,7 @@ async def until_answered(ask: Callable[[], Awaitable[T]]) -> T:
             try:
                 return await ask()
             except TRIED:  # noqa: PERF203 - that is what the loop is for
+                # A caller in earnest waits before it tries again, too.
                 await anyio.sleep(0.01)
 
 

@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import anyio
+
+from secondlook.shared.errors import NotFound
 from secondlook.shared.memory import ContextStore, SqliteStore, open_store
 from secondlook.shared.memory.protocol import Compactable
 from secondlook.shared.memory.redis import RedisStore
@@ -44,3 +47,14 @@ async def opened_store(
         stack.push_async_callback(store.close)
         assert isinstance(behind, Compactable)
         yield store, behind
+
+
+async def gone(store: ContextStore, record_id: str) -> None:
+    """Return once a record is past its time to live; by the store's clock, so only asking tells."""
+    with anyio.fail_after(10):
+        while True:
+            try:
+                await store.load(record_id)
+            except NotFound:
+                return
+            await anyio.sleep(0.005)
