@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -73,15 +72,6 @@ def _ids(file: Path) -> list[str]:
     return [row[0] for row in rows]
 
 
-def _until(edge: EdgeProcess, condition: Callable[[], bool]) -> None:
-    """Return once a condition holds; fails after a minute, or when the edge has ended."""
-    end_s = time.monotonic() + 60
-    while not condition():
-        assert edge.process.poll() is None, edge.log.read_text()
-        assert time.monotonic() < end_s, edge.log.read_text()
-        time.sleep(0.05)
-
-
 def _has(file: Path, part: str, count: int = 1) -> Callable[[], bool]:
     return lambda: sum(part in record_id for record_id in _ids(file)) >= count
 
@@ -127,8 +117,8 @@ def test_an_edge_that_is_killed_asks_nothing_again_that_it_knew(
             with edge_process(at, *arguments) as edge:
                 edge.until(lambda said: any(line["type"] == "revision" for line in said))
                 if not memory:
-                    _until(edge, _has(at / "memory.db", "/verdict/", 2))
-                    _until(edge, _has(at / "memory.db", "/gate/320x240"))
+                    edge.until_true(_has(at / "memory.db", "/verdict/", 2))
+                    edge.until_true(_has(at / "memory.db", "/gate/320x240"))
                 _killed(edge)
             with edge_process(at, *arguments, "--max-frames", "20") as edge:
                 assert edge.wait() == 0, edge.log.read_text()
@@ -150,7 +140,7 @@ def test_a_known_false_positive_stays_away_after_the_edge_was_killed(
             *("--cloud", f"127.0.0.1:{cloud.port}"),
         )
         with edge_process(at, *arguments) as edge:
-            _until(edge, _has(at / "memory.db", "/false-positive/"))
+            edge.until_true(_has(at / "memory.db", "/false-positive/"))
             _killed(edge)
         with edge_process(at, *arguments, "--max-frames", "30") as edge:
             assert edge.wait() == 0, edge.log.read_text()
@@ -174,12 +164,12 @@ def test_what_an_edge_learns_alone_waits_and_is_sent_when_the_cloud_is_there(
     # A camera without a site is of the site "default".
     arguments = _settings(at, folder, "one", memory="prior_every_s = 0.5\n")
     with edge_process(at, *arguments, "--cloud", f"127.0.0.1:{port}") as edge:
-        _until(edge, _has(at / "memory.db", "/scene/"))
+        edge.until_true(_has(at / "memory.db", "/scene/"))
         assert not _has(tmp_path / "cloud.db", "/scene/")()
         answered = len(_answers(edge.documents()))
         edge.until(lambda said: len(_answers(said)) > answered + 5)
         with _cloud(tmp_path, folder, port):
-            _until(edge, _has(tmp_path / "cloud.db", "default/one/scene/320x240"))
+            edge.until_true(_has(tmp_path / "cloud.db", "default/one/scene/320x240"))
             assert edge.terminate() == 0, edge.log.read_text()
     said = edge.log.read_text()
     assert "memory is not synchronised" in said
@@ -192,10 +182,10 @@ async def test_another_edge_of_the_site_reads_the_verdict_in_its_own_store(
     with _cloud(tmp_path, folder) as cloud:
         address = ("--cloud", f"127.0.0.1:{cloud.port}")
         with edge_process(one, *_settings(one, folder, "yard/one"), *address) as first:
-            _until(first, _has(tmp_path / "cloud.db", "yard/one/verdict/"))
+            first.until_true(_has(tmp_path / "cloud.db", "yard/one/verdict/"))
             assert first.terminate() == 0, first.log.read_text()
         with edge_process(two, *_settings(two, folder, "yard/two"), *address) as second:
-            _until(second, _has(two / "memory.db", "yard/one/verdict/"))
+            second.until_true(_has(two / "memory.db", "yard/one/verdict/"))
             assert second.terminate() == 0, second.log.read_text()
         with edge_process(two, *_settings(two, folder, "elsewhere/three"), *address) as third:
             third.until(lambda said: len(_answers(said)) > 5)

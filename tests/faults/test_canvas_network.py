@@ -10,8 +10,9 @@ import anyio
 import anyio.to_thread
 import pytest
 from support.canvas import Camera, Image, cut, psnr, scene, session_uplink
-from support.cloud import CloudProcess, FakeDetector, cloud_process, eventually, fake_cloud
+from support.cloud import CloudProcess, FakeDetector, cloud_process, fake_cloud
 from support.proxy import fault_proxy
+from support.waiting import eventually
 
 from secondlook.cloud.canvas.decoder import CanvasDecoder
 from secondlook.edge.uplink.session import SessionUplink

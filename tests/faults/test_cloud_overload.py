@@ -10,14 +10,8 @@ import anyio.to_thread
 import grpc
 import grpc.aio
 import pytest
-from support.cloud import (
-    FakeDetector,
-    escalation_stub,
-    eventually,
-    fake_cloud,
-    picture,
-    whole_frame,
-)
+from support.cloud import FakeDetector, escalation_stub, fake_cloud, picture, whole_frame
+from support.waiting import eventually
 
 from secondlook.shared.wire.escalation import request_to_proto
 

@@ -16,8 +16,9 @@ import anyio.to_thread
 import grpc
 import grpc.aio
 import pytest
-from support.cloud import channel_to, cloud_process, escalation_stub, eventually, whole_frame
+from support.cloud import channel_to, cloud_process, escalation_stub, whole_frame
 from support.networks import blank, paint, write_bright_spot_model
+from support.waiting import eventually
 
 from secondlook.rpc.v1 import context_memory_pb2, context_memory_pb2_grpc
 from secondlook.shared.wire.escalation import request_to_proto

@@ -11,16 +11,16 @@ import pytest
 from prometheus_client import CollectorRegistry
 from support.cloud import FakeDetector, fake_cloud
 from support.edge import (
-    Film,
     MemorySink,
     ScriptedDetector,
     edge_settings,
     make_daemon,
+    paced_film,
     seen,
     textured,
-    until,
 )
 from support.gate import ALWAYS_ASK
+from support.waiting import until
 from support.wire import TimedProxy
 
 from secondlook.edge.control.sharing import table
@@ -52,13 +52,6 @@ def _settings(address: str, folder: Path, cameras: list[str], **budget: Any) -> 
     )
 
 
-def _film(pause_s: float) -> Film:
-    async def pace(_: int) -> None:
-        await anyio.sleep(pause_s)
-
-    return Film(None, image=lambda n: PICTURES[n % 8], wait_for=pace)
-
-
 LINKS = {
     "good": {},
     "slow": {"delay_s": 0.03, "bytes_per_s": 30_000.0},
@@ -76,7 +69,10 @@ async def test_no_window_holds_more_bytes_than_the_bucket_gives(tmp_path: Path, 
         async with proxy.running():
             settings = _settings(proxy.target, tmp_path, ["gate"])
             daemon = make_daemon(
-                settings, ScriptedDetector(UNSURE), {"gate": _film(0.005)}, sinks=[sink]
+                settings,
+                ScriptedDetector(UNSURE),
+                {"gate": paced_film(PICTURES, 0.005)},
+                sinks=[sink],
             )
             (status,) = daemon.statuses
             async with anyio.create_task_group() as tasks:
@@ -103,7 +99,9 @@ async def test_a_cloud_that_fails_gets_no_more_bytes_for_it(tmp_path: Path) -> N
             settings = settings.model_copy(
                 update={"uplink": settings.uplink.model_copy(update=quick)}
             )
-            daemon = make_daemon(settings, ScriptedDetector(UNSURE), {"gate": _film(0.005)})
+            daemon = make_daemon(
+                settings, ScriptedDetector(UNSURE), {"gate": paced_film(PICTURES, 0.005)}
+            )
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(daemon.run)
                 await until(lambda: daemon.uplink.breaker.opened >= 1)
@@ -123,7 +121,9 @@ async def test_inferences_are_budgeted_like_bytes(tmp_path: Path) -> None:
         settings = settings.model_copy(
             update={"budget": settings.budget.model_copy(update={"cloud_per_s": 4.0})}
         )
-        daemon = make_daemon(settings, ScriptedDetector(UNSURE), {"gate": _film(0.005)})
+        daemon = make_daemon(
+            settings, ScriptedDetector(UNSURE), {"gate": paced_film(PICTURES, 0.005)}
+        )
         started_s = anyio.current_time()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(daemon.run)
@@ -143,7 +143,7 @@ async def test_eight_cameras_share_one_budget_on_the_wire(tmp_path: Path) -> Non
             daemon = make_daemon(
                 _settings(proxy.target, tmp_path, cameras),
                 ScriptedDetector(UNSURE),
-                {name: _film(0.02 * 1.6**n) for n, name in enumerate(cameras)},
+                {name: paced_film(PICTURES, 0.02 * 1.6**n) for n, name in enumerate(cameras)},
                 registry=registry,
             )
             async with anyio.create_task_group() as tasks:

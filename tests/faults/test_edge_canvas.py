@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 from support.cloud import CloudProcess
-from support.edge import Film, MemorySink, ScriptedDetector, edge_settings, make_daemon, until
+from support.edge import Film, MemorySink, ScriptedDetector, edge_settings, make_daemon
 from support.networks import blank, paint, write_bright_spot_model
+from support.waiting import until
 
 from secondlook.edge.settings import EdgeSettings
 

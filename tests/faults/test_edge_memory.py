@@ -20,10 +20,10 @@ from support.edge import (
     make_daemon,
     seen,
     textured,
-    until,
     verdict,
 )
 from support.gate import ALWAYS_ASK
+from support.waiting import until
 
 from secondlook.edge.daemon import Daemon
 from secondlook.edge.memory.notes import Note

@@ -12,11 +12,11 @@ from support.edge import (
     edge_settings,
     make_daemon,
     seen,
-    until,
     verdict,
 )
 from support.gate import ALWAYS_ASK
 from support.proxy import fault_proxy
+from support.waiting import until
 
 from secondlook.edge.settings import EdgeSettings
 from secondlook.edge.uplink import UplinkState

@@ -15,11 +15,12 @@ from support.edge import (
     ScriptedDetector,
     edge_settings,
     make_daemon,
+    paced_film,
     seen,
     textured,
-    until,
     verdict,
 )
+from support.waiting import until
 from support.wire import TimedProxy
 
 from secondlook.edge.daemon import Daemon
@@ -52,17 +53,11 @@ def _settings(address: str, folder: Path, **uplink: Any) -> EdgeSettings:
     )
 
 
-def _film() -> Film:
-    async def pace(_: int) -> None:
-        # About a hundred frames a second: many audits, and a processor left for the others.
-        await anyio.sleep(0.01)
-
-    return Film(None, image=lambda n: PICTURES[n % 8], wait_for=pace)
-
-
 def _daemon(settings: EdgeSettings, sink: MemorySink, registry: CollectorRegistry) -> Daemon:
+    # About a hundred frames a second: many audits.
+    film = paced_film(PICTURES, 0.01)
     return make_daemon(
-        settings, ScriptedDetector(seen()), {"gate": _film()}, sinks=[sink], registry=registry
+        settings, ScriptedDetector(seen()), {"gate": film}, sinks=[sink], registry=registry
     )
 
 

@@ -25,6 +25,7 @@ from secondlook.shared.values import (
     Verdict,
 )
 from secondlook.shared.wire.canvas import Opening, update_to_proto
+from support.waiting import until
 
 Image = npt.NDArray[np.uint8]
 
@@ -158,7 +159,7 @@ class Camera(Asker):
                 await self.settled()
                 if len(self.verdicts) > before:
                     return escalation
-                await anyio.sleep(0.01)
+                await until(lambda: uplink.accepting)
 
     async def settled(self) -> None:
         """Return once every update has its verdict or its error."""

@@ -7,13 +7,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import anyio
 import cv2
 import grpc.aio
 import numpy as np
@@ -25,6 +23,7 @@ from secondlook.rpc.v1 import escalation_pb2_grpc
 from secondlook.shared.detect.protocol import Image, ModelInfo
 from secondlook.shared.errors import ModelFailure
 from secondlook.shared.values import Detections, Escalation, ImageEncoding, Placement, Region
+from support.waiting import until_beside
 
 NAMES = ("person", "car")
 POISON = 13
@@ -128,13 +127,6 @@ def escalation_stub(channel: grpc.aio.Channel) -> Any:
     return escalation_pb2_grpc.EscalationStub(channel)
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait for what no event tells; fails after ten seconds."""
-    with anyio.fail_after(10):
-        while not condition():  # noqa: ASYNC110 - there is no event: that is what this is for
-            await anyio.sleep(0.002)
-
-
 def picture(
     width: int, height: int, car: tuple[int, int, int, int] | None = None, level: int = 60
 ) -> Image:
@@ -212,14 +204,7 @@ class CloudProcess:
         self.process.wait()
 
     def _wait_ready(self) -> dict[str, int]:
-        until_s = time.monotonic() + 60
-        while not self._ready.exists():
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < until_s, self.log.read_text()
-            try:
-                self.process.wait(0.02)
-            except subprocess.TimeoutExpired:
-                continue
+        until_beside(self.process, self.log, self._ready.exists)
         said: dict[str, int] = json.loads(self._ready.read_text())
         return said
 

@@ -15,7 +15,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -39,6 +38,7 @@ from secondlook.shared.clock import SystemClock
 from secondlook.shared.detect.protocol import ModelInfo
 from secondlook.shared.values import Detections, Escalation, Frame, Verdict
 from secondlook.shared.wire.escalation import request_from_proto, verdict_to_proto
+from support.waiting import until_beside
 
 NAMES = ("person", "car", "bottle")
 Box = tuple[float, float, float, float]
@@ -150,6 +150,18 @@ class Film:
     fps: float = 10.0
     runs: int = 0
     given: list[int] = field(default_factory=list)
+
+
+def paced_film(pictures: Sequence[np.ndarray], pause_s: float) -> Film:
+    """The same pictures again and again, as from a camera that has so long between its frames.
+
+    Without a pause the cameras of one process would leave no processor to what they talk with.
+    """
+
+    async def pace(_: int) -> None:
+        await anyio.sleep(pause_s)
+
+    return Film(None, image=lambda n: pictures[n % len(pictures)], wait_for=pace)
 
 
 class FakeCapture:
@@ -312,12 +324,6 @@ def make_daemon(
     )
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Return once something holds that nothing announces; the test's timeout bounds it."""
-    while not condition():  # noqa: ASYNC110 - as it says
-        await anyio.sleep(0.005)
-
-
 class EdgeProcess:
     """``secondlook edge run`` as a real process, writing JSON lines into its folder."""
 
@@ -352,14 +358,19 @@ class EdgeProcess:
         return [json.loads(line) for line in text.splitlines(keepends=True) if line[-1] == "\n"]
 
     def until(self, condition: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
-        """What it has said once a condition holds; blocking, fails after a minute."""
-        end_s = time.monotonic() + 60
-        while not condition(said := self.documents()):
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < end_s, self.log.read_text()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(0.05)
+        """What it has said once a condition holds; see `until_beside`."""
+        said: list[dict[str, Any]] = []
+
+        def holds() -> bool:
+            said[:] = self.documents()
+            return condition(said)
+
+        self.until_true(holds)
         return said
+
+    def until_true(self, condition: Callable[[], bool]) -> None:
+        """Return once it has brought something about; see `until_beside`."""
+        until_beside(self.process, self.log, condition)
 
 
 @contextlib.contextmanager

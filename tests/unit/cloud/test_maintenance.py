@@ -3,7 +3,8 @@ from __future__ import annotations
 import anyio
 import pytest
 from prometheus_client import CollectorRegistry
-from support.cloud import eventually, fake_cloud
+from support.cloud import fake_cloud
+from support.waiting import eventually
 
 from secondlook.cloud.maintenance import AT_ONCE, forget, maintained
 from secondlook.cloud.metrics import MemoryMetrics

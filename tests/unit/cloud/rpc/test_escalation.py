@@ -15,13 +15,13 @@ from support.cloud import (
     FakeDetector,
     channel_to,
     escalation_stub,
-    eventually,
     fake_cloud,
     one_region,
     picture,
     settings,
     whole_frame,
 )
+from support.waiting import eventually
 
 from secondlook.cloud.engine.local import Loaded
 from secondlook.cloud.service import RunningCloud, running_cloud

@@ -12,7 +12,8 @@ import grpc
 import grpc.aio
 import pytest
 from prometheus_client import CollectorRegistry
-from support.cloud import FakeDetector, channel_to, eventually, fake_cloud, settings
+from support.cloud import FakeDetector, channel_to, fake_cloud, settings
+from support.waiting import eventually
 
 from secondlook.cloud.engine.local import Loaded
 from secondlook.cloud.metrics import RpcMetrics

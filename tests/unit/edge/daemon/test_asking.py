@@ -14,7 +14,8 @@ import anyio.to_thread
 import grpc
 import pytest
 from prometheus_client import CollectorRegistry
-from support.edge import FakeCloud, until
+from support.edge import FakeCloud
+from support.waiting import until
 
 from secondlook.edge.control import BudgetSettings, Controller
 from secondlook.edge.daemon.asking import Asking, Way

@@ -17,10 +17,10 @@ from support.edge import (
     make_daemon,
     picture,
     seen,
-    until,
     verdict,
 )
 from support.gates import branches, certain, gate_file
+from support.waiting import until
 
 from secondlook.edge.daemon import Limits, Phase
 from secondlook.edge.gate.gate_file import save_gate

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
-from support.edge import until
+from support.waiting import until
 
 from secondlook.edge.memory.hub import Memory
 from secondlook.edge.memory.notes import Note

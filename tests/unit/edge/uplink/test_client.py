@@ -6,7 +6,8 @@ import anyio
 import grpc
 import pytest
 from prometheus_client import CollectorRegistry
-from support.edge import FakeCloud, until, verdict
+from support.edge import FakeCloud, verdict
+from support.waiting import until
 
 from secondlook.edge.uplink import Uplink, UplinkSettings, UplinkState
 from secondlook.shared.clock import SystemClock

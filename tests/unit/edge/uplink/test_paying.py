@@ -11,7 +11,8 @@ import pytest
 import trustme
 from prometheus_client import CollectorRegistry
 from support.cloud import FakeDetector, settings, whole_frame
-from support.edge import FakeCloud, until
+from support.edge import FakeCloud
+from support.waiting import until
 
 from secondlook.cloud.engine.local import Loaded
 from secondlook.cloud.service import running_cloud

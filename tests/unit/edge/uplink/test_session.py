@@ -10,8 +10,9 @@ import anyio
 import anyio.to_thread
 import pytest
 from support.canvas import Asker, session_uplink
-from support.cloud import FakeDetector, eventually, fake_cloud, picture
+from support.cloud import FakeDetector, fake_cloud, picture
 from support.edge import FakeCloud
+from support.waiting import eventually
 from unit.edge.uplink.test_client import Mail, question
 
 from secondlook.cloud.service import RunningCloud
