@@ -3,141 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any
 
 import numpy as np
 
+from secondlook.edge.decisions.explanation import CandidateStory, Explanation, WhatIf
 from secondlook.edge.decisions.policy import PolicySettings, policy_of
 from secondlook.edge.decisions.reading import Story
-from secondlook.edge.decisions.records import FrameRecord, Rectangle
-from secondlook.edge.decisions.replay import estimate, left_the_site
+from secondlook.edge.decisions.records import FrameRecord
 from secondlook.edge.gate.policy import RiskGate
 
 FACTORS = (0.25, 0.5, 2.0, 4.0)
 """Other thresholds that are tried, as multiples of the one in force."""
-
-
-@dataclass(frozen=True, slots=True)
-class CandidateStory:
-    """One candidate in words.
-
-    Attributes:
-        index: in the evidence.
-        name: its class; empty for a place where something may have been missed.
-        track: its track id; -1 for a place.
-        box: xyxy, pixels of the native frame.
-        score: the light model's.
-        right: probability that the heavy model says the same.
-        loss: expected errors that a verdict would save.
-        bytes: estimate of asking about it alone.
-        fate: ``"asked"``, ``"left out"``, ``"waits"``, ``"known"``, ``"of no interest"`` or
-            ``"confident"``.
-        why: in words.
-        effect: what the verdict said about it; empty where none did.
-    """
-
-    index: int
-    name: str
-    track: int
-    box: tuple[float, float, float, float]
-    score: float
-    right: float
-    loss: float
-    bytes: float
-    fate: str
-    why: str
-    effect: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class WhatIf:
-    """What another threshold would have done with the same evidence.
-
-    Attributes:
-        threshold: the other one.
-        whole_frame: whether the whole frame would have gone.
-        asked: how many candidates it would have asked about.
-        bytes: estimate, framing apart.
-    """
-
-    threshold: float
-    whole_frame: bool
-    asked: int
-    bytes: float
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """The whole story of a frame.
-
-    Attributes:
-        camera, sequence: which.
-        captured_at: wall clock, seconds since the Unix epoch.
-        stream_s: its time in the stream, seconds.
-        size: width and height of the native frame, pixels.
-        headline: sent or not, and why, in one sentence.
-        reasons: the gate's, as it said them.
-        terms: threshold, coin, price, budget and certificate, in words.
-        candidates: of the frame, the largest loss first.
-        sent: what left the site, in words; empty where nothing did.
-        regions: rectangles of the frame that were sent, or were to be: x, y, width, height.
-        after: what came of it, in words.
-        what_ifs: other thresholds.
-        policy: under which it was decided.
-    """
-
-    camera: str
-    sequence: int
-    captured_at: float
-    stream_s: float
-    size: tuple[int, int]
-    headline: str
-    reasons: tuple[str, ...]
-    terms: tuple[str, ...]
-    candidates: tuple[CandidateStory, ...]
-    sent: tuple[str, ...]
-    regions: tuple[Rectangle, ...]
-    after: tuple[str, ...]
-    what_ifs: tuple[WhatIf, ...]
-    policy: PolicySettings
-
-    def document(self) -> dict[str, Any]:
-        """As plain JSON; what is not known is null."""
-
-        def clean(value: float) -> float | None:
-            return float(value) if math.isfinite(value) else None
-
-        return {
-            "camera": self.camera,
-            "sequence": self.sequence,
-            "captured_at": self.captured_at,
-            "stream_s": self.stream_s,
-            "frame": list(self.size),
-            "headline": self.headline,
-            "reasons": list(self.reasons),
-            "terms": list(self.terms),
-            "candidates": [
-                {
-                    "class": one.name, "track": one.track, "box": list(one.box),
-                    "score": clean(one.score), "right": clean(one.right), "loss": clean(one.loss),
-                    "bytes": clean(one.bytes), "fate": one.fate, "why": one.why,
-                    "verdict": one.effect,
-                }
-                for one in self.candidates
-            ],
-            "sent": list(self.sent),
-            "regions": [list(region) for region in self.regions],
-            "after": list(self.after),
-            "other_thresholds": [
-                {
-                    "threshold": one.threshold, "whole_frame": one.whole_frame,
-                    "asked": one.asked, "bytes": clean(one.bytes),
-                }
-                for one in self.what_ifs
-            ],
-        }  # fmt: skip
 
 
 def explain(story: Story) -> Explanation:
@@ -185,7 +63,7 @@ def _headline(story: Story) -> str:
     what = "the whole frame" if choice.whole_frame else _count(len(choice.ask), "candidate")
     if choice.whole_frame and choice.purpose.value == "audit":
         what = "the whole frame, as an audit"
-    if left_the_site(story):
+    if story.left_the_site:
         return f"sent: {what}"
     ways = {way.way: way.why for way in story.ways}
     if "held" in ways:
@@ -313,7 +191,7 @@ def _after(story: Story) -> tuple[str, ...]:
     lost = [way.why or "the question was lost" for way in story.ways if way.way == "lost"]
     said = [f"no verdict came: {why}" for why in lost]
     if verdict is None:
-        if left_the_site(story) and not said:
+        if story.left_the_site and not said:
             said.append("no verdict is on record (yet)")
         return tuple(said)
     if verdict.late:
@@ -355,7 +233,7 @@ def _what_ifs(story: Story, policy: PolicySettings) -> tuple[WhatIf, ...]:
     """The very gate, on the same evidence, without the coin."""
     frame = story.frame
     terms = replace(frame.terms, audit_rate=0.0)
-    said = estimate(frame, frame.choice)
+    said = frame.estimate(frame.choice)
     # Regions that overlap are sent once: what was really packed says how much that saves.
     scale = story.sent.size / said if story.sent is not None and said > 0 else 1.0
     out = []
@@ -363,6 +241,6 @@ def _what_ifs(story: Story, policy: PolicySettings) -> tuple[WhatIf, ...]:
         threshold = min(1.0, policy.gate.threshold * factor)
         gate = RiskGate(policy.gate.model_copy(update={"threshold": threshold}))
         choice = gate.choose(frame.evidence, terms)
-        size = estimate(frame, choice) * scale
+        size = frame.estimate(choice) * scale
         out.append(WhatIf(threshold, choice.whole_frame, len(choice.ask), size))
     return tuple(out)

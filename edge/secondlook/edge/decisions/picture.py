@@ -9,7 +9,7 @@ import imagesize
 import numpy as np
 import numpy.typing as npt
 
-from secondlook.edge.decisions.explaining import Explanation
+from secondlook.edge.decisions.explanation import Explanation
 from secondlook.edge.decisions.records import PictureRecord
 from secondlook.shared.errors import InvalidInput
 

@@ -69,6 +69,14 @@ class Story:
     ways: list[WayRecord] = field(default_factory=list)
     verdict: VerdictRecord | None = None
 
+    @property
+    def left_the_site(self) -> bool:
+        """Whether a question about the frame was really sent."""
+        if self.sent is None:
+            return False
+        # Without a word about it, what was packed was sent.
+        return not self.ways or any(way.way == "sent" for way in self.ways)
+
 
 def cameras(folder: Path) -> dict[str, Path]:
     """The cameras of a log and the folder of each.

@@ -63,6 +63,12 @@ class FrameRecord:
         """Whether the gate wanted to ask anything."""
         return self.choice.whole_frame or bool(self.choice.ask)
 
+    def estimate(self, choice: Choice) -> float:
+        """What the terms said that a choice would cost, bytes."""
+        if choice.whole_frame:
+            return self.terms.whole_bytes
+        return float(self.candidate_bytes[list(choice.ask)].sum())
+
 
 @dataclass(frozen=True, slots=True)
 class SentRecord:

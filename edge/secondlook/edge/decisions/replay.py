@@ -135,7 +135,7 @@ class _Prices:
         real, said = self._scale[story.frame.choice.whole_frame]
         self._scale[story.frame.choice.whole_frame] = (
             real * _MEMORY + sent.size,
-            said * _MEMORY + estimate(story.frame, story.frame.choice),
+            said * _MEMORY + story.frame.estimate(story.frame.choice),
         )
         for way in story.ways:
             if way.wire_bytes > sent.size:
@@ -155,7 +155,7 @@ class _Prices:
             return story.sent.size + self.overhead_bytes
         real, said = self._scale[choice.whole_frame]
         scale = real / said if said > 0 and real > 0 else 1.0
-        return estimate(story.frame, choice) * scale + self.overhead_bytes
+        return story.frame.estimate(choice) * scale + self.overhead_bytes
 
 
 @dataclass(slots=True, eq=False)
@@ -215,7 +215,7 @@ class Replay:
         elif result.first_difference is None:
             result.first_difference = frame.sequence
         result.done.chose(frame, own)
-        if left_the_site(story):
+        if story.left_the_site:
             result.sent += 1
             result.done.wire_bytes += camera.prices.wire_bytes(story, own)
         spent = self._pay(camera, story, choice)
@@ -277,7 +277,7 @@ class Replay:
             return 0.0
         size = camera.prices.wire_bytes(story, choice)
         if camera.other == camera.own:
-            return size if left_the_site(story) else 0.0
+            return size if story.left_the_site else 0.0
         if self._controller is not None and camera.other.limited:
             now_s, name = story.frame.captured_s, camera.comparison.camera
             paid = self._controller.reserve(name, choice.purpose, size, 1, now_s)
@@ -286,21 +286,6 @@ class Replay:
             paid.attempt(size, now_s)
             self._open.append((now_s + camera.prices.latency_s, paid))
         return size
-
-
-def left_the_site(story: Story) -> bool:
-    """Whether a question about the frame was really sent."""
-    if story.sent is None:
-        return False
-    # Without a word about it, what was packed was sent.
-    return not story.ways or any(way.way == "sent" for way in story.ways)
-
-
-def estimate(frame: FrameRecord, choice: Choice) -> float:
-    """What the terms said that a choice would cost, bytes."""
-    if choice.whole_frame:
-        return frame.terms.whole_bytes
-    return float(frame.candidate_bytes[list(choice.ask)].sum())
 
 
 def _asks_same(a: Choice, b: Choice) -> bool:

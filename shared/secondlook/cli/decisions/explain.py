@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from secondlook.cli.console import output_console
-from secondlook.edge.decisions.explaining import CandidateStory, Explanation, moment
 from secondlook.edge.decisions.explaining import explain as story_in_words
+from secondlook.edge.decisions.explaining import moment
+from secondlook.edge.decisions.explanation import CandidateStory, Explanation
 from secondlook.edge.decisions.finding import find, picture_for
 from secondlook.edge.decisions.picture import draw_explanation, encoded_png
 from secondlook.edge.decisions.reading import Problems, camera_folder
