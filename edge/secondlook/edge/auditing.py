@@ -3,8 +3,7 @@
 A coin chooses frames by number. Of each it chose, the answer as it stood before anything was asked
 is kept, so that the verdict on the whole frame tells what that answer missed; only then may the
 verdict change what is known. Every audit ends in an outcome or is lost, and `TrustKeeper` makes of
-it what is promised. What is kept here depends neither on the history of frames nor on the scene:
-an audit that waited on disk is scored like any other. No I/O.
+it what is promised. No I/O.
 """
 
 from __future__ import annotations
@@ -17,11 +16,10 @@ import numpy.typing as npt
 
 from secondlook.edge.control.demand import Demand
 from secondlook.edge.gate.protocol import Choice, FrameEvidence
+from secondlook.edge.looks import Look
 from secondlook.edge.memory.notes import Note, Recollection
 from secondlook.edge.pipeline_settings import PipelineSettings
-from secondlook.edge.regions import Canonical, regions_around
 from secondlook.shared.errors import InvalidInput
-from secondlook.shared.geometry import Boxes
 from secondlook.shared.memory.kinds import DEFAULT_SITE, TrustWindow
 from secondlook.shared.telemetry import get_logger
 from secondlook.shared.trust import (
@@ -32,7 +30,6 @@ from secondlook.shared.trust import (
     TrustKeeper,
     TrustStatus,
     certificate_of,
-    lowest_risk,
 )
 from secondlook.shared.values import Detections, Escalation, FrameRef, Verdict
 
@@ -40,27 +37,6 @@ _log = get_logger(__name__)
 _MAX_NAME = 128
 _MAX_NEWS = 4096
 """Most outcomes that wait to be taken; far more than one step gives."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Look:
-    """A frame that is looked at whole.
-
-    Attributes:
-        frame: which.
-        published: the answer before anything was asked.
-        boxes: float32 (n, 4), the candidates that have a risk.
-        risks: float64 (n,), above 0 and at most 1.
-        by_coin: whether the coin chose it, be it that it goes in any case.
-        since_s: monotonic time.
-    """
-
-    frame: FrameRef
-    published: Detections
-    boxes: Boxes
-    risks: npt.NDArray[np.float64]
-    by_coin: bool
-    since_s: float
 
 
 @dataclass(slots=True)
@@ -115,8 +91,8 @@ class Auditor:
         if keeper is None and settings.trust.audit_rate > 0:
             name = camera if "/" in camera else f"{DEFAULT_SITE}/{camera}"
             self._keeper = _recalled(name, settings, gate, known, at_s)
-        self._fresh: _Look | None = None
-        self._waiting: dict[str, _Look] = {}
+        self._fresh: Look | None = None
+        self._waiting: dict[str, Look] = {}
         self._link = self._budget = ""
         self._news = TrustNews()
         self._demand = Demand()
@@ -185,9 +161,7 @@ class Auditor:
             _log.warning("a frame is not counted", sequence=frame.sequence, error=str(error))
             return
         if known or by_coin:
-            risks = np.clip(np.nan_to_num(evidence.loss, posinf=1.0), 0.0, 1.0)
-            rows = risks > 0
-            self._fresh = _Look(frame, published, evidence.boxes[rows], risks[rows], by_coin, now_s)
+            self._fresh = Look.at(frame, published, evidence, by_coin=by_coin, now_s=now_s)
 
     def asked(self, escalation: Escalation) -> None:
         """A question about the frame answered last is on its way."""
@@ -226,7 +200,7 @@ class Auditor:
             self.lost(verdict.request_id, "the verdict is about a part of the frame")
             return
         del self._waiting[verdict.request_id]
-        risk = self._score(look, heavy)
+        risk = look.score(heavy, self._interest, self._settings)
         if keeper.outcome(look.frame.sequence, risk):
             self._news.outcomes = [*self._news.outcomes[1 - _MAX_NEWS :], math.isfinite(risk)]
 
@@ -296,23 +270,6 @@ class Auditor:
             self._give_up(math.inf)
         return [Note(TrustWindow, key, record) for key, record in records]
 
-    def _score(self, look: _Look, heavy: Detections) -> float:
-        """The lowest risk of what an answer missed."""
-        settings = self._settings
-        if self._interest is not None:
-            heavy = heavy.of_classes(self._interest)
-        heavy = heavy.select(np.flatnonzero(heavy.scores >= settings.fusion.verdict_score))
-        frame = Canonical.of(
-            look.frame.width, look.frame.height, settings.regions.canonical_width_px
-        )
-        regions = [
-            regions_around(look.boxes[row : row + 1], [""], frame, settings.regions)[0].xyxy
-            for row in range(len(look.boxes))
-        ]
-        return lowest_risk(
-            look.published, heavy, np.array(regions, np.float32).reshape(-1, 4), look.risks
-        )
-
     def _count_asked(
         self,
         evidence: FrameEvidence,
@@ -344,7 +301,7 @@ class Auditor:
                 return
             self.lost(request_id, "it waited too long for a verdict")
 
-    def _end(self, look: _Look, why: str) -> None:
+    def _end(self, look: Look, why: str) -> None:
         keeper, sequence = self._keeper, look.frame.sequence
         assert keeper is not None
         # What the coin had not chosen may go unseen: the coin knew nothing of it.

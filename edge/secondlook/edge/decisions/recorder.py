@@ -26,7 +26,7 @@ from secondlook.edge.decisions.settings import DecisionSettings
 from secondlook.edge.fusion.reading import Reading
 from secondlook.edge.gate.protocol import Choice, FrameEvidence, Terms
 from secondlook.edge.pipeline_settings import PipelineSettings
-from secondlook.edge.regions import Canonical, regions_around
+from secondlook.edge.regions import Canonical, each_alone
 from secondlook.shared.geometry import coverage
 from secondlook.shared.measure import match
 from secondlook.shared.trust.scoring import COVERED
@@ -250,13 +250,7 @@ class Recorder:
         settings = self._pipeline.regions
         boxes, (width, height) = known.evidence.boxes, known.size
         frame = Canonical.of(width, height, settings.canonical_width_px)
-        return np.array(
-            [
-                regions_around(boxes[row : row + 1], [""], frame, settings)[0].xyxy
-                for row in range(len(boxes))
-            ],
-            np.float32,
-        )
+        return each_alone(boxes, frame, settings)
 
 
 def _rectangles(regions: tuple[Region, ...]) -> tuple[Rectangle, ...]:

@@ -104,6 +104,21 @@ def regions_around(
     return tuple(regions)
 
 
+def each_alone(boxes: Boxes, frame: Canonical, settings: RegionSettings) -> Boxes:
+    """What would be sent of each box, were nothing else asked about: float32 (n, 4), native pixels.
+
+    Args:
+        boxes: float32 (n, 4), xyxy, pixels of the native frame.
+        frame: the frame and its canonical size.
+        settings: padding, grid and limits.
+    """
+    alone = [
+        regions_around(boxes[row : row + 1], [""], frame, settings)[0].xyxy
+        for row in range(len(boxes))
+    ]
+    return np.array(alone, np.float32).reshape(-1, 4)
+
+
 def _to_canonical(boxes: Boxes, frame: Canonical) -> list[list[float]]:
     across, down = frame.width / frame.native_width, frame.height / frame.native_height
     scaled: list[list[float]] = (boxes * np.array([across, down, across, down])).tolist()

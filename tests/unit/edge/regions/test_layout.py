@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from secondlook.edge.pipeline_settings import RegionSettings
-from secondlook.edge.regions import Canonical, regions_around
+from secondlook.edge.regions import Canonical, each_alone, regions_around
 
 SETTINGS = RegionSettings()
 
@@ -70,3 +70,14 @@ def test_an_object_in_front_is_shown_whole() -> None:
     assert alone[1] > 200
     assert together[1] <= 120
     assert _regions(frame, legs, others=[(0, 0, 50, 50)]) == _regions(frame, legs)
+
+
+def test_each_box_alone_is_padded_as_if_there_were_no_other() -> None:
+    frame = Canonical(1000, 500, 500, 250)
+    boxes = np.array([(100, 100, 200, 200), (150, 150, 260, 260), (0, 0, 990, 490)], np.float32)
+    alone = each_alone(boxes, frame, SETTINGS)
+    assert alone.dtype == np.float32
+    for box, region in zip(boxes, alone, strict=True):
+        assert regions_around(box[None], ["why"], frame, SETTINGS)[0].xyxy == tuple(region)
+    assert tuple(alone[2]) == frame.whole().xyxy
+    assert each_alone(boxes[:0], frame, SETTINGS).shape == (0, 4)
