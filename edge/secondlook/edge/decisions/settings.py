@@ -9,8 +9,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from secondlook.edge.memory.settings import state_folder
-from secondlook.shared.errors import InvalidConfig
+from secondlook.edge.state import kept_at
 from secondlook.shared.settings import Section
 
 FOLDER_NAME = "decisions"
@@ -84,12 +83,6 @@ def decisions_folder(settings: DecisionSettings, environ: Mapping[str, str]) -> 
     Raises:
         InvalidConfig: the settings do not say, and there is no home directory.
     """
-    if settings.folder is not None:
-        return settings.folder
-    folder = state_folder(environ)
-    if folder is None:
-        raise InvalidConfig(
-            "there is no home directory to log decisions in",
-            remedy="set decisions.folder, or decisions.enabled = false",
-        )
-    return folder / FOLDER_NAME
+    return kept_at(
+        settings.folder, FOLDER_NAME, environ, what="log decisions", setting="decisions.folder"
+    )

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from secondlook.edge.appearance import Thumbnail
-from secondlook.edge.fusion.correction import NO_CORRECTION
+from secondlook.edge.fusion.correction import NO_CORRECTION, correction
 from secondlook.edge.pipeline_settings import GateSettings
+from secondlook.shared.values import Detections
 
 EDGE_VOTE = 0.8
 """What the light model's judgement about a class weighs beside one verdict's."""
@@ -66,6 +67,50 @@ class Belief:
     since_s: float = float("inf")
     lasting: bool = False
     votes: tuple[tuple[int, float], ...] = ()
+
+    @classmethod
+    def judged(
+        cls,
+        edge: Detections,
+        row: int | None,
+        box: npt.NDArray[np.float32],
+        verdict: Detections,
+        found: int | None,
+        *,
+        look: Thumbnail,
+        time_s: float,
+        cut: bool = False,
+    ) -> Belief:
+        """What a verdict on one frame says about one object; from whom is for the caller to add.
+
+        Args:
+            edge: the light model's boxes of that frame.
+            row: the object among them; ``None``: the light model did not see it.
+            box: float32 (4,), where it is; the light model's box where it has one.
+            verdict: the heavy model's boxes.
+            found: the object among them; ``None``: the heavy model saw nothing there.
+            look: thumbnail of that frame.
+            time_s: its stream time.
+            cut: whether the heavy model may have seen only a part of it.
+        """
+        edge_class = -1 if row is None else int(edge.classes[row])
+        change = NO_CORRECTION
+        if row is not None and found is not None and not cut:
+            change = correction(box, verdict.boxes[found])
+        return cls(
+            at_s=time_s,
+            until_s=time_s,
+            refuted=found is None,
+            class_index=edge_class if found is None else int(verdict.classes[found]),
+            score=0.0 if found is None else float(verdict.scores[found]),
+            box=box,
+            look=look,
+            edge_class=edge_class,
+            edge_score=0.0 if row is None else float(edge.scores[row]),
+            confirmations=0,
+            request_id="",
+            correction=change,
+        )
 
     @property
     def area(self) -> float:

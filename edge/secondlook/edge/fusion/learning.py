@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from secondlook.edge.fusion.belief import Belief
-from secondlook.edge.fusion.correction import NO_CORRECTION, correction
 from secondlook.edge.fusion.history import Entry, Unseen
 from secondlook.edge.fusion.newcomers import follow
 from secondlook.edge.fusion.places import Sight
@@ -38,23 +39,19 @@ def learn(
         track_id: int, row: int | None, box: npt.NDArray[np.float32], found: int | None
     ) -> Belief:
         """Of a row of the edge's boxes (or none), and a row of the verdict's (or none)."""
-        edge_class = -1 if row is None else int(tracked.classes[row])
-        change = NO_CORRECTION
-        if row is not None and found is not None and not reading.cut[found]:
-            change = correction(box, verdict.boxes[found])
-        fresh = Belief(
-            at_s=entry.time_s,
-            until_s=entry.time_s,
-            refuted=found is None,
-            class_index=edge_class if found is None else int(verdict.classes[found]),
-            score=0.0 if found is None else float(verdict.scores[found]),
-            box=box,
+        said = Belief.judged(
+            tracked,
+            row,
+            box,
+            verdict,
+            found,
             look=entry.look,
-            edge_class=edge_class,
-            edge_score=0.0 if row is None else float(tracked.scores[row]),
-            confirmations=0,
+            time_s=entry.time_s,
+            cut=found is not None and bool(reading.cut[found]),
+        )
+        fresh = replace(
+            said,
             request_id=given.request_id,
-            correction=change,
             captured_at=entry.frame.captured_at,
             model=given.model,
             version=given.version,

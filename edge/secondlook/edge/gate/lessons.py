@@ -15,7 +15,7 @@ import numpy.typing as npt
 from secondlook.edge.appearance import Thumbnail
 from secondlook.edge.evidence.features import OLDEST_S, change_features, class_weight
 from secondlook.edge.fusion.belief import Belief
-from secondlook.edge.fusion.correction import NO_CORRECTION, corrected, correction
+from secondlook.edge.fusion.correction import corrected
 from secondlook.edge.gate.logistic import Floats
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.edge.scene import Scene
@@ -116,7 +116,16 @@ class Teacher:
             if counts:
                 self._unverified(features[row], tracked, row, wanted, found)
                 self._verified(features[row], tracked, row, wanted, now_s)
-            belief = _belief(tracked, row, wanted, landed[row], look, now_s)
+            on = int(landed[row])
+            belief = Belief.judged(
+                tracked,
+                row,
+                tracked.boxes[row],
+                wanted,
+                None if on < 0 else on,
+                look=look,
+                time_s=now_s,
+            )
             history = self._judged.setdefault(track_id, [])
             history.append(_Judged(now_s, belief))
             if history[0].time_s < now_s - GAPS_S[1]:
@@ -182,28 +191,6 @@ def _partners(tracked: Detections, wanted: Detections, least_iou: float) -> npt.
             out[row] = best
             free[best] = False
     return out
-
-
-def _belief(
-    tracked: Detections, row: int, wanted: Detections, found: int, look: Thumbnail, time_s: float
-) -> Belief:
-    """What a verdict on this frame would have left behind."""
-    box = tracked.boxes[row]
-    seen = found >= 0
-    return Belief(
-        at_s=time_s,
-        until_s=time_s,
-        refuted=not seen,
-        class_index=int(wanted.classes[found]) if seen else int(tracked.classes[row]),
-        score=float(wanted.scores[found]) if seen else 0.0,
-        box=box,
-        look=look,
-        edge_class=int(tracked.classes[row]),
-        edge_score=float(tracked.scores[row]),
-        confirmations=0,
-        request_id="",
-        correction=correction(box, wanted.boxes[found]) if seen else NO_CORRECTION,
-    )
 
 
 def _says(wanted: Detections, box: npt.NDArray[np.float32], class_index: int) -> bool:

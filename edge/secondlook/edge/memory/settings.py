@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from secondlook.edge.pipeline_settings import KnowledgeSettings
-from secondlook.shared.errors import InvalidConfig
+from secondlook.edge.state import kept_at
 from secondlook.shared.memory.replication import ReplicationSettings
 
 Scope = Literal["site", "cameras"]
@@ -105,32 +104,7 @@ class MemorySettings(KnowledgeSettings):
 def memory_file(settings: MemorySettings, environ: Mapping[str, str]) -> Path:
     """Where the memory is.
 
-    Args:
-        settings: of the memory.
-        environ: the environment, usually ``os.environ``.
-
     Raises:
         InvalidConfig: the settings do not say, and there is no home directory.
     """
-    if settings.path is not None:
-        return settings.path
-    folder = state_folder(environ)
-    if folder is None:
-        raise InvalidConfig(
-            "there is no home directory to keep the memory in",
-            remedy="set memory.path, or memory.enabled = false",
-        )
-    return folder / FILE_NAME
-
-
-def state_folder(environ: Mapping[str, str]) -> Path | None:
-    """Where this program keeps what outlives it; ``None`` where there is no home directory."""
-    # systemd gives several directories separated by colons; the first is the main one.
-    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    if given:
-        return Path(given)
-    base = environ.get("XDG_STATE_HOME", "")
-    if os.path.isabs(base):  # noqa: PTH117 - the specification ignores relative ones
-        return Path(base) / "secondlook"
-    home = environ.get("HOME", "")
-    return Path(home) / ".local" / "state" / "secondlook" if home else None
+    return kept_at(settings.path, FILE_NAME, environ, what="keep the memory", setting="memory.path")

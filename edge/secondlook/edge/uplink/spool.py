@@ -17,7 +17,7 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
-from secondlook.edge.memory.settings import state_folder
+from secondlook.edge.state import kept_at
 from secondlook.edge.uplink.settings import SpoolSettings
 from secondlook.rpc.v1 import escalation_pb2
 from secondlook.shared.errors import InvalidConfig, InvalidInput
@@ -211,15 +211,9 @@ def spool_folder(settings: SpoolSettings, environ: Mapping[str, str]) -> Path:
     Raises:
         InvalidConfig: the settings do not say, and there is no home directory.
     """
-    if settings.path is not None:
-        return settings.path
-    folder = state_folder(environ)
-    if folder is None:
-        raise InvalidConfig(
-            "there is no home directory to keep questions in",
-            remedy="set uplink.spool.path, or uplink.spool.enabled = false",
-        )
-    return folder / FOLDER_NAME
+    return kept_at(
+        settings.path, FOLDER_NAME, environ, what="keep questions", setting="uplink.spool.path"
+    )
 
 
 def _packed(escalation: Escalation, note: bytes, spooled_at: float, fresh_until: float) -> bytes:
