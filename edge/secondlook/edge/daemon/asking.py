@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from secondlook.edge.control import Allowance
 from secondlook.edge.daemon.inbox import Inbox
 from secondlook.edge.daemon.status import CameraStatus
+from secondlook.edge.daemon.surroundings import Surroundings
 from secondlook.edge.decisions import WayRecord
 from secondlook.edge.uplink.channel import UplinkState
 from secondlook.shared.errors import DeadlineExceeded, SecondlookError, Unavailable
 from secondlook.shared.values import Escalation, Purpose
-
-if TYPE_CHECKING:
-    from secondlook.edge.daemon.camera import Surroundings
 
 LEAST_BYTES = 256.0
 """No question takes less on the wire: with less left, no picture is encoded."""

@@ -6,34 +6,26 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TypeVar
 
 import anyio
 
 from secondlook.edge.capture.captured import CapturedFrame
-from secondlook.edge.control import Allowance, Controller
+from secondlook.edge.control import Allowance
 from secondlook.edge.daemon.asking import Asking, Way
 from secondlook.edge.daemon.inbox import Inbox
-from secondlook.edge.daemon.meter import CameraMeter
 from secondlook.edge.daemon.protocol import Capture
-from secondlook.edge.daemon.share import DetectorShare
 from secondlook.edge.daemon.status import CameraStatus
+from secondlook.edge.daemon.surroundings import Surroundings
 from secondlook.edge.daemon.trust import TrustDesk
-from secondlook.edge.decisions import DecisionLog, WayRecord
-from secondlook.edge.gate.opening import OpenGate
-from secondlook.edge.memory.hub import Memory
+from secondlook.edge.decisions import WayRecord
 from secondlook.edge.pipeline import CameraPipeline
-from secondlook.edge.sinks.outlet import Outlets
 from secondlook.edge.sinks.protocol import Event
 from secondlook.edge.still import MotionFilter
-from secondlook.edge.uplink.client import Uplink
-from secondlook.edge.uplink.late import LateSender, LateVerdict
-from secondlook.shared.clock import Clock
+from secondlook.edge.uplink.late import LateVerdict
 from secondlook.shared.errors import InvalidInput, ModelFailure, SecondlookError
 from secondlook.shared.memory.kinds import TrustWindow
 from secondlook.shared.telemetry import get_logger
-from secondlook.shared.trust import TrustMeter
 from secondlook.shared.values import Detections, Escalation, Observation, Verdict
 
 _log = get_logger(__name__)
@@ -48,37 +40,6 @@ class SourceGaveUp(Exception):
     def __init__(self, error: SecondlookError) -> None:
         super().__init__(str(error))
         self.error = error
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all cameras of a daemon share.
-
-    Attributes:
-        share: the light model.
-        uplink: the cloud.
-        outlets: the sinks.
-        meter: counts for Prometheus.
-        clock: stamps answers.
-        memory: what outlives a restart.
-        controller: the budget.
-        late: what is kept on disk while the cloud is away; ``None`` where nothing is.
-        decisions: why each frame was or was not sent; ``None`` where that is not logged.
-        gate: what the risk of answers is read from; ``None``: verdicts of any model will do.
-        trust: counts of what is promised; ``None``: nobody counts.
-    """
-
-    share: DetectorShare
-    uplink: Uplink
-    outlets: Outlets
-    meter: CameraMeter
-    clock: Clock
-    memory: Memory
-    controller: Controller
-    late: LateSender | None = None
-    decisions: DecisionLog | None = None
-    gate: OpenGate | None = None
-    trust: TrustMeter | None = None
 
 
 class CameraLoop:
@@ -326,6 +287,3 @@ async def _next(frames: AsyncIterator[CapturedFrame]) -> CapturedFrame | None:
         return None
     except SecondlookError as error:
         raise SourceGaveUp(error) from error
-
-
-__all__ = ["CameraLoop", "SourceGaveUp", "Surroundings"]

@@ -14,12 +14,12 @@ from prometheus_client import CollectorRegistry
 from secondlook.edge.carrier import make_carrier
 from secondlook.edge.control import Controller, Link
 from secondlook.edge.daemon.budget import divide
-from secondlook.edge.daemon.camera import Surroundings
 from secondlook.edge.daemon.meter import CameraMeter
 from secondlook.edge.daemon.protocol import CaptureFactory
 from secondlook.edge.daemon.share import DetectorShare
 from secondlook.edge.daemon.status import CameraStatus
 from secondlook.edge.daemon.supervisor import CameraSupervisor
+from secondlook.edge.daemon.surroundings import Surroundings
 from secondlook.edge.decisions import DecisionLog, LogHeader, Recorder, decisions_folder
 from secondlook.edge.decisions.policy import PolicySettings
 from secondlook.edge.gate.opening import OpenGate, open_gate

@@ -11,9 +11,10 @@ import anyio
 import anyio.to_thread
 
 from secondlook.edge.capture.settings import Pacing
-from secondlook.edge.daemon.camera import CameraLoop, SourceGaveUp, Surroundings
+from secondlook.edge.daemon.camera import CameraLoop, SourceGaveUp
 from secondlook.edge.daemon.protocol import CaptureFactory
 from secondlook.edge.daemon.status import CameraStatus, Phase
+from secondlook.edge.daemon.surroundings import Surroundings
 from secondlook.edge.memory.notes import Recollection
 from secondlook.edge.pipeline import CameraPipeline
 from secondlook.edge.settings import CameraSettings, EdgeSettings

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from secondlook.edge.auditing import TrustNews
 from secondlook.edge.daemon.status import CameraStatus
+from secondlook.edge.daemon.surroundings import Surroundings
 from secondlook.shared.trust import TrustState, TrustStatus
-
-if TYPE_CHECKING:
-    from secondlook.edge.daemon.camera import Surroundings
 
 _SHOW_EVERY_S = 1.0
 _SHORT = frozenset({TrustState.ALARM, TrustState.SLO_INFEASIBLE})
