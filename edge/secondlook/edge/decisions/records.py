@@ -63,6 +63,11 @@ class FrameRecord:
         """Whether the gate wanted to ask anything."""
         return self.choice.whole_frame or bool(self.choice.ask)
 
+    def asks_same(self, choice: Choice) -> bool:
+        """Whether another choice asks about the same as its own, for whatever reason."""
+        own = self.choice
+        return own.whole_frame == choice.whole_frame and set(own.ask) == set(choice.ask)
+
     def estimate(self, choice: Choice) -> float:
         """What the terms said that a choice would cost, bytes."""
         if choice.whole_frame:

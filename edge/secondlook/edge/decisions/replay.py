@@ -15,7 +15,9 @@ import numpy as np
 
 from secondlook.edge.control import Allowance, Controller
 from secondlook.edge.control.reservation import Reservation
+from secondlook.edge.decisions.comparison import Comparison, Tally
 from secondlook.edge.decisions.policy import PolicySettings, policy_of
+from secondlook.edge.decisions.prices import Prices
 from secondlook.edge.decisions.reading import Story
 from secondlook.edge.decisions.records import FrameRecord, LogHeader
 from secondlook.edge.gate.policy import RiskGate
@@ -25,7 +27,6 @@ from secondlook.edge.regions import Canonical, regions_around
 from secondlook.shared.geometry import coverage
 from secondlook.shared.trust import AuditCoin
 from secondlook.shared.trust.scoring import COVERED
-from secondlook.shared.values import Purpose
 
 _LIMITS = """\
 Evidence that depends on earlier verdicts is as it was: a policy that asks less would have known \
@@ -37,125 +38,7 @@ alone."""
 LIMITS = tuple(_LIMITS.split("\n"))
 """What a replay cannot know."""
 
-_OVERHEAD_BYTES = 200.0
-"""What a question takes beside its picture, until the log tells."""
-_LATENCY_S = 0.3
-"""Time from a question to its verdict, until the log tells."""
-_MEMORY = 0.95
 _LONGEST_S = 60.0
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a policy did with the frames of one camera.
-
-    Attributes:
-        questions: frames about which the cloud was asked: heavy inferences.
-        whole: of these, whole frames.
-        audits: of these, audits.
-        candidates: candidates asked about.
-        left: candidates that were to be asked about, had the budget sufficed.
-        wire_bytes: bytes on the wire, framing included.
-        loss_left: sum of the losses of candidates that were not asked about: expected errors.
-        audited: frames whose audit tells what was missed.
-        missed: objects that the answers to them missed, and that nothing asked would have shown.
-        missed_frames: audited frames with at least one such object.
-        corrections: errors that verdicts put right, on frames where this policy asks as well.
-    """
-
-    questions: int = 0
-    whole: int = 0
-    audits: int = 0
-    candidates: int = 0
-    left: int = 0
-    wire_bytes: float = 0.0
-    loss_left: float = 0.0
-    audited: int = 0
-    missed: int = 0
-    missed_frames: int = 0
-    corrections: int = 0
-
-    def chose(self, frame: FrameRecord, choice: Choice) -> None:
-        """Count a choice, its bytes apart."""
-        asks = choice.whole_frame or bool(choice.ask)
-        self.questions += asks
-        self.whole += choice.whole_frame
-        self.audits += choice.whole_frame and choice.purpose is Purpose.AUDIT
-        self.candidates += len(choice.ask)
-        self.left += len(choice.left)
-        if not choice.whole_frame:
-            open_ = ~frame.evidence.in_flight
-            open_[list(choice.ask)] = False
-            self.loss_left += float(np.nansum(frame.evidence.loss[open_]))
-
-
-@dataclass(slots=True)
-class Comparison:
-    """One camera under its own policy and under another.
-
-    Attributes:
-        camera: its id.
-        frames: in the log.
-        seconds: that they span, by the clock of the edge.
-        same: frames about which both ask the same.
-        exact: frames about which both say the same to the last word.
-        done: what was done.
-        sent: questions of ``done`` that really left; the others were held back, or kept on disk.
-        other: what the other policy would have done.
-        corrections: errors that verdicts of the log put right.
-        first_difference: number of the first frame about which they differ; ``None``: they never
-            do.
-    """
-
-    camera: str
-    frames: int = 0
-    seconds: float = 0.0
-    same: int = 0
-    exact: int = 0
-    done: Tally = field(default_factory=Tally)
-    sent: int = 0
-    other: Tally = field(default_factory=Tally)
-    corrections: int = 0
-    first_difference: int | None = None
-
-
-class _Prices:
-    """What questions of one camera really take, learned from those that were packed."""
-
-    def __init__(self) -> None:
-        self.overhead_bytes = _OVERHEAD_BYTES
-        self.latency_s = _LATENCY_S
-        self._scale = {True: (0.0, 0.0), False: (0.0, 0.0)}
-
-    def learn(self, story: Story) -> None:
-        """A question of the log."""
-        sent, verdict = story.sent, story.verdict
-        if sent is None:
-            return
-        real, said = self._scale[story.frame.choice.whole_frame]
-        self._scale[story.frame.choice.whole_frame] = (
-            real * _MEMORY + sent.size,
-            said * _MEMORY + story.frame.estimate(story.frame.choice),
-        )
-        for way in story.ways:
-            if way.wire_bytes > sent.size:
-                over = way.wire_bytes - sent.size
-                self.overhead_bytes += (1 - _MEMORY) * (over - self.overhead_bytes)
-        if verdict is not None and 0 < verdict.at_s - sent.at_s < 60:
-            took_s = verdict.at_s - sent.at_s
-            self.latency_s += (1 - _MEMORY) * (took_s - self.latency_s)
-
-    def wire_bytes(self, story: Story, choice: Choice) -> float:
-        """What a choice puts on the wire; what was packed is known."""
-        own = story.frame.choice
-        if story.sent is not None and _asks_same(own, choice):
-            for way in story.ways:
-                if way.wire_bytes:
-                    return float(way.wire_bytes)
-            return story.sent.size + self.overhead_bytes
-        real, said = self._scale[choice.whole_frame]
-        scale = real / said if said > 0 and real > 0 else 1.0
-        return story.frame.estimate(choice) * scale + self.overhead_bytes
 
 
 @dataclass(slots=True, eq=False)
@@ -166,7 +49,7 @@ class _Camera:
     header: LogHeader | None = None
     own: PolicySettings = field(default_factory=PolicySettings)
     other: PolicySettings = field(default_factory=PolicySettings)
-    prices: _Prices = field(default_factory=_Prices)
+    prices: Prices = field(default_factory=Prices)
     last_s: float = 0.0
 
 
@@ -210,7 +93,7 @@ class Replay:
         camera.last_s = frame.captured_s
         own = frame.choice
         result.exact += choice == own
-        if _asks_same(own, choice) and own.purpose == choice.purpose:
+        if frame.asks_same(choice) and own.purpose == choice.purpose:
             result.same += 1
         elif result.first_difference is None:
             result.first_difference = frame.sequence
@@ -288,10 +171,6 @@ class Replay:
         return size
 
 
-def _asks_same(a: Choice, b: Choice) -> bool:
-    return a.whole_frame == b.whole_frame and set(a.ask) == set(b.ask)
-
-
 def _judge(story: Story, terms: Terms, gate: RiskGate, tally: Tally) -> None:
     """What an audit says about a policy: which objects it would not have been shown."""
     assert story.verdict is not None
@@ -311,7 +190,7 @@ def _put_right(story: Story, choice: Choice, settings: RegionSettings) -> int:
     """How many of a verdict's corrections a choice would have brought about on the same frame."""
     verdict, frame = story.verdict, story.frame
     assert verdict is not None
-    if choice.whole_frame or _asks_same(frame.choice, choice):
+    if choice.whole_frame or frame.asks_same(choice):
         return verdict.corrections
     if not choice.ask:
         return 0

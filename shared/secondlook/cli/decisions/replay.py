@@ -12,10 +12,11 @@ from typing import Any
 import click
 
 from secondlook.cli.console import output_console
+from secondlook.edge.decisions.comparison import Comparison
 from secondlook.edge.decisions.policy import OtherPolicy, not_replayed, policy_of
 from secondlook.edge.decisions.reading import Problems, cameras, first_header, stories
 from secondlook.edge.decisions.records import LogHeader
-from secondlook.edge.decisions.replay import LIMITS, Comparison, Replay
+from secondlook.edge.decisions.replay import LIMITS, Replay
 from secondlook.edge.settings import EdgeSettings
 from secondlook.shared.errors import NotFound
 

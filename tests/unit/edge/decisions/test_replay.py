@@ -9,10 +9,11 @@ import pytest
 from support.decisions import a_frame, header, heavy, run, street
 from support.edge import Seen
 
+from secondlook.edge.decisions.comparison import Comparison
 from secondlook.edge.decisions.policy import OtherPolicy, not_replayed, policy_of
 from secondlook.edge.decisions.reading import Story
 from secondlook.edge.decisions.records import LogHeader
-from secondlook.edge.decisions.replay import Comparison, Replay
+from secondlook.edge.decisions.replay import Replay
 from secondlook.edge.gate import RiskGate
 from secondlook.shared.errors import InvalidConfig, InvalidInput
 from secondlook.shared.values import Escalation, Verdict
