@@ -22,7 +22,7 @@ from secondlook.cli.price.options import (
     own_options,
     system_options,
 )
-from secondlook.cli.price.passed import place_of, with_options
+from secondlook.cli.price.passed import with_options
 from secondlook.cli.price.plan import Curve, Plan
 from secondlook.cli.price.report import Part, facts, render
 from secondlook.cli.price.session import Job, run_jobs
@@ -101,9 +101,7 @@ def price(
     """
     configure_logging("warning")
     rates = numbers_in(analysis_fps, "--analysis-fps", 0.01, 240)
-    given: dict[str, Any] = {"--seed": seed, "--gate": gate, "--tau": tau}
-    if carrier is not None and place_of("--carrier") is not None:
-        given["--carrier"] = carrier
+    given = {"--seed": seed, "--gate": gate, "--tau": tau, "--carrier": carrier}
     pipeline = with_options(
         PipelineSettings(),
         {option: value for option, value in given.items() if value is not None},
@@ -135,7 +133,6 @@ def price(
         block_s=block_s,
         curve=curve,
         budget=_budget(budget_kb_per_s, cloud_per_s),
-        carrier=_carrier(carrier, links),
         cache=None if no_cache else Path(cache_dir) if cache_dir else default_cache(),
         cloud_model=cloud_model,
     )
@@ -210,18 +207,6 @@ def _budget(kb_per_s: float | None, cloud_per_s: float | None) -> BudgetSettings
     if kb_per_s is None and cloud_per_s is None:
         return None
     return BudgetSettings(kb_per_s=kb_per_s, cloud_per_s=cloud_per_s)
-
-
-def _carrier(wanted: str | None, links: str) -> str:
-    """The carrier that the comparison sets itself; empty where the settings do."""
-    if wanted is None or place_of("--carrier") is not None:
-        return ""
-    if wanted == "auto" or links:
-        raise InvalidInput(
-            f"--carrier {wanted}: the daemon of this version cannot be told its carrier",
-            remedy="leave the option out, or compare canvas and mosaic without --link",
-        )
-    return wanted
 
 
 def _check_writable(path: Path, option: str) -> None:

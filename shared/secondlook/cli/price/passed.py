@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from secondlook.cli.price.changes import changed, has_setting, parsed
+from secondlook.cli.price.changes import changed, parsed
 from secondlook.edge.pipeline_settings import PipelineSettings
-from secondlook.shared.errors import InvalidInput
 
 PLACES = {
-    "--gate": ("gate.file",),
-    "--tau": ("gate.threshold",),
-    "--carrier": ("regions.carrier",),
-    "--seed": ("trust.seed", "gate.seed"),
+    "--gate": "gate.file",
+    "--tau": "gate.threshold",
+    "--carrier": "regions.carrier",
+    "--seed": "trust.seed",
 }
-"""Option -> where in the pipeline's settings its value may go; the first that exists."""
-
-
-def place_of(option: str) -> str | None:
-    """Where the value of an option goes; ``None`` where this version has no setting for it."""
-    return next((path for path in PLACES[option] if has_setting(path)), None)
+"""Option -> where in the pipeline's settings its value goes."""
 
 
 def with_options(
@@ -34,16 +28,8 @@ def with_options(
         more: ``SECTION.NAME=VALUE`` each.
 
     Raises:
-        InvalidInput: this version has no such setting, or a value is out of range.
+        InvalidInput: there is no such setting, or a value is out of range.
     """
-    changes: dict[str, Any] = {}
-    for option, value in options.items():
-        place = place_of(option)
-        if place is None:
-            raise InvalidInput(
-                f"{option}: the pipeline of this version has no setting for it",
-                remedy="leave the option out",
-            )
-        changes[place] = value
+    changes = {PLACES[option]: value for option, value in options.items()}
     changes.update(parsed(text) for text in more)
     return changed(settings, changes)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secondlook.cli.price.changes import changed, has_setting
+from secondlook.cli.price.changes import changed
 from secondlook.cli.price.specs import LIBRARY_SYSTEMS, Kind, Numbers, Spec, specs_of
 from secondlook.edge.control import BudgetSettings
 from secondlook.edge.pipeline_settings import PipelineSettings
@@ -92,7 +92,7 @@ class Plan:
         """The systems to run: those that are named, then the points of the curve.
 
         Raises:
-            InvalidInput: a name or a value is wrong, or this version has no curve.
+            InvalidInput: a name or a value is wrong.
         """
         if not 0 <= self.band[0] <= self.band[1] <= 1:
             raise InvalidInput(
@@ -119,8 +119,6 @@ class Plan:
 
 def _points(curve: Curve, numbers: Numbers, named: list[Spec]) -> list[Spec]:
     """The systems that a curve adds."""
-    if not has_setting(THRESHOLD):
-        raise InvalidInput(f"there is nothing to sweep: the pipeline has no {THRESHOLD}")
     specs = []
     if not any(spec.kind is Kind.EDGE for spec in named):
         specs += specs_of(["edge"], numbers)
