@@ -33,11 +33,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from secondlook.edge.selftest.bounds import Mean, Range
 from secondlook.edge.selftest.evidence import Evidence
 from secondlook.edge.selftest.modes import Mode
+from secondlook.edge.selftest.round import Round
 from secondlook.edge.selftest.settings import SelftestSettings
 from secondlook.edge.selftest.worth import (
     ModeChange,
@@ -50,25 +50,7 @@ from secondlook.edge.selftest.worth import (
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.memory.kinds import SiteMode
 
-_LOOK_GROWTH = 1.1
 _MOST_CHANGES = 100
-
-
-@dataclass(slots=True)
-class _Round:
-    """Audits since they were begun anew."""
-
-    past: Evidence = field(default_factory=Evidence)
-    recent: Evidence = field(default_factory=Evidence)
-    looks: int = 0
-    next_look: int = 0
-    blocks: int = 0
-
-    def all(self) -> Evidence:
-        total = Evidence()
-        total.join(self.past)
-        total.join(self.recent)
-        return total
 
 
 class SiteTest:
@@ -86,14 +68,13 @@ class SiteTest:
     ) -> None:
         self._settings = settings
         self._modes = tuple(mode for mode in Mode if mode in set(modes))
-        carriers = [mode for mode in self._modes if mode.gated]
-        if Mode.EDGE not in self._modes or not carriers:
+        self._carriers = tuple(mode for mode in self._modes if mode.gated)
+        if Mode.EDGE not in self._modes or not self._carriers:
             raise InvalidInput("a self-test needs the edge alone and a carrier to choose from")
-        self._start = carriers[-1]
-        self._round = _Round()
+        self._round = Round()
         self._bytes_per_s: dict[Mode, float] = {}
         self._changes: list[ModeChange] = []
-        self.mode = self._start
+        self.mode = self._carriers[-1]
         self.settled = False
         self.reasons: tuple[str, ...] = ("no audits yet: the gate decides",)
         self.since_s = 0.0
@@ -104,7 +85,7 @@ class SiteTest:
     @property
     def audits(self) -> int:
         """Audits of this round."""
-        return self._round.past.edge.count + self._round.recent.edge.count
+        return self._round.audits
 
     @property
     def bytes_per_s(self) -> Mapping[Mode, float]:
@@ -144,17 +125,10 @@ class SiteTest:
         found.recent.add(edge, gated if self.mode.gated else None)
         if found.recent.edge.count < self._settings.drift_audits:
             return
-        found.blocks += 1
-        block, found.recent = found.recent, Evidence()
-        changed = ""
-        if found.past.edge.count:
-            changed = found.past.differs(block, _spent(self._settings.delta, found.blocks))
+        block, changed = found.take_block(self._settings.delta)
         if changed:
             self._test_again(changed, at_s)
-            if self.mode.gated:
-                self._round.past.join(block)
-            return
-        found.past.join(block)
+        self._round.past.join(block)
 
     def alarm(self, reason: str, at_s: float) -> None:
         """The trust monitor has raised an alarm: the scene is no longer what it was."""
@@ -236,10 +210,8 @@ class SiteTest:
 
     def _look(self, evidence: Evidence, at_s: float, budget_bytes_per_s: float) -> None:
         """Decide, spending a part of delta."""
-        settings, found = self._settings, self._round
-        found.looks += 1
-        found.next_look = math.ceil(evidence.pairs * _LOOK_GROWTH)
-        delta = _spent(settings.delta, found.looks)
+        settings = self._settings
+        delta = self._round.look(evidence.pairs, settings.delta)
         worths = self.worths(delta, budget_bytes_per_s)
         present = worths[self.mode]
         # The other carrier is compared by its bytes alone, elsewhere.
@@ -276,30 +248,31 @@ class SiteTest:
         return shifted(gain, -paid)
 
     def _take_cheaper_carrier(self, at_s: float) -> None:
-        sent = self._bytes_per_s.get(self.mode)
-        carriers = [mode for mode in self._modes if mode.gated and mode in self._bytes_per_s]
-        if sent is None or not carriers:
+        sent, cheapest = self._bytes_per_s.get(self.mode), self._cheapest_carrier()
+        if sent is None or cheapest is None or cheapest is self.mode:
             return
-        cheapest = min(carriers, key=lambda mode: self._bytes_per_s[mode])
         least = self._bytes_per_s[cheapest]
-        if cheapest is self.mode or least > (1.0 - self._settings.cheaper) * sent:
+        if least > (1.0 - self._settings.cheaper) * sent:
             return
         said = f"{cheapest.value} takes {rate(least)} where {self.mode.value} takes {rate(sent)}"
         self._change(cheapest, at_s, (said, *self.reasons[-1:]))
 
+    def _cheapest_carrier(self) -> Mode | None:
+        """Of those whose bytes are known."""
+        known = [mode for mode in self._carriers if mode in self._bytes_per_s]
+        return min(known, key=lambda mode: self._bytes_per_s[mode], default=None)
+
     def _test_again(self, reason: str, at_s: float) -> None:
         self._begin()
         self.settled = False
-        carriers = [mode for mode in self._modes if mode.gated]
-        known = [mode for mode in carriers if mode in self._bytes_per_s]
-        trial = min(known, key=lambda mode: self._bytes_per_s[mode]) if known else self._start
-        if self.mode.gated:
-            trial = self.mode
+        trial = self.mode
+        if not trial.gated:
+            trial = self._cheapest_carrier() or self._carriers[-1]
         self._change(trial, at_s, (reason, "the gate is put to the test again"))
 
     def _begin(self) -> None:
         """Gather audits anew."""
-        self._round = _Round()
+        self._round = Round()
 
     def _change(self, mode: Mode, at_s: float, reasons: tuple[str, ...]) -> None:
         self.reasons = reasons
@@ -310,7 +283,7 @@ class SiteTest:
         if mode.gated is not self.mode.gated:
             # What was said with the gate is not comparable with what is said without it.
             kept = self._round.all().edge
-            self._round = _Round(past=Evidence(edge=kept))
+            self._round = Round(past=Evidence(edge=kept))
         self.mode = mode
         self.since_s = at_s
         self.changes += 1
@@ -326,14 +299,8 @@ class SiteTest:
         self.mode, self.settled, self.reasons = mode, known.settled, known.reasons
         self.since_s = known.since_s
         past = Evidence(*map(Mean.of, (known.edge, known.gated, known.gained, known.lost)))
-        look = math.ceil(past.pairs * _LOOK_GROWTH) if known.looks else 0
-        self._round = _Round(past=past, looks=known.looks, next_look=look)
+        self._round = Round.recalled(past, known.looks)
 
     def _paid(self, bytes_per_s: float) -> float:
         """The price of bytes, in agreement."""
         return self._settings.price * bytes_per_s / 1000.0
-
-
-def _spent(delta: float, number: int) -> float:
-    """What the look of that number spends; all of them together no more than ``delta``."""
-    return delta * 6.0 / (math.pi * number) ** 2
