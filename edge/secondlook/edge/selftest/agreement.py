@@ -12,6 +12,7 @@ from secondlook.edge.gate.risk import Risk
 from secondlook.edge.pipeline_settings import FusionSettings
 from secondlook.shared.geometry import Boxes, coverage
 from secondlook.shared.measure import Metric
+from secondlook.shared.trust.scoring import COVERED
 from secondlook.shared.values import Detections
 
 Assess = Callable[[Entry], Risk]
@@ -19,8 +20,6 @@ Assess = Callable[[Entry], Risk]
 
 _SPOKEN = 0.9
 """Share of a box that regions must show for a verdict to speak about it."""
-_SHOWN = 0.8
-"""Share of an object that regions must show for the heavy model to see it there."""
 
 
 def agreement(answer: Detections, heavy: Detections, interest: frozenset[str] | None) -> float:
@@ -64,7 +63,7 @@ def put_right(answer: Detections, heavy: Detections, regions: Boxes) -> Detectio
     if not len(regions):
         return answer
     silent = coverage(answer.boxes, regions).max(axis=1, initial=0) < _SPOKEN
-    shown = coverage(heavy.boxes, regions).max(axis=1, initial=0) >= _SHOWN
+    shown = coverage(heavy.boxes, regions).max(axis=1, initial=0) >= COVERED
     names = tuple(dict.fromkeys((*answer.names, *heavy.names)))
     said = [answer.select(np.flatnonzero(silent)), heavy.select(np.flatnonzero(shown))]
     return Detections.concatenate([one.renamed(names) for one in said], names)

@@ -23,7 +23,7 @@ from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.edge.regions import Canonical
 from secondlook.edge.selftest.agreement import Assess, agreement, edge_alone, put_right
 from secondlook.edge.selftest.modes import Mode
-from secondlook.edge.selftest.probes import CANVAS_OVERHEAD, MOSAIC_OVERHEAD, Probes
+from secondlook.edge.selftest.probes import Probes, wire_bytes
 from secondlook.edge.selftest.site import SiteTest
 from secondlook.edge.selftest.traffic import Traffic
 from secondlook.edge.selftest.worth import ModeChange
@@ -176,9 +176,7 @@ class SelfTest:
         """
         if escalation.purpose is Purpose.AUDIT:
             return
-        canvas = escalation.canvas
-        overhead = MOSAIC_OVERHEAD if canvas is None else CANVAS_OVERHEAD
-        size = len(escalation.image) + overhead
+        size = wire_bytes(escalation)
         if self._site.mode is Mode.FULL:
             self._traffic.sent(size)
             return

@@ -14,11 +14,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from secondlook.edge.carrier import Carrier
+from secondlook.edge.carrier import Carried, Carrier
 from secondlook.edge.regions import Canonical
 from secondlook.edge.selftest.settings import SelftestSettings
 from secondlook.shared.errors import SecondlookError
-from secondlook.shared.values import Region
+from secondlook.shared.values import Escalation, Region
 
 CANVAS_OVERHEAD = 61.0
 """Bytes on the wire of an update beside its video; see docs/adr/0010."""
@@ -28,6 +28,12 @@ _FADE = 0.5
 """What earlier probes weigh once a new one is complete."""
 
 Image = npt.NDArray[np.uint8]
+
+
+def wire_bytes(packed: Carried | Escalation) -> float:
+    """What a question takes on the wire."""
+    overhead = MOSAIC_OVERHEAD if packed.canvas is None else CANVAS_OVERHEAD
+    return len(packed.image) + overhead
 
 
 class Probes:
@@ -123,9 +129,8 @@ class Probes:
         if carried.canvas is not None and carried.canvas.key:
             # It is sent once.
             return
-        overhead = MOSAIC_OVERHEAD if carried.canvas is None else CANVAS_OVERHEAD
         self._mine += size_bytes
-        self._theirs += len(carried.image) + overhead
+        self._theirs += wire_bytes(carried)
         self._asks += 1
         if self._asks >= self._settings.probe_asks:
             self._other = None
