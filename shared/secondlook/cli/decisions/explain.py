@@ -22,16 +22,14 @@ from secondlook.shared.errors import InvalidConfig
 _SHOWN = 25
 """Candidates that are listed where nobody asks for all."""
 
-LOG_OPTION = click.option(
-    "--log", "folder", metavar="DIR", type=click.Path(path_type=Path),
-    help="The decision log; default: where `decisions.folder` is by default.",
-)  # fmt: skip
-
 
 @click.command()
 @click.argument("camera")
 @click.argument("frame")
-@LOG_OPTION
+@click.option(
+    "--log", "folder", metavar="DIR", type=click.Path(path_type=Path),
+    help="The decision log; default: where `decisions.folder` is by default.",
+)  # fmt: skip
 @click.option(
     "--out", "out", metavar="FILE.png", type=click.Path(path_type=Path, dir_okay=False),
     help="Draw the frame, its candidates, and what left the site.",
@@ -52,7 +50,7 @@ def explain(
       secondlook explain yard/gate 18731 --log decisions --out why.png
       secondlook explain street 12:30:05 --json | jq .headline
     """
-    log = log_folder(folder)
+    log = folder if folder is not None else decisions_folder(DecisionSettings(), os.environ)
     problems = Problems()
     where = camera_folder(log, camera)
     story = find(where, frame, problems)
@@ -71,11 +69,6 @@ def explain(
         except OSError as error:
             raise InvalidConfig(f"{out} cannot be written: {error.strerror}") from None
         click.echo(f"{out} written", err=True)
-
-
-def log_folder(given: Path | None) -> Path:
-    """The folder of the log that is meant."""
-    return given if given is not None else decisions_folder(DecisionSettings(), os.environ)
 
 
 def _print(said: Explanation, shown: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import click
 
 from secondlook.cli.console import output_console
 from secondlook.edge.decisions.comparison import Comparison
-from secondlook.edge.decisions.policy import OtherPolicy, not_replayed, policy_of
+from secondlook.edge.decisions.policy import OtherPolicy, PolicySettings, not_replayed, policy_of
 from secondlook.edge.decisions.reading import Problems, cameras, first_header, stories
 from secondlook.edge.decisions.records import LogHeader
 from secondlook.edge.decisions.replay import LIMITS, Replay
@@ -57,7 +57,7 @@ def replay(log: Path, policy_file: Path | None, only: tuple[str, ...], as_json: 
     streams = [stories(path, problems) for path in chosen.values()]
     merged = heapq.merge(*streams, key=lambda story: story.frame.captured_at)
     results = Replay(policy, headers).run(merged)
-    notes = _notes(headers, policy_file, policy)
+    notes = _notes(headers, policy)
     if as_json:
         click.echo(json.dumps(_document(results, notes, problems), indent=2))
         return
@@ -70,9 +70,9 @@ def replay(log: Path, policy_file: Path | None, only: tuple[str, ...], as_json: 
         click.echo(f"log: {text}", err=True)
 
 
-def _notes(headers: Sequence[LogHeader], policy_file: Path | None, policy: Any) -> list[str]:
-    if policy_file is None:
-        return []
+def _notes(
+    headers: Sequence[LogHeader], policy: Callable[[LogHeader], PolicySettings]
+) -> list[str]:
     names = {name for header in headers for name in not_replayed(policy_of(header), policy(header))}
     return [
         f"{name} shaped the evidence itself: that it differs is not replayed."
