@@ -52,6 +52,7 @@ class Series:
         self._suffix = suffix
         self._bounds = bounds
         self._head = MAGIC + block([pack(header)])
+        # Oldest first: as `sizes` gives them, then as they are closed.
         self._old: dict[Path, int] = {}
         self._known = False
         self._number = 0
@@ -143,7 +144,7 @@ class Series:
         while self._old and (
             self.size + more > self._bounds.max_bytes or len(self._old) >= MAX_FILES
         ):
-            oldest = min(self._old, key=number_of)
+            oldest = next(iter(self._old))
             oldest.unlink(missing_ok=True)
             del self._old[oldest]
 

@@ -81,16 +81,16 @@ class DecisionFiles:
         if self._retry_at_s is not None and now_s < self._retry_at_s:
             self._meter.dropped.labels(camera).inc()
             return
-        is_picture = isinstance(record, PictureRecord)
+        suffix = DECISIONS_SUFFIX
         try:
             if isinstance(record, PictureRecord):
-                record = _encoded(record)
+                record, suffix = _encoded(record), PICTURES_SUFFIX
             packed = pack(record, header.names)
         except InvalidInput as error:
             self._meter.dropped.labels(camera).inc()
             _log.warning("decision not logged", camera=camera, error=str(error))
             return
-        gathered = self._of(header, PICTURES_SUFFIX if is_picture else DECISIONS_SUFFIX, now_s)
+        gathered = self._of(header, suffix, now_s)
         if not gathered.packed:
             gathered.since_s = now_s
         gathered.packed.append(packed)

@@ -134,8 +134,7 @@ class Recorder:
         across = min(width, self._settings.picture_width_px)
         down = max(1, round(height * across / width))
         small = cv2.resize(image, (across, down), interpolation=cv2.INTER_LINEAR)
-        kept = image.copy() if small is image else np.asarray(small, np.uint8)
-        self._records.append(PictureRecord(sequence, "thumbnail", kept))
+        self._records.append(PictureRecord(sequence, "thumbnail", np.asarray(small, np.uint8)))
 
     def sent(self, escalation: Escalation, quality: int, blurred: int, now_s: float) -> None:
         """A question was packed."""
