@@ -22,7 +22,7 @@ from secondlook.edge.decisions.log import DecisionFiles
 from secondlook.edge.decisions.meter import DecisionMeter
 from secondlook.edge.decisions.policy import PolicySettings
 from secondlook.edge.decisions.reading import Problems, Story, stories
-from secondlook.edge.gate import Choice, FrameEvidence, RiskGate, Terms
+from secondlook.edge.gate import FrameEvidence, RiskGate, Terms
 from secondlook.edge.pipeline import CameraPipeline
 from secondlook.edge.pipeline_settings import GateSettings, PipelineSettings
 from secondlook.shared.clock import ManualClock
@@ -204,6 +204,3 @@ def run(
     assert not problems.said
     assert len(found) == frames
     return found
-
-
-__all__ = ["Choice", "a_frame", "header", "heavy", "read", "run", "street", "write"]
