@@ -33,6 +33,7 @@ class Veil:
         self._patches = settings.blur_patches
         self._sequence = -1
         self._boxes: Boxes = np.empty((0, 4), np.float32)
+        self._veiled: tuple[Image, int] | None = None
 
     def see(self, detections: Detections, entry: Entry) -> None:
         """Note where the objects of a frame are.
@@ -53,7 +54,9 @@ class Veil:
         unseen = [item.box for item in entry.unseen if item.track_id in hidden]
         found += [np.stack(unseen)] if unseen else []
         self._sequence = entry.frame.sequence
-        self._boxes = np.concatenate(found)
+        # A box, its track and its verdict are one object.
+        self._boxes = np.unique(np.concatenate(found), axis=0)
+        self._veiled = None
 
     def over(self, image: Image, sequence: int) -> tuple[Image, int]:
         """The picture without what is not to be recognised.
@@ -64,9 +67,11 @@ class Veil:
                 it is blurred.
 
         Returns:
-            ``image`` itself where there is nothing to blur, else a copy; and how many boxes were
-            blurred.
+            ``image`` itself where there is nothing to blur, else a copy, the same one whoever asks
+            for this frame: it is read only. And how many boxes were blurred.
         """
+        if self._veiled is not None and sequence == self._sequence:
+            return self._veiled
         height, width = image.shape[:2]
         boxes = self._boxes
         if sequence != self._sequence:
@@ -76,6 +81,8 @@ class Veil:
         out = image.copy()
         for box in boxes:
             _blur(out, box, self._patches)
+        if sequence == self._sequence:
+            self._veiled = out, len(boxes)
         return out, len(boxes)
 
 

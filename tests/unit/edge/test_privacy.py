@@ -8,10 +8,12 @@ import pytest
 from support.edge import NAMES, Seen, frame, seen, verdict
 
 from secondlook.edge.decisions import DecisionSettings, PictureRecord, Recorder, SentRecord
+from secondlook.edge.fusion import Entry
 from secondlook.edge.pipeline import CameraPipeline
-from secondlook.edge.pipeline_settings import PipelineSettings
+from secondlook.edge.pipeline_settings import PipelineSettings, PrivacySettings
+from secondlook.edge.privacy import Veil
 from secondlook.shared.clock import ManualClock
-from secondlook.shared.values import Escalation, Purpose
+from secondlook.shared.values import Escalation, Observation, Purpose
 
 PERSON: Seen = ((100, 80, 140, 180), 0.3, "person")
 CAR: Seen = ((200, 80, 280, 140), 0.3, "car")
@@ -70,6 +72,18 @@ def test_a_whole_frame_leaves_with_nobody_to_recognise() -> None:
     assert detail(sent, CAR[0]) > 30
     (said,) = (one for one in watched.recorder.take() if isinstance(one, SentRecord))
     assert said.blurred > 0
+
+
+def test_a_person_counts_once_and_a_frame_is_blurred_once() -> None:
+    veil = Veil(PrivacySettings(blur_classes=("person",)))
+    tracked = seen(PERSON, CAR).with_track_ids(np.array([1, 2]))
+    draft = Observation(frame(3, NOISE).ref, seen())
+    entry = Entry(draft.frame, 0.0, NOISE[..., 0], tracked, np.empty((2, 0)), [], {}, draft)
+    veil.see(seen(PERSON, CAR), entry)
+    first, count = veil.over(NOISE, 3)
+    assert count == 1
+    assert veil.over(NOISE, 3)[0] is first
+    assert veil.over(NOISE, 4)[0] is not first
 
 
 def test_what_remains_of_a_person_is_a_few_patches() -> None:
