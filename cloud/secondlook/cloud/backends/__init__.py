@@ -1,0 +1,1 @@
+"""What runs networks: ONNX Runtime, torch, ultralytics, and other inference servers."""

@@ -1,0 +1,29 @@
+"""One way of asking a network: raw tensors, or images. What the batcher puts together and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Protocol, TypeVar
+
+P = TypeVar("P", contravariant=True)
+R = TypeVar("R", covariant=True)
+
+
+class Lane(Protocol[P, R]):
+    """Batches payloads of one kind for one backend."""
+
+    def key(self, payload: P) -> Hashable:
+        """Only payloads of equal key share a batch."""
+        ...
+
+    def rows(self, payload: P) -> int:
+        """How many rows of a batch it takes."""
+        ...
+
+    def run(self, payloads: Sequence[P]) -> list[R]:
+        """Answer each; in the batcher's thread of one instance.
+
+        Whatever it raises is the batch's: the batcher then asks one by one, so that a poisoned
+        payload fails alone.
+        """
+        ...
