@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import Protocol, TypeVar
 
 P = TypeVar("P", contravariant=True)
-R = TypeVar("R", covariant=True)
+R = TypeVar("R")
 
 
 class Lane(Protocol[P, R]):
