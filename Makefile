@@ -39,7 +39,7 @@ test-all: $(READY) ## the heavy tests as well: torch, training, long runs
 check: $(READY) ## format, lint, types, layers; the stubs' freshness is a test of `make test` too
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy -p secondlook.rpc -p secondlook.shared -p secondlook.edge -p secondlook.cloud -p secondlook.cli
+	$(BIN)/mypy -p secondlook.rpc -p secondlook.oip -p secondlook.shared -p secondlook.edge -p secondlook.cloud -p secondlook.cli
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/unit/test_stubs.py
 

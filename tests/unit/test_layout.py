@@ -72,7 +72,7 @@ def test_every_portion_is_typed_and_importable() -> None:
         for path in tracked_files()
         if path.parts[0] in CODE_ROOTS and path.suffix == ".py"
     }
-    assert {portion[2] for portion in portions} >= {"cli", "cloud", "edge", "rpc", "shared"}
+    assert {portion[2] for portion in portions} >= {"cli", "cloud", "edge", "oip", "rpc", "shared"}
     for portion in portions:
         folder = ROOT.joinpath(*portion)
         assert (folder / "py.typed").is_file(), f"{folder} lacks py.typed"
@@ -218,7 +218,7 @@ def test_the_wheel_holds_all_portions_and_nothing_else(wheel: zipfile.ZipFile) -
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"secondlook"}
     portions = {name.split("/")[1] for name in names if name.startswith("secondlook/")}
-    assert portions >= {"cli", "cloud", "edge", "rpc", "shared"}
+    assert portions >= {"cli", "cloud", "edge", "oip", "rpc", "shared"}
     assert "__init__.py" not in portions
     assert not [name for name in names if "test" in Path(name).name and name.endswith(".py")]
     assert not [name for name in names if name.endswith((".pyc", ".pt", ".ckpt"))]

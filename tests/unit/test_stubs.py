@@ -49,6 +49,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_there_are_sources() -> None:
     assert "secondlook/rpc/v1/escalation.proto" in SOURCES
     assert "secondlook/rpc/v1/context_memory.proto" in SOURCES
+    assert "secondlook/oip/inference.proto" in SOURCES
 
 
 @pytest.mark.parametrize("source", SOURCES)
