@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from support.cloud import POISON, FakeDetector, picture
 
+from secondlook.cloud.engine.asking import Ask
 from secondlook.cloud.engine.local import Loaded, LocalEngine
 from secondlook.cloud.engine.metrics import EngineMetrics
 from secondlook.cloud.engine.protocol import Engine
@@ -57,8 +58,8 @@ def ask(engine: Engine, *, x: int = 10, deadline: Deadline | None = None) -> asy
     image = picture(64, 48, (x, 8, x + 6, 20))
 
     async def asking() -> float:
-        found, _, _ = await engine.infer("", image, min_score=0.1, deadline=deadline or soon())
-        return float(found.boxes[0, 0])
+        found = await engine.detect(image, Ask(deadline or soon()), min_score=0.1)
+        return float(found.detections.boxes[0, 0])
 
     return asyncio.ensure_future(asking())
 
@@ -78,26 +79,25 @@ async def queued(*tasks: asyncio.Task[float]) -> None:
 
 
 async def test_answers_with_boxes_and_times(engine: Engine) -> None:
-    found, queue_s, infer_s = await engine.infer(
-        "first", picture(64, 48, (3, 4, 9, 12)), min_score=0.1, deadline=soon()
-    )
-    assert found.boxes.tolist() == [[3, 4, 9, 12]]
-    assert found.class_names() == ["car"]
-    assert queue_s >= 0
-    assert infer_s >= 0
+    found = await engine.detect(picture(64, 48, (3, 4, 9, 12)), Ask(soon(), "first"), min_score=0.1)
+    assert found.detections.boxes.tolist() == [[3, 4, 9, 12]]
+    assert found.detections.class_names() == ["car"]
+    assert (found.ran.model, found.ran.version) == ("first", "1")
+    assert found.ran.queue_s >= 0
+    assert found.ran.infer_s >= 0
 
 
 async def test_lists_its_models_and_the_first_is_the_default(engine: Engine) -> None:
-    assert [info.name for info in engine.models()] == ["first", "second"]
-    await engine.infer("second", picture(8, 8), min_score=0.1, deadline=soon())
+    assert [info.name for info in engine.detectors()] == ["first", "second"]
+    await engine.detect(picture(8, 8), Ask(soon(), "second"))
     with pytest.raises(NotFound, match="third"):
-        await engine.infer("third", picture(8, 8), min_score=0.1, deadline=soon())
+        await engine.detect(picture(8, 8), Ask(soon(), "third"))
 
 
 async def test_boxes_below_the_score_are_not_returned(engine: Engine) -> None:
     image = picture(64, 48, (3, 4, 9, 12))
-    found, _, _ = await engine.infer("", image, min_score=0.95, deadline=soon())
-    assert len(found) == 0
+    found = await engine.detect(image, Ask(soon()), min_score=0.95)
+    assert len(found.detections) == 0
 
 
 async def test_each_of_a_batch_gets_its_own_boxes(engine: Engine, detector: FakeDetector) -> None:
@@ -115,12 +115,12 @@ async def test_scores_wanted_by_neighbours_do_not_mix(
     await busy(engine, detector)
     image = picture(64, 48, (3, 4, 9, 12))
     asked = [
-        asyncio.ensure_future(engine.infer("", image, min_score=score, deadline=soon()))
+        asyncio.ensure_future(engine.detect(image, Ask(soon()), min_score=score))
         for score in (0.95, 0.1)
     ]
     await queued()
     detector.release()
-    assert [len((await task)[0]) for task in asked] == [0, 1]
+    assert [len((await task).detections) for task in asked] == [0, 1]
 
 
 async def test_a_cancelled_caller_leaves_its_neighbours_alone(
@@ -240,7 +240,7 @@ async def test_a_poisoned_image_fails_alone(engine: Engine, detector: FakeDetect
     good = [ask(engine, x=x) for x in (11, 12)]
     poisoned = picture(64, 48)
     poisoned[0, 0, 0] = POISON
-    bad = asyncio.ensure_future(engine.infer("", poisoned, min_score=0.1, deadline=soon()))
+    bad = asyncio.ensure_future(engine.detect(poisoned, Ask(soon()), min_score=0.1))
     await queued(*good)
     detector.release()
     with pytest.raises(ModelFailure):

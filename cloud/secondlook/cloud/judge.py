@@ -9,16 +9,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from secondlook.cloud.canvas.canvases import Seen
-from secondlook.cloud.engine.protocol import Engine
+from secondlook.cloud.engine.asking import Ask, Priority
+from secondlook.cloud.engine.serving import Serving
 from secondlook.cloud.metrics import JudgeMetrics
 from secondlook.cloud.picture.background import Backgrounds
 from secondlook.cloud.picture.compose import Scene, canonical_size, compose, shrink_to
 from secondlook.cloud.picture.decode import decode_image
 from secondlook.shared.clock import Clock, Deadline, SystemClock
 from secondlook.shared.detect.protocol import ModelInfo
-from secondlook.shared.errors import DeadlineExceeded, InvalidInput, NotFound, Overloaded
+from secondlook.shared.errors import DeadlineExceeded, InvalidInput, Overloaded
 from secondlook.shared.geometry import clip, coverage
-from secondlook.shared.values import Detections, Escalation, Region, Verdict, VerdictTimings
+from secondlook.shared.values import (
+    Detections,
+    Escalation,
+    Purpose,
+    Region,
+    Verdict,
+    VerdictTimings,
+)
 
 KEEP_COVERAGE = 0.5
 """A box is kept when this share of it lies in a region, or its centre does."""
@@ -56,7 +64,7 @@ class Judge:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Serving,
         backgrounds: Backgrounds,
         limits: Limits,
         metrics: JudgeMetrics,
@@ -67,8 +75,6 @@ class Judge:
         self._limits = limits
         self._metrics = metrics
         self._clock = clock or SystemClock()
-        self._models = {info.name: info for info in engine.models()}
-        self._default = engine.models()[0].name
         self._decoders = ThreadPoolExecutor(limits.decode_threads, "decode")
         self._in_flight = 0
 
@@ -78,7 +84,12 @@ class Judge:
         return self._in_flight
 
     async def judge(
-        self, asked: Escalation, deadline: Deadline, seen: Seen | None = None
+        self,
+        asked: Escalation,
+        deadline: Deadline,
+        seen: Seen | None = None,
+        *,
+        tenant: str = "",
     ) -> Verdict:
         """The heavy model's verdict.
 
@@ -86,6 +97,7 @@ class Judge:
             asked: the question.
             deadline: until when an answer is useful.
             seen: the canvas, decoded, where the question is an update of one.
+            tenant: who asks, for fair shares; default: the site of the camera.
 
         Raises:
             InvalidInput: the image or a region is malformed.
@@ -99,7 +111,7 @@ class Judge:
             raise Overloaded(f"{self._limits.max_concurrent} escalations are in flight")
         self._in_flight += 1
         try:
-            return await self._judge(asked, deadline, seen)
+            return await self._judge(asked, deadline, seen, tenant)
         finally:
             self._in_flight -= 1
 
@@ -107,23 +119,27 @@ class Judge:
         """Release the decoding threads."""
         self._decoders.shutdown(wait=False, cancel_futures=True)
 
-    async def _judge(self, asked: Escalation, deadline: Deadline, seen: Seen | None) -> Verdict:
+    async def _judge(
+        self, asked: Escalation, deadline: Deadline, seen: Seen | None, tenant: str
+    ) -> Verdict:
         started_s = self._clock.monotonic()
-        info = self._models.get(asked.model or self._default)
-        if info is None:
-            raise NotFound(
-                f"no model is named {asked.model!r}; served are {', '.join(self._models)}"
-            )
+        info = self._engine.detector(asked.model)
         if seen is not None:
             scene, decode_s = self._on_canvas(asked, seen, deadline), seen.decode_s
         else:
             scene, decode_s = await asyncio.get_running_loop().run_in_executor(
                 self._decoders, self._see, asked, info, deadline
             )
-        found, queue_s, infer_s = await self._engine.infer(
-            info.name, scene.picture, min_score=asked.min_score, deadline=deadline
+        ask = Ask(
+            deadline,
+            info.name,
+            priority=Priority.AUDIT if asked.purpose is Purpose.AUDIT else Priority.ESCALATION,
+            tenant=tenant or asked.camera.rpartition("/")[0],
+            camera=asked.camera,
+            request_id=asked.request_id,
         )
-        detections = self._to_native(found, scene, asked)
+        found = await self._engine.detect(scene.picture, ask, min_score=asked.min_score)
+        detections = self._to_native(found.detections, scene, asked)
         if not scene.whole:
             detections = inside(detections, asked.regions)
         total_s = self._clock.monotonic() - started_s
@@ -134,10 +150,11 @@ class Judge:
             sequence=asked.sequence,
             regions=asked.regions,
             detections=detections,
-            model=info.name,
-            version=info.version,
+            model=found.ran.model,
+            # The one that answered: another may be served by the time of the next question.
+            version=found.ran.version,
             purpose=asked.purpose,
-            timings=VerdictTimings(decode_s, queue_s, infer_s, total_s),
+            timings=VerdictTimings(decode_s, found.ran.queue_s, found.ran.infer_s, total_s),
         )
 
     def _see(self, asked: Escalation, info: ModelInfo, deadline: Deadline) -> tuple[Scene, float]:

@@ -173,7 +173,7 @@ async def running_cloud(
             metrics_port=metrics_port,
             tls=settings.server.tls.enabled,
             devices=len(settings.access.devices),
-            models=[info.name for info in engine.models()],
+            models=[info.name for info in engine.detectors()],
         )
         yield RunningCloud(port, metrics_port, engine, judge, canvases, store, health)
         log.info("draining", timeout_s=settings.server.drain_timeout_s)

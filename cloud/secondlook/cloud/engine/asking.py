@@ -33,7 +33,9 @@ class Ask:
         version: empty for what is served under the name (by share, where two are).
         priority: what goes first.
         tenant: who asks, for fair shares; empty where nobody says.
-        camera: for which camera, for fair shares within the tenant; empty where nobody says.
+        camera: for which camera, for fair shares within the tenant; empty where nobody says. One
+            camera stays on one version where two share a name.
+        request_id: the caller's own; it stands for the camera where none is named.
     """
 
     deadline: Deadline
@@ -42,6 +44,7 @@ class Ask:
     priority: Priority = Priority.ESCALATION
     tenant: str = ""
     camera: str = ""
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

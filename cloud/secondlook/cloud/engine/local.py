@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 import anyio
 
+from secondlook.cloud.engine.asking import Ask, Detected, Inferred, Ran
 from secondlook.cloud.engine.batcher import Batcher
+from secondlook.cloud.engine.catalogue import Entry, State
 from secondlook.cloud.engine.metrics import EngineMetrics
 from secondlook.cloud.engine.queue import Overflow
-from secondlook.shared.clock import Clock, Deadline
+from secondlook.cloud.engine.statistics import Statistics
+from secondlook.cloud.engine.tensors import Signature, Tensors
+from secondlook.cloud.repository.config import ModelConfig
+from secondlook.shared.clock import Clock
 from secondlook.shared.detect.protocol import Detector, Image, ModelInfo
 from secondlook.shared.errors import InvalidConfig, NotFound
-from secondlook.shared.values import Detections
 
 ACCELERATOR_BATCH = 16
 """Most images in one call where nothing is configured and the model does not run on a CPU."""
@@ -46,7 +50,7 @@ def batch_limit(info: ModelInfo, asked: int) -> int:
 
 
 class LocalEngine:
-    """See `Engine`. Start it inside a running event loop; `drain` closes the models.
+    """See `Serving`. Start it inside a running event loop; `drain` closes the models.
 
     Args:
         models: the models; the first is the default.
@@ -95,23 +99,67 @@ class LocalEngine:
         for batcher in self._batchers.values():
             batcher.start()
 
-    def models(self) -> Sequence[ModelInfo]:
-        """See `Engine.models`."""
+    def detectors(self) -> Sequence[ModelInfo]:
+        """See `Serving.detectors`."""
         return [batcher.info for batcher in self._batchers.values()]
 
-    async def infer(
-        self, model: str, image: Image, *, min_score: float, deadline: Deadline
-    ) -> tuple[Detections, float, float]:
-        """See `Engine.infer`; a ``min_score`` of 0 means the model's own."""
+    def detector(self, model: str = "", version: str = "") -> ModelInfo:
+        """See `Serving.detector`."""
+        return self._batcher(model, version).info
+
+    def signature(self, model: str, version: str = "") -> Signature:
+        """See `Serving.signature`."""
+        self._batcher(model, version)
+        raise NotFound(f"{model!r} takes images, no tensors")
+
+    async def detect(self, image: Image, ask: Ask, *, min_score: float = 0.0) -> Detected:
+        """See `Serving.detect`; a ``min_score`` of 0 means the model's own."""
+        batcher = self._batcher(ask.model, ask.version)
+        info = batcher.info
+        wanted = min_score or self._min_scores[info.name]
+        found, queue_s, infer_s = await batcher.infer(
+            image, min_score=wanted, deadline=ask.deadline
+        )
+        return Detected(found, Ran(info.name, info.version, queue_s=queue_s, infer_s=infer_s))
+
+    async def infer(self, tensors: Tensors, ask: Ask, outputs: Sequence[str] = ()) -> Inferred:
+        """See `Serving.infer`."""
+        self.signature(ask.model, ask.version)
+        raise AssertionError("unreachable")
+
+    def index(self) -> Sequence[Entry]:
+        """See `Catalogue.index`."""
+        return [Entry(info.name, info.version, State.READY) for info in self.detectors()]
+
+    def config(self, model: str, version: str = "") -> ModelConfig:
+        """See `Catalogue.config`."""
+        info = self.detector(model, version)
+        return ModelConfig(info.name, "onnxruntime", max_batch=info.max_batch, derived=True)
+
+    def statistics(self, model: str = "", version: str = "") -> Sequence[Statistics]:
+        """See `Catalogue.statistics`."""
+        infos = [self.detector(model, version)] if model else self.detectors()
+        return [Statistics(info.name, info.version) for info in infos]
+
+    async def load(self, model: str, config: str | None = None) -> None:
+        """See `Catalogue.load`."""
+        raise NotFound(f"no model is named {model!r} in the repository")
+
+    async def unload(self, model: str) -> None:
+        """See `Catalogue.unload`."""
+        raise NotFound(f"no model is named {model!r} in the repository")
+
+    def _batcher(self, model: str, version: str) -> Batcher:
         name = model or self._default
         batcher = self._batchers.get(name)
         if batcher is None:
             raise NotFound(f"no model is named {name!r}; served are {', '.join(self._batchers)}")
-        wanted = min_score or self._min_scores[name]
-        return await batcher.infer(image, min_score=wanted, deadline=deadline)
+        if version not in ("", batcher.info.version):
+            raise NotFound(f"{name!r} has no version {version!r}")
+        return batcher
 
     async def drain(self) -> None:
-        """See `Engine.drain`."""
+        """See `Serving.drain`."""
         async with anyio.create_task_group() as tasks:
             for batcher in self._batchers.values():
                 tasks.start_soon(batcher.drain)

@@ -150,8 +150,9 @@ class EscalationServicer(pb_grpc.EscalationServicer):
             if asked.canvas is not None:
                 with bind(camera=asked.canvas.camera, index=request.index):
                     deadline = self._boundary.deadline(context, asked.canvas.useful_for_s)
+                    tenant = self._boundary.caller(context).identity
                     verdict = verdict_to_proto(
-                        await self._judge.judge(asked.canvas, deadline, asked.seen)
+                        await self._judge.judge(asked.canvas, deadline, asked.seen, tenant=tenant)
                     )
             else:
                 with bind(request_id=request.mosaic.request_id[:64], index=request.index):
@@ -177,9 +178,10 @@ class EscalationServicer(pb_grpc.EscalationServicer):
 
     async def _answer(self, request: pb.EscalateRequest, context: Context) -> pb.EscalateResponse:
         asked = request_from_proto(request)
-        self._boundary.caller(context).check_camera(asked.camera)
+        caller = self._boundary.caller(context)
+        caller.check_camera(asked.camera)
         deadline = self._boundary.deadline(context, asked.useful_for_s)
-        return verdict_to_proto(await self._judge.judge(asked, deadline))
+        return verdict_to_proto(await self._judge.judge(asked, deadline, tenant=caller.identity))
 
 
 def _abridged(response: pb.SessionResponse, model_before: tuple[str, str]) -> tuple[str, str]:

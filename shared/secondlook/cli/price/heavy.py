@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from secondlook.cloud.engine.protocol import Engine
+from secondlook.cloud.engine.asking import Ask
+from secondlook.cloud.engine.serving import Serving
 from secondlook.shared.clock import Deadline, SystemClock
 from secondlook.shared.detect.protocol import Image, ModelInfo
 from secondlook.shared.values import Detections
@@ -13,9 +14,9 @@ _PATIENCE_S = 600.0
 class Heavy:
     """One model of an engine."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Serving) -> None:
         self._engine = engine
-        self.info: ModelInfo = engine.models()[0]
+        self.info: ModelInfo = engine.detector()
 
     async def see(self, image: Image, min_score: float) -> Detections:
         """What the model sees in a picture (uint8 (h, w, 3) BGR).
@@ -23,10 +24,5 @@ class Heavy:
         Raises:
             ModelFailure: the network gave nonsense.
         """
-        found, _, _ = await self._engine.infer(
-            self.info.name,
-            image,
-            min_score=min_score,
-            deadline=Deadline.after(_PATIENCE_S, SystemClock()),
-        )
-        return found
+        ask = Ask(Deadline.after(_PATIENCE_S, SystemClock()), self.info.name)
+        return (await self._engine.detect(image, ask, min_score=min_score)).detections

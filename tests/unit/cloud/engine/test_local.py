@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from support.cloud import NAMES, FakeDetector, picture
 
+from secondlook.cloud.engine.asking import Ask
 from secondlook.cloud.engine.local import Loaded, LocalEngine, batch_limit
 from secondlook.cloud.engine.metrics import EngineMetrics
 from secondlook.cloud.engine.queue import Overflow
@@ -50,8 +51,8 @@ async def test_a_score_of_zero_means_the_models_own() -> None:
         [Loaded(detector, min_score=0.95)], metrics=EngineMetrics(CollectorRegistry())
     )
     engine.start()
-    found, _, _ = await engine.infer("", picture(9, 9, (1, 1, 5, 5)), min_score=0, deadline=SOON)
-    assert len(found) == 0
+    found = await engine.detect(picture(9, 9, (1, 1, 5, 5)), Ask(SOON))
+    assert len(found.detections) == 0
     await engine.drain()
 
 
@@ -69,7 +70,7 @@ async def test_drop_oldest_tells_the_one_dropped_and_counts_it() -> None:
     detector.hold()
 
     def ask() -> asyncio.Future[object]:
-        return asyncio.ensure_future(engine.infer("", picture(9, 9), min_score=0.1, deadline=SOON))
+        return asyncio.ensure_future(engine.detect(picture(9, 9), Ask(SOON), min_score=0.1))
 
     running = ask()
     await anyio.to_thread.run_sync(detector.wait_entered)
@@ -98,5 +99,5 @@ async def test_a_model_that_answers_too_few_images_has_failed() -> None:
     engine = LocalEngine([Loaded(Short())], metrics=EngineMetrics(CollectorRegistry()))
     engine.start()
     with pytest.raises(ModelFailure, match="0 of 1"):
-        await engine.infer("", picture(9, 9), min_score=0.1, deadline=SOON)
+        await engine.detect(picture(9, 9), Ask(SOON), min_score=0.1)
     await engine.drain()
