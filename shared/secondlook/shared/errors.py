@@ -137,9 +137,19 @@ class PermissionDenied(SecondlookError):
 
 
 class Overloaded(SecondlookError):
-    """A bounded queue is full."""
+    """A bounded queue is full.
+
+    Attributes:
+        retry_after_s: when it makes sense to ask again, seconds; ``None`` where nobody knows.
+    """
 
     retriable = True
+
+    def __init__(
+        self, message: str, *, remedy: str = "", retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after_s = retry_after_s
 
 
 class DeadlineExceeded(SecondlookError):
