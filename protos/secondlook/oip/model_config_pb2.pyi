@@ -68,6 +68,42 @@ TYPE_BF16: DataType.ValueType  # 14
 global___DataType = DataType
 
 @typing.final
+class ModelRateLimiter(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class Resource(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        NAME_FIELD_NUMBER: builtins.int
+        GLOBAL_FIELD_NUMBER: builtins.int
+        COUNT_FIELD_NUMBER: builtins.int
+        name: builtins.str
+        count: builtins.int
+        def __init__(
+            self,
+            *,
+            name: builtins.str = ...,
+            count: builtins.int = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["count", b"count", "global", b"global", "name", b"name"]) -> None: ...
+
+    RESOURCES_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
+    priority: builtins.int
+    @property
+    def resources(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ModelRateLimiter.Resource]: ...
+    def __init__(
+        self,
+        *,
+        resources: collections.abc.Iterable[global___ModelRateLimiter.Resource] | None = ...,
+        priority: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["priority", b"priority", "resources", b"resources"]) -> None: ...
+
+global___ModelRateLimiter = ModelRateLimiter
+
+@typing.final
 class ModelInstanceGroup(google.protobuf.message.Message):
     """Copies of a model on one kind of device."""
 
@@ -92,12 +128,41 @@ class ModelInstanceGroup(google.protobuf.message.Message):
     KIND_MODEL: ModelInstanceGroup.Kind.ValueType  # 3
     """the backend decides"""
 
+    @typing.final
+    class SecondaryDevice(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        class _SecondaryDeviceKind:
+            ValueType = typing.NewType("ValueType", builtins.int)
+            V: typing_extensions.TypeAlias = ValueType
+
+        class _SecondaryDeviceKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[ModelInstanceGroup.SecondaryDevice._SecondaryDeviceKind.ValueType], builtins.type):
+            DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+            KIND_NVDLA: ModelInstanceGroup.SecondaryDevice._SecondaryDeviceKind.ValueType  # 0
+
+        class SecondaryDeviceKind(_SecondaryDeviceKind, metaclass=_SecondaryDeviceKindEnumTypeWrapper): ...
+        KIND_NVDLA: ModelInstanceGroup.SecondaryDevice.SecondaryDeviceKind.ValueType  # 0
+
+        KIND_FIELD_NUMBER: builtins.int
+        DEVICE_ID_FIELD_NUMBER: builtins.int
+        kind: global___ModelInstanceGroup.SecondaryDevice.SecondaryDeviceKind.ValueType
+        device_id: builtins.int
+        def __init__(
+            self,
+            *,
+            kind: global___ModelInstanceGroup.SecondaryDevice.SecondaryDeviceKind.ValueType = ...,
+            device_id: builtins.int = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["device_id", b"device_id", "kind", b"kind"]) -> None: ...
+
     NAME_FIELD_NUMBER: builtins.int
     COUNT_FIELD_NUMBER: builtins.int
     GPUS_FIELD_NUMBER: builtins.int
     KIND_FIELD_NUMBER: builtins.int
     PROFILE_FIELD_NUMBER: builtins.int
+    RATE_LIMITER_FIELD_NUMBER: builtins.int
     PASSIVE_FIELD_NUMBER: builtins.int
+    SECONDARY_DEVICES_FIELD_NUMBER: builtins.int
     HOST_POLICY_FIELD_NUMBER: builtins.int
     name: builtins.str
     count: builtins.int
@@ -111,6 +176,10 @@ class ModelInstanceGroup(google.protobuf.message.Message):
 
     @property
     def profile(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def rate_limiter(self) -> global___ModelRateLimiter: ...
+    @property
+    def secondary_devices(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ModelInstanceGroup.SecondaryDevice]: ...
     def __init__(
         self,
         *,
@@ -119,10 +188,13 @@ class ModelInstanceGroup(google.protobuf.message.Message):
         gpus: collections.abc.Iterable[builtins.int] | None = ...,
         kind: global___ModelInstanceGroup.Kind.ValueType = ...,
         profile: collections.abc.Iterable[builtins.str] | None = ...,
+        rate_limiter: global___ModelRateLimiter | None = ...,
         passive: builtins.bool = ...,
+        secondary_devices: collections.abc.Iterable[global___ModelInstanceGroup.SecondaryDevice] | None = ...,
         host_policy: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["count", b"count", "gpus", b"gpus", "host_policy", b"host_policy", "kind", b"kind", "name", b"name", "passive", b"passive", "profile", b"profile"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["rate_limiter", b"rate_limiter"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["count", b"count", "gpus", b"gpus", "host_policy", b"host_policy", "kind", b"kind", "name", b"name", "passive", b"passive", "profile", b"profile", "rate_limiter", b"rate_limiter", "secondary_devices", b"secondary_devices"]) -> None: ...
 
 global___ModelInstanceGroup = ModelInstanceGroup
 
@@ -239,6 +311,89 @@ class ModelOutput(google.protobuf.message.Message):
 global___ModelOutput = ModelOutput
 
 @typing.final
+class BatchInput(google.protobuf.message.Message):
+    """A further input or output that the backend makes from all requests of a batch."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Kind:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _KindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[BatchInput._Kind.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        BATCH_ELEMENT_COUNT: BatchInput._Kind.ValueType  # 0
+        BATCH_ACCUMULATED_ELEMENT_COUNT: BatchInput._Kind.ValueType  # 1
+        BATCH_ACCUMULATED_ELEMENT_COUNT_WITH_ZERO: BatchInput._Kind.ValueType  # 2
+        BATCH_MAX_ELEMENT_COUNT_AS_SHAPE: BatchInput._Kind.ValueType  # 3
+        BATCH_ITEM_SHAPE: BatchInput._Kind.ValueType  # 4
+        BATCH_ITEM_SHAPE_FLATTEN: BatchInput._Kind.ValueType  # 5
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
+    BATCH_ELEMENT_COUNT: BatchInput.Kind.ValueType  # 0
+    BATCH_ACCUMULATED_ELEMENT_COUNT: BatchInput.Kind.ValueType  # 1
+    BATCH_ACCUMULATED_ELEMENT_COUNT_WITH_ZERO: BatchInput.Kind.ValueType  # 2
+    BATCH_MAX_ELEMENT_COUNT_AS_SHAPE: BatchInput.Kind.ValueType  # 3
+    BATCH_ITEM_SHAPE: BatchInput.Kind.ValueType  # 4
+    BATCH_ITEM_SHAPE_FLATTEN: BatchInput.Kind.ValueType  # 5
+
+    KIND_FIELD_NUMBER: builtins.int
+    TARGET_NAME_FIELD_NUMBER: builtins.int
+    DATA_TYPE_FIELD_NUMBER: builtins.int
+    SOURCE_INPUT_FIELD_NUMBER: builtins.int
+    kind: global___BatchInput.Kind.ValueType
+    data_type: global___DataType.ValueType
+    @property
+    def target_name(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def source_input(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        kind: global___BatchInput.Kind.ValueType = ...,
+        target_name: collections.abc.Iterable[builtins.str] | None = ...,
+        data_type: global___DataType.ValueType = ...,
+        source_input: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["data_type", b"data_type", "kind", b"kind", "source_input", b"source_input", "target_name", b"target_name"]) -> None: ...
+
+global___BatchInput = BatchInput
+
+@typing.final
+class BatchOutput(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Kind:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _KindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[BatchOutput._Kind.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        BATCH_SCATTER_WITH_INPUT_SHAPE: BatchOutput._Kind.ValueType  # 0
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
+    BATCH_SCATTER_WITH_INPUT_SHAPE: BatchOutput.Kind.ValueType  # 0
+
+    TARGET_NAME_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    SOURCE_INPUT_FIELD_NUMBER: builtins.int
+    kind: global___BatchOutput.Kind.ValueType
+    @property
+    def target_name(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def source_input(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        target_name: collections.abc.Iterable[builtins.str] | None = ...,
+        kind: global___BatchOutput.Kind.ValueType = ...,
+        source_input: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["kind", b"kind", "source_input", b"source_input", "target_name", b"target_name"]) -> None: ...
+
+global___BatchOutput = BatchOutput
+
+@typing.final
 class ModelVersionPolicy(google.protobuf.message.Message):
     """Which of the versions on disk are served."""
 
@@ -337,20 +492,113 @@ class ModelOptimizationPolicy(google.protobuf.message.Message):
     class Cuda(google.protobuf.message.Message):
         DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+        @typing.final
+        class GraphSpec(google.protobuf.message.Message):
+            DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+            @typing.final
+            class Shape(google.protobuf.message.Message):
+                DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+                DIM_FIELD_NUMBER: builtins.int
+                @property
+                def dim(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
+                def __init__(
+                    self,
+                    *,
+                    dim: collections.abc.Iterable[builtins.int] | None = ...,
+                ) -> None: ...
+                def ClearField(self, field_name: typing.Literal["dim", b"dim"]) -> None: ...
+
+            @typing.final
+            class LowerBound(google.protobuf.message.Message):
+                DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+                @typing.final
+                class InputEntry(google.protobuf.message.Message):
+                    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+                    KEY_FIELD_NUMBER: builtins.int
+                    VALUE_FIELD_NUMBER: builtins.int
+                    key: builtins.str
+                    @property
+                    def value(self) -> global___ModelOptimizationPolicy.Cuda.GraphSpec.Shape: ...
+                    def __init__(
+                        self,
+                        *,
+                        key: builtins.str = ...,
+                        value: global___ModelOptimizationPolicy.Cuda.GraphSpec.Shape | None = ...,
+                    ) -> None: ...
+                    def HasField(self, field_name: typing.Literal["value", b"value"]) -> builtins.bool: ...
+                    def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+                BATCH_SIZE_FIELD_NUMBER: builtins.int
+                INPUT_FIELD_NUMBER: builtins.int
+                batch_size: builtins.int
+                @property
+                def input(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, global___ModelOptimizationPolicy.Cuda.GraphSpec.Shape]: ...
+                def __init__(
+                    self,
+                    *,
+                    batch_size: builtins.int = ...,
+                    input: collections.abc.Mapping[builtins.str, global___ModelOptimizationPolicy.Cuda.GraphSpec.Shape] | None = ...,
+                ) -> None: ...
+                def ClearField(self, field_name: typing.Literal["batch_size", b"batch_size", "input", b"input"]) -> None: ...
+
+            @typing.final
+            class InputEntry(google.protobuf.message.Message):
+                DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+                KEY_FIELD_NUMBER: builtins.int
+                VALUE_FIELD_NUMBER: builtins.int
+                key: builtins.str
+                @property
+                def value(self) -> global___ModelOptimizationPolicy.Cuda.GraphSpec.Shape: ...
+                def __init__(
+                    self,
+                    *,
+                    key: builtins.str = ...,
+                    value: global___ModelOptimizationPolicy.Cuda.GraphSpec.Shape | None = ...,
+                ) -> None: ...
+                def HasField(self, field_name: typing.Literal["value", b"value"]) -> builtins.bool: ...
+                def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+            BATCH_SIZE_FIELD_NUMBER: builtins.int
+            INPUT_FIELD_NUMBER: builtins.int
+            GRAPH_LOWER_BOUND_FIELD_NUMBER: builtins.int
+            batch_size: builtins.int
+            @property
+            def input(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, global___ModelOptimizationPolicy.Cuda.GraphSpec.Shape]: ...
+            @property
+            def graph_lower_bound(self) -> global___ModelOptimizationPolicy.Cuda.GraphSpec.LowerBound: ...
+            def __init__(
+                self,
+                *,
+                batch_size: builtins.int = ...,
+                input: collections.abc.Mapping[builtins.str, global___ModelOptimizationPolicy.Cuda.GraphSpec.Shape] | None = ...,
+                graph_lower_bound: global___ModelOptimizationPolicy.Cuda.GraphSpec.LowerBound | None = ...,
+            ) -> None: ...
+            def HasField(self, field_name: typing.Literal["graph_lower_bound", b"graph_lower_bound"]) -> builtins.bool: ...
+            def ClearField(self, field_name: typing.Literal["batch_size", b"batch_size", "graph_lower_bound", b"graph_lower_bound", "input", b"input"]) -> None: ...
+
         GRAPHS_FIELD_NUMBER: builtins.int
         BUSY_WAIT_EVENTS_FIELD_NUMBER: builtins.int
+        GRAPH_SPEC_FIELD_NUMBER: builtins.int
         OUTPUT_COPY_STREAM_FIELD_NUMBER: builtins.int
         graphs: builtins.bool
         busy_wait_events: builtins.bool
         output_copy_stream: builtins.bool
+        @property
+        def graph_spec(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ModelOptimizationPolicy.Cuda.GraphSpec]: ...
         def __init__(
             self,
             *,
             graphs: builtins.bool = ...,
             busy_wait_events: builtins.bool = ...,
+            graph_spec: collections.abc.Iterable[global___ModelOptimizationPolicy.Cuda.GraphSpec] | None = ...,
             output_copy_stream: builtins.bool = ...,
         ) -> None: ...
-        def ClearField(self, field_name: typing.Literal["busy_wait_events", b"busy_wait_events", "graphs", b"graphs", "output_copy_stream", b"output_copy_stream"]) -> None: ...
+        def ClearField(self, field_name: typing.Literal["busy_wait_events", b"busy_wait_events", "graph_spec", b"graph_spec", "graphs", b"graphs", "output_copy_stream", b"output_copy_stream"]) -> None: ...
 
     @typing.final
     class ExecutionAccelerators(google.protobuf.message.Message):
@@ -553,7 +801,7 @@ global___ModelDynamicBatching = ModelDynamicBatching
 
 @typing.final
 class ModelSequenceBatching(google.protobuf.message.Message):
-    """Requests of one sequence go to one copy. Parsed so that it can be refused by name."""
+    """Requests of one sequence go to one copy."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -753,7 +1001,7 @@ global___ModelSequenceBatching = ModelSequenceBatching
 
 @typing.final
 class ModelEnsembling(google.protobuf.message.Message):
-    """A model made of models. Parsed so that it can be refused by name."""
+    """A model made of models."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -918,6 +1166,22 @@ class ModelWarmup(google.protobuf.message.Message):
 global___ModelWarmup = ModelWarmup
 
 @typing.final
+class ModelOperations(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OP_LIBRARY_FILENAME_FIELD_NUMBER: builtins.int
+    @property
+    def op_library_filename(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        op_library_filename: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["op_library_filename", b"op_library_filename"]) -> None: ...
+
+global___ModelOperations = ModelOperations
+
+@typing.final
 class ModelTransactionPolicy(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -998,6 +1262,69 @@ class ModelResponseCache(google.protobuf.message.Message):
 global___ModelResponseCache = ModelResponseCache
 
 @typing.final
+class ModelMetrics(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class MetricControl(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        @typing.final
+        class MetricIdentifier(google.protobuf.message.Message):
+            DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+            FAMILY_FIELD_NUMBER: builtins.int
+            family: builtins.str
+            def __init__(
+                self,
+                *,
+                family: builtins.str = ...,
+            ) -> None: ...
+            def ClearField(self, field_name: typing.Literal["family", b"family"]) -> None: ...
+
+        @typing.final
+        class HistogramOptions(google.protobuf.message.Message):
+            DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+            BUCKETS_FIELD_NUMBER: builtins.int
+            @property
+            def buckets(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]: ...
+            def __init__(
+                self,
+                *,
+                buckets: collections.abc.Iterable[builtins.float] | None = ...,
+            ) -> None: ...
+            def ClearField(self, field_name: typing.Literal["buckets", b"buckets"]) -> None: ...
+
+        METRIC_IDENTIFIER_FIELD_NUMBER: builtins.int
+        HISTOGRAM_OPTIONS_FIELD_NUMBER: builtins.int
+        @property
+        def metric_identifier(self) -> global___ModelMetrics.MetricControl.MetricIdentifier: ...
+        @property
+        def histogram_options(self) -> global___ModelMetrics.MetricControl.HistogramOptions: ...
+        def __init__(
+            self,
+            *,
+            metric_identifier: global___ModelMetrics.MetricControl.MetricIdentifier | None = ...,
+            histogram_options: global___ModelMetrics.MetricControl.HistogramOptions | None = ...,
+        ) -> None: ...
+        def HasField(self, field_name: typing.Literal["histogram_options", b"histogram_options", "metric_identifier", b"metric_identifier", "metric_options", b"metric_options"]) -> builtins.bool: ...
+        def ClearField(self, field_name: typing.Literal["histogram_options", b"histogram_options", "metric_identifier", b"metric_identifier", "metric_options", b"metric_options"]) -> None: ...
+        def WhichOneof(self, oneof_group: typing.Literal["metric_options", b"metric_options"]) -> typing.Literal["histogram_options"] | None: ...
+
+    METRIC_CONTROL_FIELD_NUMBER: builtins.int
+    @property
+    def metric_control(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ModelMetrics.MetricControl]: ...
+    def __init__(
+        self,
+        *,
+        metric_control: collections.abc.Iterable[global___ModelMetrics.MetricControl] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["metric_control", b"metric_control"]) -> None: ...
+
+global___ModelMetrics = ModelMetrics
+
+@typing.final
 class ModelConfig(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1068,10 +1395,14 @@ class ModelConfig(google.protobuf.message.Message):
     PARAMETERS_FIELD_NUMBER: builtins.int
     MODEL_WARMUP_FIELD_NUMBER: builtins.int
     BACKEND_FIELD_NUMBER: builtins.int
+    MODEL_OPERATIONS_FIELD_NUMBER: builtins.int
     MODEL_TRANSACTION_POLICY_FIELD_NUMBER: builtins.int
+    BATCH_INPUT_FIELD_NUMBER: builtins.int
+    BATCH_OUTPUT_FIELD_NUMBER: builtins.int
     MODEL_REPOSITORY_AGENTS_FIELD_NUMBER: builtins.int
     RESPONSE_CACHE_FIELD_NUMBER: builtins.int
     RUNTIME_FIELD_NUMBER: builtins.int
+    MODEL_METRICS_FIELD_NUMBER: builtins.int
     name: builtins.str
     platform: builtins.str
     """the older word for backend, as in `onnxruntime_onnx`"""
@@ -1105,11 +1436,19 @@ class ModelConfig(google.protobuf.message.Message):
     @property
     def model_warmup(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ModelWarmup]: ...
     @property
+    def model_operations(self) -> global___ModelOperations: ...
+    @property
     def model_transaction_policy(self) -> global___ModelTransactionPolicy: ...
+    @property
+    def batch_input(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BatchInput]: ...
+    @property
+    def batch_output(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BatchOutput]: ...
     @property
     def model_repository_agents(self) -> global___ModelRepositoryAgents: ...
     @property
     def response_cache(self) -> global___ModelResponseCache: ...
+    @property
+    def model_metrics(self) -> global___ModelMetrics: ...
     def __init__(
         self,
         *,
@@ -1130,13 +1469,17 @@ class ModelConfig(google.protobuf.message.Message):
         parameters: collections.abc.Mapping[builtins.str, global___ModelParameter] | None = ...,
         model_warmup: collections.abc.Iterable[global___ModelWarmup] | None = ...,
         backend: builtins.str = ...,
+        model_operations: global___ModelOperations | None = ...,
         model_transaction_policy: global___ModelTransactionPolicy | None = ...,
+        batch_input: collections.abc.Iterable[global___BatchInput] | None = ...,
+        batch_output: collections.abc.Iterable[global___BatchOutput] | None = ...,
         model_repository_agents: global___ModelRepositoryAgents | None = ...,
         response_cache: global___ModelResponseCache | None = ...,
         runtime: builtins.str = ...,
+        model_metrics: global___ModelMetrics | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["dynamic_batching", b"dynamic_batching", "ensemble_scheduling", b"ensemble_scheduling", "model_repository_agents", b"model_repository_agents", "model_transaction_policy", b"model_transaction_policy", "optimization", b"optimization", "response_cache", b"response_cache", "scheduling_choice", b"scheduling_choice", "sequence_batching", b"sequence_batching", "version_policy", b"version_policy"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["backend", b"backend", "cc_model_filenames", b"cc_model_filenames", "default_model_filename", b"default_model_filename", "dynamic_batching", b"dynamic_batching", "ensemble_scheduling", b"ensemble_scheduling", "input", b"input", "instance_group", b"instance_group", "max_batch_size", b"max_batch_size", "metric_tags", b"metric_tags", "model_repository_agents", b"model_repository_agents", "model_transaction_policy", b"model_transaction_policy", "model_warmup", b"model_warmup", "name", b"name", "optimization", b"optimization", "output", b"output", "parameters", b"parameters", "platform", b"platform", "response_cache", b"response_cache", "runtime", b"runtime", "scheduling_choice", b"scheduling_choice", "sequence_batching", b"sequence_batching", "version_policy", b"version_policy"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["dynamic_batching", b"dynamic_batching", "ensemble_scheduling", b"ensemble_scheduling", "model_metrics", b"model_metrics", "model_operations", b"model_operations", "model_repository_agents", b"model_repository_agents", "model_transaction_policy", b"model_transaction_policy", "optimization", b"optimization", "response_cache", b"response_cache", "scheduling_choice", b"scheduling_choice", "sequence_batching", b"sequence_batching", "version_policy", b"version_policy"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["backend", b"backend", "batch_input", b"batch_input", "batch_output", b"batch_output", "cc_model_filenames", b"cc_model_filenames", "default_model_filename", b"default_model_filename", "dynamic_batching", b"dynamic_batching", "ensemble_scheduling", b"ensemble_scheduling", "input", b"input", "instance_group", b"instance_group", "max_batch_size", b"max_batch_size", "metric_tags", b"metric_tags", "model_metrics", b"model_metrics", "model_operations", b"model_operations", "model_repository_agents", b"model_repository_agents", "model_transaction_policy", b"model_transaction_policy", "model_warmup", b"model_warmup", "name", b"name", "optimization", b"optimization", "output", b"output", "parameters", b"parameters", "platform", b"platform", "response_cache", b"response_cache", "runtime", b"runtime", "scheduling_choice", b"scheduling_choice", "sequence_batching", b"sequence_batching", "version_policy", b"version_policy"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["scheduling_choice", b"scheduling_choice"]) -> typing.Literal["dynamic_batching", "sequence_batching", "ensemble_scheduling"] | None: ...
 
 global___ModelConfig = ModelConfig
