@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from support.networks import write_bright_spot_model
 
-from secondlook.shared.detect import OnnxDetector, load_detector
+from secondlook.shared.detect import NetworkDetector, load_detector
 from secondlook.shared.detect.runtime import ort
 from secondlook.shared.detect.session import usable_cores
 
@@ -82,7 +82,7 @@ def _names(path: Path) -> str | None:
     return "coco" if path.stem == "yolox_nano" else None
 
 
-def _memory(detector: OnnxDetector, image: np.ndarray) -> str:
+def _memory(detector: NetworkDetector, image: np.ndarray) -> str:
     written = detector.stage_timings.bytes_written
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]

@@ -21,7 +21,7 @@ from secondlook.edge.daemon.view import show_progress
 from secondlook.edge.gate.opening import OpenGate, open_gate
 from secondlook.edge.settings import CameraSettings, DetectorSettings, EdgeSettings
 from secondlook.shared.clock import SystemClock
-from secondlook.shared.detect import OnnxDetector, load_detector
+from secondlook.shared.detect import NetworkDetector, load_detector
 from secondlook.shared.errors import InvalidConfig
 from secondlook.shared.telemetry import get_logger, serve_metrics
 from secondlook.shared.zoo import model_file
@@ -83,7 +83,7 @@ async def run_edge(
         detector.close()
 
 
-def load_light_model(settings: DetectorSettings) -> OnnxDetector:
+def load_light_model(settings: DetectorSettings) -> NetworkDetector:
     """Load and warm up the light model. Blocking.
 
     Raises:

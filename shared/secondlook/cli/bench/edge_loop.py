@@ -15,7 +15,7 @@ from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.edge.run import load_light_model
 from secondlook.edge.settings import DetectorSettings
 from secondlook.shared.clock import SystemClock
-from secondlook.shared.detect import OnnxDetector
+from secondlook.shared.detect import NetworkDetector
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.values import Detections, Escalation, Observation, Verdict
 
@@ -132,7 +132,7 @@ def measure(
 
 
 def _step(
-    pipeline: CameraPipeline, detector: OnnxDetector, captured: CapturedFrame
+    pipeline: CameraPipeline, detector: NetworkDetector, captured: CapturedFrame
 ) -> tuple[dict[str, float], int]:
     """One frame: seconds by stage, and bytes copied."""
     frame, copied_before = captured.frame, pipeline.counts.copied_bytes

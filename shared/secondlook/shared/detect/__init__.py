@@ -5,7 +5,7 @@
 
 from secondlook.shared.detect.class_names import COCO
 from secondlook.shared.detect.load import load_detector
-from secondlook.shared.detect.onnx_detector import OnnxDetector, StageTimings
+from secondlook.shared.detect.network_detector import NetworkDetector, StageTimings
 from secondlook.shared.detect.protocol import Detector, Image, ModelInfo
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "Detector",
     "Image",
     "ModelInfo",
-    "OnnxDetector",
+    "NetworkDetector",
     "StageTimings",
     "load_detector",
 ]

@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from secondlook.shared.detect.network import Buffer, Value
 from secondlook.shared.detect.runtime import ort
 
-Buffer = npt.NDArray[Any]
 
-
-@dataclass(frozen=True, slots=True)
-class NetworkOutput:
-    """One output of the network.
-
-    Attributes:
-        name: what the network calls it.
-        shape: without the batch axis; ``None`` where a length is open: ONNX Runtime allocates it.
-        dtype: of its elements; ``None`` likewise.
-    """
-
-    name: str
-    shape: tuple[int, ...] | None
-    dtype: npt.DTypeLike | None
-
-
-def output_buffers(outputs: Sequence[NetworkOutput], batch: int) -> list[Buffer | None]:
+def output_buffers(outputs: Sequence[Value], batch: int) -> list[Buffer | None]:
     """One array per output for ``batch`` images; ``None`` where ONNX Runtime must allocate."""
-    return [
-        None
-        if output.shape is None or output.dtype is None
-        else np.zeros((batch, *output.shape), output.dtype)
-        for output in outputs
-    ]
+    return [_buffer(output, batch) for output in outputs]
+
+
+def _buffer(output: Value, batch: int) -> Buffer | None:
+    fixed = tuple(length for length in output.shape[1:] if length is not None)
+    # An output without a shape is one of unknown rank.
+    if output.dtype is None or not output.shape or len(fixed) < len(output.shape) - 1:
+        return None
+    return np.zeros((batch, *fixed), output.dtype)
 
 
 class BoundBuffers:

@@ -131,6 +131,22 @@ def open_session(path: Path, *, providers: Sequence[str], threads: int, spin: bo
     )
 
 
+def peek(path: Path) -> Any:
+    """A session for reading what a network declares: on the CPU, one thread, nothing optimised.
+
+    Raises:
+        InvalidModel: ONNX Runtime cannot load the file.
+    """
+    options = ort.SessionOptions()
+    options.log_severity_level = _QUIET
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        return ort.InferenceSession(str(path), options, providers=[CPU], enable_fallback=0)
+    except FOREIGN as error:
+        raise _broken(path, error) from error
+
+
 def _create(path: Path, provider: Provider, threads: int, spin: bool) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = _QUIET

@@ -17,7 +17,7 @@ from secondlook.edge.gate.gate_parts import BranchChoice, ClipScore
 from secondlook.edge.gate.opening import open_gate
 from secondlook.edge.gate.risk import RiskModel, cold_start
 from secondlook.edge.pipeline_settings import GateSettings, PipelineSettings
-from secondlook.shared.detect.onnx_detector import OnnxDetector
+from secondlook.shared.detect.network_detector import NetworkDetector
 from secondlook.shared.values import Detections
 
 Clips = tuple[Path, Path]
@@ -77,14 +77,14 @@ def test_what_the_models_said_is_kept(
     given = [*arguments(clips, light, heavy, tmp_path / "gate.json"), "--no-promise"]
     assert run(given) == 0
     first = load_gate(tmp_path / "gate.json")
-    detect = OnnxDetector.detect
+    detect = NetworkDetector.detect
 
-    def never(self: OnnxDetector, images: list[np.ndarray], *more: float) -> list[Detections]:
+    def never(self: NetworkDetector, images: list[np.ndarray], *more: float) -> list[Detections]:
         # Only the black picture that warms a network up.
         assert not any(image.any() for image in images)
         return detect(self, images, *more)
 
-    monkeypatch.setattr(OnnxDetector, "detect", never)
+    monkeypatch.setattr(NetworkDetector, "detect", never)
     assert run(given) == 0
     assert load_gate(tmp_path / "gate.json").fingerprint == first.fingerprint
     assert first.promise is None

@@ -1,4 +1,4 @@
-"""What the ONNX detector adds to the contract."""
+"""What the detector over a network adds to the contract."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.networks import blank, paint, write_bright_spot_model
 
 from secondlook.shared.detect import load_detector
 from secondlook.shared.detect.heads import HEAD_NAMES
-from secondlook.shared.detect.onnx_detector import MAX_DETECTIONS, StageTimings
+from secondlook.shared.detect.network_detector import MAX_DETECTIONS, StageTimings
 from secondlook.shared.errors import ModelFailure
 
 
@@ -117,12 +117,12 @@ def test_buffers_are_made_once(tmp_path: Path) -> None:
     for count in (1, 4, 2, 1):
         detector.detect([scene()] * count)
     before = detector._buffer.array.ctypes.data
-    bound = dict(detector._bound)
+    bound = dict(detector._network._bound)
     assert set(bound) == {1, 2, 4}
     for count in (3, 4, 2, 1, 9):
         detector.detect([scene()] * count)
     assert detector._buffer.array.ctypes.data == before
-    assert all(detector._bound[count] is bound[count] for count in bound)
+    assert all(detector._network._bound[count] is bound[count] for count in bound)
 
 
 def test_answers_do_not_change_when_the_buffers_are_used_again(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The detector on ONNX Runtime."""
+"""The detector over any network: pixels in, boxes out."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from secondlook.shared import geometry
-from secondlook.shared.detect.binding import BoundBuffers, NetworkOutput, output_buffers
 from secondlook.shared.detect.heads import Head
 from secondlook.shared.detect.heads.base import Floats, Output
 from secondlook.shared.detect.input_format import InputBuffer, InputFormat
-from secondlook.shared.detect.network import SIZE_INPUT
+from secondlook.shared.detect.interface import SIZE_INPUT
+from secondlook.shared.detect.network import Buffer, Network
 from secondlook.shared.detect.protocol import Image, ModelInfo
-from secondlook.shared.detect.session import FOREIGN, reason_of
 from secondlook.shared.errors import InvalidInput, ModelFailure, Unavailable
 from secondlook.shared.letterbox import Letterbox
 from secondlook.shared.values import Detections
@@ -51,43 +49,43 @@ class StageTimings:
     bytes_written: int = 0
 
 
-class OnnxDetector:
-    """A `Detector` on one ONNX Runtime session.
+class NetworkDetector:
+    """A `Detector` over a `Network`.
 
-    Input and output buffers are allocated once, for the largest batch seen, and bound to the
-    session; a call allocates only the boxes it returns. Made by `load_detector`.
+    Its input is allocated once, for the largest batch seen, and given to the network in place; a
+    call allocates only the boxes it returns. Made by `load_detector` and `make_detector`.
     """
 
     def __init__(
         self,
-        session: Any,
+        network: Network,
         info: ModelInfo,
         head: Head,
         form: InputFormat,
-        outputs: Sequence[NetworkOutput],
         *,
         fixed_batch: int | None,
         nms_iou: float,
     ) -> None:
-        """Wrap an open session.
+        """Wrap a network.
 
         Args:
-            session: an ``onnxruntime.InferenceSession``.
+            network: what runs; closed by `close`.
             info: what is known about the model.
             head: reads its outputs.
             form: what its input wants.
-            outputs: its outputs.
             fixed_batch: the only batch size it takes; ``None`` where any up to ``info.max_batch``.
             nms_iou: of two boxes of a class that overlap by more than this, the weaker goes.
         """
-        self._session: Any = session
+        self._network: Network | None = network
         self._info = info
         self._head = head
         self._form = form
-        self._outputs = tuple(outputs)
+        self._outputs = [value.name for value in network.outputs]
         self._fixed_batch = fixed_batch
         self._nms_iou = nms_iou
-        self._input_name, self._size_input = _input_names(session)
+        names = [value.name for value in network.inputs]
+        self._size_input = SIZE_INPUT if SIZE_INPUT in names else None
+        self._input_name = next(name for name in names if name != self._size_input)
         # The contract asks callers for one thread at a time; a caller that breaks it waits here
         # instead of reading another's pixels.
         self._lock = threading.Lock()
@@ -129,27 +127,29 @@ class OnnxDetector:
     def close(self) -> None:
         """See `Detector.close`."""
         with self._lock:
-            self._session = None
-            self._bound.clear()
+            if self._network is not None:
+                self._network.close()
+            self._network = None
 
     def _detect_chunk(
         self, images: Sequence[Image], min_score: float, spent: _Stopwatch
     ) -> list[Detections]:
-        if self._session is None:
+        if self._network is None:
             raise Unavailable(f"detector {self._info.name} is closed")
         started = time.perf_counter()
-        bound = self._bind(self._fixed_batch or len(images))
+        batch = self._fixed_batch or len(images)
+        if batch > len(self._buffer.array):
+            self._allocate(batch)
         before = self._buffer.bytes_written
         places = [self._buffer.write(row, image) for row, image in enumerate(images)]
         spent.bytes_written += self._buffer.bytes_written - before
         written = time.perf_counter()
         try:
-            self._session.run_with_iobinding(bound.binding)
-            outputs = bound.read()
-        except FOREIGN as error:
-            raise self._failure(f"could not run: {reason_of(error)}") from error
+            outputs = self._network.run(self._feed, batch)
+        except ModelFailure as error:
+            raise self._failure(error.message) from error
         ran = time.perf_counter()
-        self._check(outputs, bound.batch)
+        self._check(outputs, batch)
         found = [
             self._boxes([output[row] for output in outputs], place, min_score)
             for row, place in enumerate(places)
@@ -159,41 +159,22 @@ class OnnxDetector:
         spent.postprocess_s += time.perf_counter() - ran
         return found
 
-    def _bind(self, batch: int) -> BoundBuffers:
-        """The binding for ``batch`` images; made once per size, all over the same memory."""
-        if batch > len(self._buffer.array):
-            self._allocate(batch)
-        bound = self._bound.get(batch)
-        if bound is None:
-            inputs = {self._input_name: self._buffer.array}
-            if self._size_input is not None:
-                size = np.array([[self._form.width, self._form.height]], np.int64)
-                inputs[self._size_input] = np.repeat(size, batch, axis=0)
-            outputs = dict(zip([o.name for o in self._outputs], self._memory, strict=True))
-            try:
-                bound = BoundBuffers(self._session, inputs, outputs, batch)
-            except FOREIGN as error:
-                why = reason_of(error)
-                raise self._failure(f"does not take a batch of {batch}: {why}") from error
-            self._bound[batch] = bound
-        return bound
-
     def _allocate(self, batch: int) -> None:
         """Memory for ``batch`` images; smaller batches use its first rows."""
         self._buffer = InputBuffer(self._form, batch)
-        self._memory = output_buffers(self._outputs, batch)
-        self._bound: dict[int, BoundBuffers] = {}
+        self._feed: dict[str, Buffer] = {self._input_name: self._buffer.array}
+        if self._size_input is not None:
+            size = np.array([[self._form.width, self._form.height]], np.int64)
+            self._feed[self._size_input] = np.repeat(size, batch, axis=0)
 
     def _check(self, outputs: Sequence[Output], batch: int) -> None:
-        for described, output in zip(self._outputs, outputs, strict=True):
+        for name, output in zip(self._outputs, outputs, strict=True):
             if output.ndim == 0 or len(output) != batch:
-                raise self._failure(
-                    f"gave {described.name} of shape {output.shape} for {batch} images"
-                )
+                raise self._failure(f"gave {name} of shape {output.shape} for {batch} images")
             # The extremes carry NaN and infinity with them, and need no array in between.
             finite = output.size == 0 or bool(np.isfinite(output.min()) & np.isfinite(output.max()))
             if not finite:
-                raise self._failure(f"gave numbers that are not finite in {described.name}")
+                raise self._failure(f"gave numbers that are not finite in {name}")
 
     def _boxes(self, outputs: list[Output], place: Letterbox, min_score: float) -> Detections:
         try:
@@ -245,9 +226,3 @@ class _Stopwatch:
 
     def timings(self) -> StageTimings:
         return StageTimings(self.preprocess_s, self.run_s, self.postprocess_s, self.bytes_written)
-
-
-def _input_names(session: Any) -> tuple[str, str | None]:
-    names = [value.name for value in session.get_inputs()]
-    sizes = SIZE_INPUT if SIZE_INPUT in names else None
-    return next(name for name in names if name != sizes), sizes
