@@ -55,10 +55,15 @@ class RpcMetrics:
             ["method", "status"],
             registry=registry,
         )
+        # Looking a child up by its labels takes longer than counting.
+        self._by_labels: dict[tuple[str, str], Counter] = {}
 
     def answered(self, method: str, status: str) -> None:
         """A call, or one request of a stream, was answered."""
-        self._calls.labels(method, status).inc()
+        child = self._by_labels.get((method, status))
+        if child is None:
+            child = self._by_labels[method, status] = self._calls.labels(method, status)
+        child.inc()
 
 
 class MemoryMetrics:

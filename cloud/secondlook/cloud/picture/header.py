@@ -20,6 +20,21 @@ _JPEG_FRAMES = frozenset(
 _JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 
 
+def sniff(data: bytes) -> ImageEncoding:
+    """The encoding of a still picture, by its first bytes.
+
+    Raises:
+        InvalidInput: none that is known.
+    """
+    if data.startswith(b"\xff\xd8"):
+        return ImageEncoding.JPEG
+    if data.startswith(_PNG_MAGIC):
+        return ImageEncoding.PNG
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return ImageEncoding.WEBP
+    raise InvalidInput("image is no JPEG, PNG or WebP")
+
+
 def read_size(data: bytes, encoding: ImageEncoding) -> tuple[int, int]:
     """Width and height in pixels, as the header says.
 

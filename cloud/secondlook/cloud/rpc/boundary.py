@@ -8,6 +8,7 @@ bookkeeping.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar, cast
@@ -20,13 +21,20 @@ from opentelemetry import trace
 from secondlook.cloud.access import ANYONE, Access, Caller
 from secondlook.cloud.metrics import RpcMetrics
 from secondlook.shared.clock import Clock, Deadline
-from secondlook.shared.errors import CursorTooOld, Unavailable, VersionConflict
-from secondlook.shared.telemetry import bind, extract, get_logger, tracer
+from secondlook.shared.errors import CursorTooOld, Overloaded, Unavailable, VersionConflict
+from secondlook.shared.telemetry import bind, extract, get_logger, tracer, tracing
 from secondlook.shared.wire.memory import CONFLICT_TRAILER, FLOOR_TRAILER, conflict_to_proto
 from secondlook.shared.wire.status import Status, status_of
 
 MAX_TRAILER_BYTES = 4096
 """Clients of gRPC refuse more than 8 KiB of trailers, where 3 bytes count as 4."""
+
+MAX_TEXT = 1024
+"""Longest text of a status: it shares the trailers' room, and may quote what a caller sent."""
+
+RETRY_TRAILER = "grpc-retry-pushback-ms"
+"""Milliseconds until it makes sense to ask again. Clients of gRPC that have a retry policy heed it
+by themselves (gRFC A6, "Pushback"); others can read it in the trailers."""
 
 R = TypeVar("R")
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -111,8 +119,15 @@ class Boundary:
             method: short name, for metrics and spans.
             context: the call.
             work: what to do.
-            fields: bound to all events logged meanwhile, and set on the span.
+            fields: bound to all events logged meanwhile, and set on the span. A call that gives
+                none costs less.
         """
+        if not tracing():
+            # Most calls of most services: what nobody records is not made.
+            if not fields:
+                return await self._answered(method, context, work)
+            with bind(**fields):
+                return await self._answered(method, context, work)
         parent = extract(_pairs(context))
         with (
             bind(**fields),
@@ -120,15 +135,18 @@ class Boundary:
                 method, context=parent, kind=trace.SpanKind.SERVER, attributes=fields
             ),
         ):
-            try:
-                result = await work()
-            except asyncio.CancelledError:
-                self._metrics.answered(method, "CANCELLED")
-                raise
-            except Exception as error:  # noqa: BLE001 - every error of a call becomes its status
-                await self.abort(method, context, error)
-            self._metrics.answered(method, "OK")
-            return result
+            return await self._answered(method, context, work)
+
+    async def _answered(self, method: str, context: Context, work: Callable[[], Awaitable[R]]) -> R:
+        try:
+            result = await work()
+        except asyncio.CancelledError:
+            self._metrics.answered(method, "CANCELLED")
+            raise
+        except Exception as error:  # noqa: BLE001 - every error of a call becomes its status
+            await self.abort(method, context, error)
+        self._metrics.answered(method, "OK")
+        return result
 
     async def abort(self, method: str, context: Context, error: Exception) -> NoReturn:
         """End the call with the status of an error."""
@@ -138,7 +156,9 @@ class Boundary:
             trailer = ((CONFLICT_TRAILER, _conflict(error)),)
         elif isinstance(error, CursorTooOld):
             trailer = ((FLOOR_TRAILER, str(error.floor)),)
-        await context.abort(status.code, status.text, trailer)
+        elif (wait_ms := retry_after_ms(error)) is not None:
+            trailer = ((RETRY_TRAILER, str(wait_ms)),)
+        await context.abort(status.code, status.text[:MAX_TEXT], trailer)
 
     def counted(self, method: str) -> None:
         """One request of a stream was answered well."""
@@ -156,6 +176,13 @@ class Boundary:
                 )
             )
         return status
+
+
+def retry_after_ms(error: Exception) -> int | None:
+    """Milliseconds until it makes sense to ask again; ``None`` where nothing is known."""
+    if not isinstance(error, (Overloaded, Unavailable)) or error.retry_after_s is None:
+        return None
+    return math.ceil(error.retry_after_s * 1000)
 
 
 def _conflict(error: VersionConflict) -> bytes:

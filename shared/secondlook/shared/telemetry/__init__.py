@@ -2,7 +2,7 @@
 
 from secondlook.shared.telemetry.logs import LogSettings, bind, configure_logging, get_logger
 from secondlook.shared.telemetry.metrics import serve_metrics
-from secondlook.shared.telemetry.tracing import extract, inject, tracer
+from secondlook.shared.telemetry.tracing import extract, inject, tracer, tracing
 
 __all__ = [
     "LogSettings",
@@ -13,4 +13,5 @@ __all__ = [
     "inject",
     "serve_metrics",
     "tracer",
+    "tracing",
 ]

@@ -7,12 +7,19 @@ from collections.abc import Iterable
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 
+_NOWHERE = (trace.ProxyTracerProvider, trace.NoOpTracerProvider)
+
 Metadata = tuple[tuple[str, str], ...]
 
 
 def tracer(name: str) -> trace.Tracer:
     """The tracer of a module."""
     return trace.get_tracer(name)
+
+
+def tracing() -> bool:
+    """Whether spans go anywhere: an SDK has set a provider. Cheap, to be asked on each call."""
+    return not isinstance(trace.get_tracer_provider(), _NOWHERE)
 
 
 def inject(metadata: Metadata = ()) -> Metadata:
