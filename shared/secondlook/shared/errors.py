@@ -157,9 +157,19 @@ class DeadlineExceeded(SecondlookError):
 
 
 class Unavailable(SecondlookError):
-    """The other side cannot be reached, or is going away."""
+    """The other side cannot be reached, or is going away.
+
+    Attributes:
+        retry_after_s: when it makes sense to ask again, seconds; ``None`` where nobody knows.
+    """
 
     retriable = True
+
+    def __init__(
+        self, message: str, *, remedy: str = "", retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after_s = retry_after_s
 
 
 class StateLost(Unavailable):

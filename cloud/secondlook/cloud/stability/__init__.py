@@ -1,0 +1,21 @@
+"""What keeps the service standing: breakers around backends, and a look at itself every second."""
+
+from secondlook.cloud.stability.breaker import Breaker, BreakerState, Ending, Transition
+from secondlook.cloud.stability.guard import Breakers, Guard
+from secondlook.cloud.stability.guarded import GuardedBackend, GuardedDetector
+from secondlook.cloud.stability.metrics import BreakerMetrics
+from secondlook.cloud.stability.settings import BreakerSettings, MonitorSettings
+
+__all__ = [
+    "Breaker",
+    "BreakerMetrics",
+    "BreakerSettings",
+    "BreakerState",
+    "Breakers",
+    "Ending",
+    "Guard",
+    "GuardedBackend",
+    "GuardedDetector",
+    "MonitorSettings",
+    "Transition",
+]
