@@ -20,10 +20,11 @@ class Lane(Protocol[P, R]):
         """How many rows of a batch it takes."""
         ...
 
-    def run(self, payloads: Sequence[P]) -> list[R]:
+    def run(self, payloads: Sequence[P]) -> list[R | Exception]:
         """Answer each; in the batcher's thread of one instance.
 
-        Whatever it raises is the batch's: the batcher then asks one by one, so that a poisoned
-        payload fails alone.
+        An answer that is an exception is that payload's alone. Whatever the call raises is the
+        batch's: the batcher then asks for halves, down to one, so that a poisoned payload fails
+        alone.
         """
         ...

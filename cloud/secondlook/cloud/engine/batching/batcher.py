@@ -1,0 +1,282 @@
+"""Serves one version of one model to many callers: queue, batches, deadlines, faults."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from secondlook.cloud.engine.asking import Ask, Ran
+from secondlook.cloud.engine.batching.delivery import Delivery, Statement
+from secondlook.cloud.engine.batching.dispatch import Dispatch, Job, Seat
+from secondlook.cloud.engine.batching.expiry import Expiry
+from secondlook.cloud.engine.batching.lanes import Instance, Kind
+from secondlook.cloud.engine.batching.pace import Pace
+from secondlook.cloud.engine.batching.pending import Pending
+from secondlook.cloud.engine.batching.policy import Policy
+from secondlook.cloud.engine.batching.runner import TOO_LATE, Report, Runner
+from secondlook.cloud.engine.metrics import EngineMetrics
+from secondlook.cloud.engine.statistics import Statistics
+from secondlook.shared.clock import Clock, SystemClock
+from secondlook.shared.errors import (
+    DeadlineExceeded,
+    InvalidInput,
+    ModelFailure,
+    Overloaded,
+    Unavailable,
+)
+from secondlook.shared.telemetry import get_logger
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+
+class Batcher:
+    """One version of one model in one variant, any number of instances, one thread each.
+
+    A thread takes its next batch itself as soon as it is free: the device never waits for the
+    event loop, nor for a fuller batch (unless `Policy.max_queue_delay_s` is set and what was
+    measured says that it pays). A batch that fails is run again by halves, so that a poisoned
+    request costs its neighbours time but not their answer. Answers that are ready together cross to
+    the event loop together.
+
+    Args:
+        name: the model.
+        version: the version.
+        instances: its copies; closed by `drain`. All have the same lanes.
+        policy: how to queue, batch and refuse.
+        metrics: where to count.
+        clock: the clock of the deadlines.
+        variant: its precision.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        instances: Sequence[Instance],
+        policy: Policy,
+        *,
+        metrics: EngineMetrics,
+        clock: Clock | None = None,
+        variant: str = "",
+    ) -> None:
+        self._name, self._version, self._variant = name, version, variant
+        self._clock = clock or SystemClock()
+        self._policy = policy
+        self._instances = list(instances)
+        self._lanes = self._instances[0].lanes
+        self._dispatch = Dispatch(policy, len(self._instances), self._clock)
+        self._expiry = Expiry(self._expired, self._clock)
+        self._metrics = metrics.of_batcher(name, version, variant)
+        self._log = get_logger(__name__)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._in_flight = 0
+        self.statistics = Statistics(name, version)
+        self._delivery = Delivery(
+            Statement(name, version, variant),
+            self.statistics,
+            self._metrics,
+            self._dispatch,
+            self._clock,
+        )
+        # Daemons, so that a second signal can end a process whose network never returns.
+        self._threads = [
+            threading.Thread(
+                target=self._work,
+                args=(instance, seat),
+                name=f"model-{name}-{version}-{place}",
+                daemon=True,
+            )
+            for place, (instance, seat) in enumerate(
+                zip(self._instances, self._dispatch.seats, strict=True)
+            )
+        ]
+
+    @property
+    def name(self) -> str:
+        """The model."""
+        return self._name
+
+    @property
+    def version(self) -> str:
+        """The version."""
+        return self._version
+
+    @property
+    def variant(self) -> str:
+        """The precision."""
+        return self._variant
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait now."""
+        return self._dispatch.waiting
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that were accepted and have no answer yet."""
+        return self._in_flight
+
+    @property
+    def pace(self) -> Pace:
+        """What has been learned of the time per batch."""
+        return self._dispatch.pace
+
+    @property
+    def limit(self) -> int:
+        """Most rows of a batch now; at most `Policy.max_batch`."""
+        return self._dispatch.limit
+
+    @limit.setter
+    def limit(self, rows: int) -> None:
+        self._dispatch.limit = max(1, min(rows, self._policy.max_batch))
+
+    def arrivals_per_s(self) -> float:
+        """Rows that were asked for, a second, let in or not."""
+        return self._dispatch.arrivals_per_s()
+
+    def stuck_s(self) -> float:
+        """How long the batch that has run longest has run, seconds; 0: nothing runs."""
+        return self._dispatch.stuck_s()
+
+    def start(self) -> None:
+        """Start the threads; answers go to the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._delivery.loop = self._loop
+        self._metrics.watch(self._dispatch)
+        for thread in self._threads:
+            thread.start()
+
+    async def submit(
+        self, kind: Kind[P, R], payload: P, ask: Ask, *, reason: str = ""
+    ) -> tuple[R, Ran]:
+        """Ask the model.
+
+        Args:
+            kind: the lane.
+            payload: what the lane takes; not written to, and not to be changed until the answer.
+            ask: until when, how urgent, for whom; model and version are not looked at.
+            reason: why this version and variant; travels into the answer.
+
+        Raises:
+            InvalidInput: the lane does not take it; more rows than a batch has; no such lane.
+            Overloaded: no room, or no chance of an answer in time; says when to ask again.
+            DeadlineExceeded: it is too late.
+            Unavailable: draining, or the network is gone.
+            ModelFailure: the network failed on it.
+        """
+        lane = self._lanes.get(kind)
+        if lane is None:
+            raise InvalidInput(f"{self._name} cannot be asked by {kind.name}")
+        rows = lane.rows(payload)
+        if rows > self._policy.max_batch:
+            raise InvalidInput(
+                f"{rows} rows asked; {self._name} takes at most {self._policy.max_batch}"
+            )
+        now_s = self._clock.monotonic()
+        deadline_s = ask.deadline.at_s
+        if deadline_s <= now_s:
+            self._metrics.dropped("expired")
+            raise DeadlineExceeded(TOO_LATE)
+        assert self._loop is not None, "start() comes first"
+        request = Pending(
+            kind,
+            payload,
+            lane.key(payload),
+            rows,
+            deadline_s,
+            ask.priority,
+            ask.tenant,
+            ask.camera,
+            now_s,
+            self._loop.create_future(),
+            reason,
+        )
+        try:
+            dropped = self._dispatch.put(request)
+        except Overloaded:
+            self._metrics.refused(ask.tenant)
+            raise
+        if dropped is not None:
+            self._metrics.dropped("overloaded")
+            self._delivery.fail(
+                dropped,
+                Overloaded(
+                    "dropped for another request",
+                    retry_after_s=self._dispatch.admission.predict_s(self.waiting, 1, 0.0),
+                ),
+            )
+        self._in_flight += 1
+        self._expiry.add(request, self._in_flight)
+        try:
+            await request.future
+        except asyncio.CancelledError:
+            self._dispatch.leave(request)
+            self._metrics.dropped("cancelled")
+            raise
+        finally:
+            self._in_flight -= 1
+        answer: tuple[R, Ran] = request.future.result()
+        return answer
+
+    def fail_waiting(self, error: Exception) -> int:
+        """Answer all that waits with an error, and go on; returns how many. On the event loop."""
+        failed = self._dispatch.clear()
+        for request in failed:
+            self._delivery.fail(request, error)
+        return len(failed)
+
+    async def drain(self) -> None:
+        """Finish what was accepted, then stop the threads and close the instances."""
+        self._dispatch.close()
+        try:
+            # A network cannot be interrupted: when the drain's time is over, its thread is left.
+            for thread in self._threads:
+                if thread.ident is not None:
+                    await anyio.to_thread.run_sync(thread.join, abandon_on_cancel=True)
+        finally:
+            self._delivery.collect()
+            for request in self._dispatch.abort():
+                self._delivery.fail(request, Unavailable("the engine has stopped"))
+            self._expiry.stop()
+            self._metrics.close()
+            for thread, instance in zip(self._threads, self._instances, strict=True):
+                if not thread.is_alive():
+                    instance.close()
+
+    def _expired(self, request: Pending) -> None:
+        self._dispatch.leave(request)
+        self._dispatch.answered(0, 1)
+        self._metrics.dropped("expired")
+        self._delivery.fail(request, DeadlineExceeded(TOO_LATE))
+
+    def _work(self, instance: Instance, seat: Seat) -> None:
+        """The thread of one instance."""
+        runner = Runner(instance.lanes, self._clock, self._delivery.report)
+        while True:
+            job: Job | None = None
+            try:
+                job = self._dispatch.next(seat)
+                if job is None:
+                    return
+                if job.late:
+                    errors = [DeadlineExceeded(TOO_LATE) for _ in job.late]
+                    self._delivery.report(Report(job.late, errors, job.taken_s))
+                if job.batch:
+                    fine, too_large = runner.run(job.batch, job.taken_s)
+                    if not fine:
+                        self._dispatch.spoiled(seat, too_large)
+            except BaseException as error:  # noqa: BLE001 - a thread that ends answers nobody any more
+                self._log.exception("a batch broke its thread's loop; going on", model=self._name)
+                if job is not None:
+                    failure = ModelFailure("the batch failed")
+                    failure.__cause__ = error
+                    self._delivery.report(
+                        Report(job.batch, [failure] * len(job.batch), job.taken_s)
+                    )
+                    self._dispatch.spoiled(seat)
