@@ -87,7 +87,9 @@ def read_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def open_session(path: Path, *, providers: Sequence[str], threads: int, spin: bool) -> OpenSession:
+def open_session(
+    path: Path, *, providers: Sequence[str], threads: int, spin: bool, device: int = 0
+) -> OpenSession:
     """Load the network with the first provider that works.
 
     Args:
@@ -96,6 +98,7 @@ def open_session(path: Path, *, providers: Sequence[str], threads: int, spin: bo
         threads: threads of the network; 0 is one per usable core.
         spin: let idle threads of the network wait actively: a little faster, but it takes the
             processor from decoding and everything else.
+        device: index of the device, for providers of `secondlook.shared.detect.providers.ON_DEVICES`.
 
     Raises:
         InvalidModel: ONNX Runtime cannot load the file.
@@ -104,7 +107,7 @@ def open_session(path: Path, *, providers: Sequence[str], threads: int, spin: bo
     usable, refused = rungs(providers, ort.get_available_providers())
     for provider in usable:
         try:
-            session = _create(path, provider, threads or usable_cores(), spin)
+            session = _create(path, provider, threads or usable_cores(), spin, device)
         except FOREIGN as error:
             if provider.engine == CPU or isinstance(error, _OF_THE_FILE):
                 raise _broken(path, error) from error
@@ -147,7 +150,7 @@ def peek(path: Path) -> Any:
         raise _broken(path, error) from error
 
 
-def _create(path: Path, provider: Provider, threads: int, spin: bool) -> Any:
+def _create(path: Path, provider: Provider, threads: int, spin: bool, device: int) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = _QUIET
     options.intra_op_num_threads = threads
@@ -156,7 +159,7 @@ def _create(path: Path, provider: Provider, threads: int, spin: bool) -> Any:
     engines: list[Any] = [CPU]
     if provider.engine != CPU:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-        engines.insert(0, (provider.engine, provider_options(provider, threads)))
+        engines.insert(0, (provider.engine, provider_options(provider, threads, device)))
     if provider.name in ("TensorRT", "CUDA") and hasattr(ort, "preload_dlls"):
         # Finds CUDA and cuDNN where pip put them; prints what it misses, which we tell later.
         with contextlib.redirect_stdout(io.StringIO()):
