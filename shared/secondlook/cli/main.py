@@ -41,6 +41,7 @@ _COMMANDS = {
     "edge": ("secondlook.cli.edge:edge", "Run the edge daemon."),
     "explain": ("secondlook.cli.decisions.explain:explain", "Why was a frame sent, or not?"),
     "memory": ("secondlook.cli.memory.command:memory", "Look into and change the context memory."),
+    "models": ("secondlook.cli.models.command:models", "Look into and check model repositories."),
     "price": ("secondlook.cli.price.command:price", "What would it cost on my footage?"),
     "replay": ("secondlook.cli.decisions.replay:replay", "What would another policy have cost?"),
     "train": ("secondlook.cli.train:train", "Train the demo models."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,10 +37,14 @@ class ModelRepository:
 
     Args:
         roots: directories that hold models; of two models of one name the earlier root's counts.
+        tell: gets each finding once, for as long as it is so; by default the log.
     """
 
-    def __init__(self, roots: Sequence[Path]) -> None:
+    def __init__(
+        self, roots: Sequence[Path], tell: Callable[[Finding], None] | None = None
+    ) -> None:
         self._roots = tuple(roots)
+        self._tell = tell or _to_the_log
         self._reader = Reader()
         self._lock = threading.Lock()
         self._offers: dict[str, Offer] = {}
@@ -217,22 +221,20 @@ class ModelRepository:
             *self._listed,
             *(f for name in sorted(self._findings) for f in self._findings[name]),
         ]
-        self._tell(found)
+        for finding in found:
+            if finding not in self._told:
+                self._tell(finding)
+        self._told = set(found)
         self._snapshot = Snapshot(offers, tuple(found))
         return self._snapshot
 
-    def _tell(self, findings: Sequence[Finding]) -> None:
-        """Each once, for as long as it is so."""
-        for finding in findings:
-            if finding in self._told:
-                continue
-            if finding.severity is Severity.ERROR:
-                _log.warning(
-                    "not served", model=finding.model, version=finding.version, reason=str(finding)
-                )
-            else:
-                _log.info("passed over", model=finding.model, reason=str(finding))
-        self._told = set(findings)
+
+def _to_the_log(finding: Finding) -> None:
+    said = _log.bind(model=finding.model, version=finding.version)
+    if finding.severity is Severity.ERROR:
+        said.warning("not served", reason=str(finding))
+    else:
+        said.info("passed over", reason=str(finding))
 
 
 def _same(one: Folder | None, other: Folder | None) -> bool:

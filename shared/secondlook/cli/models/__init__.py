@@ -1,0 +1,1 @@
+"""``secondlook models``: model repositories, seen and checked before they are served."""
