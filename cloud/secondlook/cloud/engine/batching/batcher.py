@@ -12,13 +12,14 @@ import anyio.to_thread
 
 from secondlook.cloud.engine.asking import Ask, Ran
 from secondlook.cloud.engine.batching.delivery import Delivery, Statement
-from secondlook.cloud.engine.batching.dispatch import Dispatch, Job, Seat
+from secondlook.cloud.engine.batching.dispatch import Dispatch
 from secondlook.cloud.engine.batching.expiry import Expiry
 from secondlook.cloud.engine.batching.lanes import Instance, Kind
 from secondlook.cloud.engine.batching.pace import Pace
 from secondlook.cloud.engine.batching.pending import Pending
 from secondlook.cloud.engine.batching.policy import Policy
-from secondlook.cloud.engine.batching.runner import TOO_LATE, Report, Runner
+from secondlook.cloud.engine.batching.runner import TOO_LATE, Report, Runner, sayable
+from secondlook.cloud.engine.batching.seats import Job, Seat
 from secondlook.cloud.engine.metrics import EngineMetrics
 from secondlook.cloud.engine.statistics import Statistics
 from secondlook.shared.clock import Clock, SystemClock
@@ -52,6 +53,12 @@ class Batcher:
         metrics: where to count.
         clock: the clock of the deadlines.
         variant: its precision.
+
+    Attributes:
+        name: the model.
+        version: the version.
+        variant: its precision.
+        statistics: what it has done; changed on the event loop only.
     """
 
     def __init__(
@@ -65,11 +72,12 @@ class Batcher:
         clock: Clock | None = None,
         variant: str = "",
     ) -> None:
-        self._name, self._version, self._variant = name, version, variant
+        self.name, self.version, self.variant = name, version, variant
         self._clock = clock or SystemClock()
         self._policy = policy
         self._instances = list(instances)
         self._lanes = self._instances[0].lanes
+        self._here = all(instance.here for instance in self._instances)
         self._dispatch = Dispatch(policy, len(self._instances), self._clock)
         self._expiry = Expiry(self._expired, self._clock)
         self._metrics = metrics.of_batcher(name, version, variant)
@@ -96,21 +104,6 @@ class Batcher:
                 zip(self._instances, self._dispatch.seats, strict=True)
             )
         ]
-
-    @property
-    def name(self) -> str:
-        """The model."""
-        return self._name
-
-    @property
-    def version(self) -> str:
-        """The version."""
-        return self._version
-
-    @property
-    def variant(self) -> str:
-        """The precision."""
-        return self._variant
 
     @property
     def waiting(self) -> int:
@@ -172,11 +165,11 @@ class Batcher:
         """
         lane = self._lanes.get(kind)
         if lane is None:
-            raise InvalidInput(f"{self._name} cannot be asked by {kind.name}")
+            raise InvalidInput(f"{self.name} cannot be asked by {kind.name}")
         rows = lane.rows(payload)
         if rows > self._policy.max_batch:
             raise InvalidInput(
-                f"{rows} rows asked; {self._name} takes at most {self._policy.max_batch}"
+                f"{rows} rows asked; {self.name} takes at most {self._policy.max_batch}"
             )
         now_s = self._clock.monotonic()
         deadline_s = ask.deadline.at_s
@@ -184,6 +177,10 @@ class Batcher:
             self._metrics.dropped("expired")
             raise DeadlineExceeded(TOO_LATE)
         assert self._loop is not None, "start() comes first"
+        if self._here:
+            seat = self._dispatch.claim(rows, now_s)
+            if seat is not None:
+                return self._at_once(seat, kind, payload, now_s, reason)
         request = Pending(
             kind,
             payload,
@@ -231,6 +228,24 @@ class Batcher:
             self._delivery.fail(request, error)
         return len(failed)
 
+    def _at_once(
+        self, seat: Seat, kind: Kind[P, R], payload: P, now_s: float, reason: str
+    ) -> tuple[R, Ran]:
+        """Answer on the event loop; see `Dispatch.claim`."""
+        lane = self._instances[self._dispatch.seats.index(seat)].lanes[kind]
+        try:
+            (answer,) = lane.run([payload])
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is this caller's to hear
+            self._delivery.failed_at_once(now_s)
+            raise sayable(error) from None
+        finally:
+            self._dispatch.release(seat)
+        if isinstance(answer, Exception):
+            self._delivery.failed_at_once(now_s)
+            raise answer
+        result: R = answer
+        return result, self._delivery.answered_at_once(now_s, reason)
+
     async def drain(self) -> None:
         """Finish what was accepted, then stop the threads and close the instances."""
         self._dispatch.close()
@@ -272,7 +287,7 @@ class Batcher:
                     if not fine:
                         self._dispatch.spoiled(seat, too_large)
             except BaseException as error:  # noqa: BLE001 - a thread that ends answers nobody any more
-                self._log.exception("a batch broke its thread's loop; going on", model=self._name)
+                self._log.exception("a batch broke its thread's loop; going on", model=self.name)
                 if job is not None:
                     failure = ModelFailure("the batch failed")
                     failure.__cause__ = error

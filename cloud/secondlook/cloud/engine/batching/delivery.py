@@ -99,32 +99,51 @@ class Delivery:
             self._statistics.fail.add(self._clock.monotonic() - request.queued_s)
             request.future.set_exception(sayable(error))
 
+    def answered_at_once(self, begun_s: float, reason: str) -> Ran:
+        """One row was answered here and now, without a queue."""
+        took_s = self._clock.monotonic() - begun_s
+        self._dispatch.took(1, took_s)
+        self._called(1, 1, 0.0, took_s, 0.0)
+        self._statistics.last_inference_ms = int(self._clock.wall() * 1000)
+        return self._answered(1, 0.0, took_s, took_s, 1, reason)
+
+    def failed_at_once(self, begun_s: float) -> None:
+        """It failed instead."""
+        self._statistics.fail.add(self._clock.monotonic() - begun_s)
+
     def _answer(self, request: Pending, answer: Any, report: Report, now_s: float) -> None:
-        statistics, statement = self._statistics, self._statement
         queue_s, took_s = report.started_s - request.queued_s, now_s - request.queued_s
-        statistics.success.add(took_s)
-        statistics.queue.add(queue_s)
-        statistics.inferences += request.rows
-        self._metrics.answered(queue_s, took_s)
-        ran = Ran(
-            statement.model,
-            statement.version,
-            statement.variant,
-            queue_s,
-            report.infer_s,
-            report.rows,
-            request.reason,
+        ran = self._answered(
+            request.rows, queue_s, took_s, report.infer_s, report.rows, request.reason
         )
         request.future.set_result((answer, ran))
 
+    def _answered(
+        self, rows: int, queue_s: float, took_s: float, infer_s: float, batch: int, reason: str
+    ) -> Ran:
+        statistics, statement = self._statistics, self._statement
+        statistics.success.add(took_s)
+        statistics.queue.add(queue_s)
+        statistics.inferences += rows
+        self._metrics.answered(queue_s, took_s)
+        model, version, variant = statement.model, statement.version, statement.variant
+        return Ran(model, version, variant, queue_s, infer_s, batch, reason)
+
     def _count(self, report: Report) -> None:
-        """A call of the network."""
-        statistics, times = self._statistics, len(report.requests)
-        statistics.executions += 1
-        statistics.compute_input.add(report.input_s, times)
-        statistics.compute_infer.add(report.infer_s, times)
-        statistics.compute_output.add(report.output_s, times)
-        statistics.batches[report.rows].add(report.infer_s)
-        self._metrics.ran(report.rows, report.infer_s)
+        """A call of the network, by a thread."""
+        times, rows = len(report.requests), report.rows
+        self._dispatch.took(rows, report.infer_s)
+        self._called(times, rows, report.input_s, report.infer_s, report.output_s)
         if report.retried:
             self._metrics.retried(times)
+
+    def _called(
+        self, times: int, rows: int, input_s: float, infer_s: float, output_s: float
+    ) -> None:
+        statistics = self._statistics
+        statistics.executions += 1
+        statistics.compute_input.add(input_s, times)
+        statistics.compute_infer.add(infer_s, times)
+        statistics.compute_output.add(output_s, times)
+        statistics.batches[rows].add(infer_s)
+        self._metrics.ran(rows, infer_s)

@@ -8,59 +8,28 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass
 
 from secondlook.cloud.engine.batching.admission import Admission
 from secondlook.cloud.engine.batching.pace import Pace
 from secondlook.cloud.engine.batching.pending import Pending, State
 from secondlook.cloud.engine.batching.policy import Policy
 from secondlook.cloud.engine.batching.queue import RequestQueue
+from secondlook.cloud.engine.batching.seats import Job, Seat
+from secondlook.cloud.engine.batching.waiting import worth_waiting
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import Overloaded, Unavailable
 
 RATE_OVER_S = 1.0
 """Arrivals are averaged over so long."""
 
-WAIT_WORTH = 1.1
-"""An idle device waits for a batch that gives so many times more rows a second."""
+INLINE_S = 6e-5
+"""A network whose calls take less runs at once, on the event loop: waking a thread costs more."""
+
+INLINE_AFTER = 16
+"""Calls in a row that have to be so quick before."""
 
 SPARE_S = 60.0
 """After a batch that was too large for the device, larger ones are not tried for so long."""
-
-
-class Seat:
-    """One thread's place: what it runs, and its bell.
-
-    Attributes:
-        rows: of the batch that it runs; 0: none.
-        since_s: when it was taken.
-        expected_s: how long it should take.
-        clean: whether its duration teaches anything: nothing failed in it.
-        wants: rows that the thread waits for.
-        until_s: how long it waits for them; a deadline before that ends the wait.
-        bell: held while nobody rings.
-    """
-
-    __slots__ = ("bell", "clean", "expected_s", "rows", "since_s", "until_s", "wants")
-
-    def __init__(self) -> None:
-        self.bell = threading.Lock()
-        self.bell.acquire()
-        self.rows = 0
-        self.since_s = 0.0
-        self.expected_s = 0.0
-        self.clean = True
-        self.wants = 1
-        self.until_s = math.inf
-
-
-@dataclass(slots=True)
-class Job:
-    """What a thread is to run: a batch, possibly empty, and those that are too late."""
-
-    batch: list[Pending]
-    late: list[Pending]
-    taken_s: float
 
 
 class Dispatch:
@@ -86,6 +55,7 @@ class Dispatch:
         self.pace = Pace(policy.max_batch, policy.preferred)
         self.admission = Admission(self.pace, instances)
         self.limit = policy.max_batch
+        self._quick = 0
 
     @property
     def seats(self) -> list[Seat]:
@@ -122,12 +92,8 @@ class Dispatch:
         with self._lock:
             if self._closed:
                 raise Unavailable("the engine is draining")
-            now_s, rows = request.queued_s, request.rows
-            self._arrivals = (
-                self._arrivals * math.exp(min(0.0, self._arrived_s - now_s) / RATE_OVER_S)
-                + rows / RATE_OVER_S
-            )
-            self._arrived_s = now_s
+            now_s = request.queued_s
+            self._arrived(request.rows, now_s)
             if self._policy.admission:
                 self._admit(request, now_s)
             try:
@@ -140,6 +106,32 @@ class Dispatch:
                 if self._queue.rows >= seat.wants or request.deadline_s <= seat.until_s:
                     self._idle.pop().bell.release()
             return dropped
+
+    def claim(self, rows: int, now_s: float) -> Seat | None:
+        """An idle seat for a call on the event loop, if that is quicker than waking its thread.
+
+        It is when one row has been answered within `INLINE_S` for a while, nothing waits, and a
+        seat is idle. Give it back with `release`.
+        """
+        if rows > 1 or self._quick < INLINE_AFTER:
+            return None
+        with self._lock:
+            if self._closed or self._queue.waiting or not self._idle:
+                return None
+            self._arrived(rows, now_s)
+            return self._idle.pop()
+
+    def release(self, seat: Seat) -> None:
+        """Give a claimed seat back."""
+        with self._lock:
+            self._idle.append(seat)
+
+    def took(self, rows: int, seconds: float) -> None:
+        """A call of the network took so long; on the event loop."""
+        if seconds <= INLINE_S:
+            self._quick = min(self._quick + 1, INLINE_AFTER)
+        elif rows == 1:
+            self._quick = 0
 
     def leave(self, request: Pending) -> bool:
         """Nobody wants it any more. False where it is taken: it is then not run again."""
@@ -207,6 +199,13 @@ class Dispatch:
         self.close()
         return self.clear()
 
+    def _arrived(self, rows: int, now_s: float) -> None:
+        since_s = now_s - self._arrived_s
+        if since_s > 0:
+            self._arrivals *= math.exp(-since_s / RATE_OVER_S)
+            self._arrived_s = now_s
+        self._arrivals += rows / RATE_OVER_S
+
     def _admit(self, request: Pending, now_s: float) -> None:
         left_s = request.deadline_s - now_s
         busy_s = self._busy_s(now_s)
@@ -252,26 +251,21 @@ class Dispatch:
 
     def _pause_s(self, seat: Seat, now_s: float) -> float:
         """How long to wait for a fuller batch; 0: not at all. See `Policy.max_queue_delay_s`."""
-        delay_s, queue = self._policy.max_queue_delay_s, self._queue
-        if delay_s <= 0:
+        policy, rows = self._policy, self._queue.rows
+        limit = self._ceiling(now_s)
+        if policy.max_queue_delay_s <= 0 or rows >= limit:
             return 0.0
-        rows, limit = queue.rows, self._ceiling(now_s)
-        if rows >= limit or rows in self._policy.preferred:
-            return 0.0
-        head = queue.head(now_s)
+        head = self._queue.head(now_s)
         assert head is not None
-        left_s = head.queued_s + delay_s - now_s
-        target = next((size for size in self._policy.preferred if size > rows), limit)
-        target = min(target, limit, rows + int(self._arrivals * max(0.0, left_s)))
-        if target <= rows:
+        left_s = head.queued_s + policy.max_queue_delay_s - now_s
+        target = worth_waiting(
+            self.pace, rows, limit, policy.preferred, int(self._arrivals * max(0.0, left_s))
+        )
+        if not target:
             return 0.0
-        now_takes_s, then_takes_s = self.pace.seconds(rows), self.pace.seconds(target)
-        if now_takes_s is None or then_takes_s is None:
-            return 0.0
-        if target * now_takes_s < WAIT_WORTH * rows * then_takes_s:
-            return 0.0
-        pause_s = max(0.0, min(left_s, head.deadline_s - now_s - 2 * then_takes_s))
-        seat.wants, seat.until_s = target, now_s + pause_s + 2 * then_takes_s
+        margin_s = 2 * (self.pace.seconds(target) or 0.0)
+        pause_s = max(0.0, min(left_s, head.deadline_s - now_s - margin_s))
+        seat.wants, seat.until_s = target, now_s + pause_s + margin_s
         return pause_s
 
     def _sleep(self, seat: Seat, seconds: float | None) -> None:

@@ -200,10 +200,13 @@ class Instance:
     Attributes:
         lanes: the ways of asking it.
         close: releases it; called once its thread has ended.
+        here: it computes in this process, and may be called on the event loop once its calls have
+            turned out to be shorter than the waking of a thread.
     """
 
     lanes: Mapping[Kind[Any, Any], Lane[Any, Any]]
     close: Callable[[], None] = field(default=lambda: None)
+    here: bool = False
 
     @classmethod
     def of(cls, backend: Backend) -> Instance:
@@ -211,4 +214,4 @@ class Instance:
         lanes: dict[Kind[Any, Any], Lane[Any, Any]] = {TENSORS: TensorLane(backend)}
         if backend.detector is not None:
             lanes[IMAGES] = ImageLane(backend.detector)
-        return cls(lanes, backend.close)
+        return cls(lanes, backend.close, here=backend.device == "CPU")
