@@ -1,1 +1,8 @@
-"""What runs networks: ONNX Runtime, torch, ultralytics, and other inference servers."""
+"""What runs networks: ONNX Runtime, torch, ultralytics, and other inference servers.
+
+`open_backend` is the one way in.
+"""
+
+from secondlook.cloud.backends.opening import BACKENDS, open_backend
+
+__all__ = ["BACKENDS", "open_backend"]

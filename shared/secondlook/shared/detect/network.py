@@ -73,6 +73,7 @@ class Network(Protocol):
 
         Raises:
             ModelFailure: it failed.
+            Overloaded, DeadlineExceeded, Unavailable: it runs on another machine, which says so.
         """
         ...
 

@@ -39,6 +39,9 @@ LADDER = (
 )
 """Fastest first. On JetPack, NVIDIA's own wheel of onnxruntime-gpu brings TensorRT and CUDA."""
 
+ON_DEVICES = ("TensorRT", "CUDA", "CANN")
+"""Providers that run on one of several devices."""
+
 _BY_NAME = {provider.name.lower(): provider for provider in LADDER}
 
 
@@ -86,20 +89,22 @@ def rungs(
     return usable, absent
 
 
-def provider_options(provider: Provider, threads: int) -> dict[str, str]:
+def provider_options(provider: Provider, threads: int, device: int = 0) -> dict[str, str]:
     """What ONNX Runtime is told about this provider.
 
     Args:
         provider: the rung.
         threads: threads of the network, for providers that run on the CPU with their own.
+        device: index of the device, for providers of `ON_DEVICES`.
     """
+    options = {"device_id": str(device)} if device and provider.name in ON_DEVICES else {}
     if provider.name == "OpenVINO":
         return {"num_of_threads": str(threads)}
     if provider.name == "TensorRT":
         # Building an engine takes minutes on a Jetson; without a cache, at every start.
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        return {
+        return options | {
             "trt_engine_cache_enable": "1",
             "trt_engine_cache_path": str(cache / "secondlook" / "tensorrt"),
         }
-    return {}
+    return options

@@ -98,7 +98,7 @@ def open_session(
         threads: threads of the network; 0 is one per usable core.
         spin: let idle threads of the network wait actively: a little faster, but it takes the
             processor from decoding and everything else.
-        device: index of the device, for providers of `secondlook.shared.detect.providers.ON_DEVICES`.
+        device: index of the device, for providers that run on one of several.
 
     Raises:
         InvalidModel: ONNX Runtime cannot load the file.

@@ -1,0 +1,112 @@
+"""What every backend refuses: wrong inputs before it runs, wrong outputs after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from secondlook.cloud.engine.tensors import DTYPES, Array, Signature, Tensors, TensorSpec
+from secondlook.cloud.repository.config import Release
+from secondlook.shared.errors import InvalidInput, ModelFailure, Unavailable
+
+
+class Checks:
+    """Of one loaded model.
+
+    Args:
+        release: names the model in messages.
+        signature: what it takes and gives.
+        free: outputs whose number of axes is not known.
+    """
+
+    def __init__(self, release: Release, signature: Signature, free: Iterable[str] = ()) -> None:
+        self.signature = signature
+        self.who = f"model {release.config.name} ({release.version or release.digest[:12]})"
+        if release.variant != "fp32":
+            self.who += f", variant {release.variant}"
+        self._names = tuple(spec.name for spec in signature.outputs)
+        self._specs = {spec.name: spec for spec in signature.outputs}
+        self._free = frozenset(free)
+
+    def wanted(self, outputs: Sequence[str]) -> tuple[str, ...]:
+        """The names of the outputs to give.
+
+        Raises:
+            InvalidInput: one that the model has not.
+        """
+        if not outputs:
+            return self._names
+        for name in outputs:
+            if name not in self._specs:
+                raise InvalidInput(f"unknown output {name!r}; outputs are {sorted(self._specs)}")
+        return tuple(dict.fromkeys(outputs))
+
+    def given(self, outputs: Mapping[str, Array], rows: int) -> None:
+        """Refuse what the model gave where it is not what it declares.
+
+        Raises:
+            ModelFailure: a wrong type, shape or number of rows.
+        """
+        batched = bool(self.signature.max_batch)
+        for name, array in outputs.items():
+            spec = self._specs[name]
+            if array.dtype != DTYPES[spec.dtype]:
+                raise self.failure(f"gave {name!r} as {array.dtype}; {spec.dtype} is declared")
+            shape = array.shape
+            if batched:
+                if not shape or shape[0] != rows:
+                    raise self.failure(f"gave {name!r} of shape {list(shape)} for {rows} rows")
+                shape = shape[1:]
+            if name not in self._free and not spec.accepts(shape):
+                raise self.failure(
+                    f"gave {name!r} of shape {list(array.shape)}; "
+                    f"{[-1] * batched + list(spec.shape)} is declared"
+                )
+
+    def failure(self, what: str) -> ModelFailure:
+        """An error that names the model."""
+        return ModelFailure(f"{self.who} {what}")
+
+    def closed(self) -> Unavailable:
+        """The error of every call after `Backend.close`."""
+        return Unavailable(f"{self.who} is closed")
+
+
+def blank(signature: Signature) -> dict[str, Array] | None:
+    """One row of nothing for every input; ``None`` where a length is open and none can be known."""
+    feed: dict[str, Array] = {}
+    for spec in signature.inputs:
+        if -1 in spec.shape:
+            return None
+        feed[spec.name] = _nothing(spec, (1,) * bool(signature.max_batch))
+    return feed
+
+
+def _nothing(spec: TensorSpec, lead: tuple[int, ...]) -> Array:
+    shape = (*lead, *spec.shape)
+    if spec.dtype == "BYTES":
+        return np.full(shape, b"", np.object_)
+    return np.zeros(shape, DTYPES[spec.dtype])
+
+
+def warm_up(
+    signature: Signature,
+    detect: Callable[[], None] | None,
+    run: Callable[[Tensors], object],
+) -> None:
+    """Run a model once, as it will be asked: as a detector where it is one, and with tensors.
+
+    Args:
+        signature: what it takes.
+        detect: warms up its detector, if there is one.
+        run: runs it on tensors.
+
+    Raises:
+        ModelFailure: it cannot run, or gives what it does not declare.
+    """
+    if detect is not None:
+        detect()
+    feed = blank(signature)
+    if feed is not None:
+        run(feed)

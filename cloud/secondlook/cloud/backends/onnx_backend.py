@@ -1,0 +1,187 @@
+"""Networks in ONNX Runtime, as raw tensors and from image to boxes, over one session."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from secondlook.cloud.backends import checks
+from secondlook.cloud.backends.checks import Checks
+from secondlook.cloud.backends.declared import detector_over, read_declared
+from secondlook.cloud.backends.onnx_values import check_bits, run_bound, texts_in, texts_out
+from secondlook.cloud.engine.tensors import DTYPES, Array, Signature, Tensors, TensorSpec
+from secondlook.cloud.repository.complete import complete
+from secondlook.cloud.repository.config import Release
+from secondlook.cloud.repository.description import describe_session
+from secondlook.shared.detect.onnx_network import OnnxNetwork
+from secondlook.shared.detect.protocol import Detector
+from secondlook.shared.detect.providers import ON_DEVICES
+from secondlook.shared.detect.session import (
+    FOREIGN,
+    OpenSession,
+    open_session,
+    read_digest,
+    reason_of,
+)
+
+BIND_BYTES = 256 * 1024
+"""Outputs of at least this size are written by the network straight into the arrays that callers
+get. ONNX Runtime's ordinary ``run`` copies them (118 against 42 us for 600 kB), but binding costs
+Python some 40 to 90 us, which small outputs do not repay."""
+
+
+class OnnxBackend:
+    """See `Backend`. Made by `open_onnx`.
+
+    Args:
+        opened: an open session.
+        release: what it was opened from; its configuration is complete with inputs and outputs.
+        device: index of the device, where the provider has several.
+
+    Raises:
+        InvalidModel: parameters call it a detector, but it cannot be read as one.
+        InvalidConfig: a parameter that cannot be.
+    """
+
+    def __init__(self, opened: OpenSession, release: Release, device: int) -> None:
+        config = release.config
+        self._session: Any = opened.session
+        self._device = opened.provider.upper()
+        if opened.provider in ON_DEVICES:
+            self._device += f":{device}"
+        self._signature = Signature(config.inputs, config.outputs, config.max_batch)
+        unknown = [value.name for value in opened.session.get_outputs() if not value.shape]
+        self._checks = Checks(release, self._signature, unknown)
+        self._texts = any(spec.dtype == "BYTES" for spec in (*config.inputs, *config.outputs))
+        self._bits = frozenset(
+            spec.name for spec in (*config.inputs, *config.outputs) if spec.dtype == "BF16"
+        )
+        if self._bits:
+            check_bits()
+        self._sizes = _sizes(config.outputs, unknown)
+        self._memory_bytes = _weights(release.file)
+        self._network = OnnxNetwork(opened)
+        self._detector = detector_over(
+            self._network,
+            release,
+            read_declared(config),
+            dict(opened.session.get_modelmeta().custom_metadata_map),
+            config.max_batch or 1,
+        )
+
+    @property
+    def signature(self) -> Signature:
+        """See `Backend.signature`."""
+        return self._signature
+
+    @property
+    def device(self) -> str:
+        """See `Backend.device`."""
+        return self._device
+
+    @property
+    def memory_bytes(self) -> int:
+        """See `Backend.memory_bytes`: the size of the file and of the weights beside it."""
+        return self._memory_bytes
+
+    @property
+    def detector(self) -> Detector | None:
+        """See `Backend.detector`."""
+        return self._detector
+
+    def run(self, inputs: Tensors, outputs: Sequence[str] = ()) -> dict[str, Array]:
+        """See `Backend.run`. Numbers that are not finite are handed on as the network gave them."""
+        if self._session is None:
+            raise self._checks.closed()
+        rows = self._signature.rows(inputs)
+        names = self._checks.wanted(outputs)
+        feed = texts_in(inputs, self._signature.inputs) if self._texts else inputs
+        try:
+            given = self._give(feed, names, rows)
+        except FOREIGN as error:
+            raise self._checks.failure(f"could not run: {reason_of(error)}") from error
+        if self._texts:
+            given = {
+                name: texts_out(array) if array.dtype == np.object_ else array
+                for name, array in given.items()
+            }
+        self._checks.given(given, rows)
+        return given
+
+    def warm_up(self) -> None:
+        """See `Backend.warm_up`."""
+        detect = None if self._detector is None else self._detector.warm_up
+        checks.warm_up(self._signature, detect, self.run)
+
+    def close(self) -> None:
+        """See `Backend.close`."""
+        self._session = None
+        self._network.close()
+        if self._detector is not None:
+            self._detector.close()
+
+    def _give(self, feed: Tensors, names: Sequence[str], rows: int) -> dict[str, Array]:
+        into: dict[str, Array] = {}
+        for name in names:
+            size = self._sizes.get(name)
+            if size is not None and size.of_row * rows >= BIND_BYTES:
+                lead = (rows,) * bool(self._signature.max_batch)
+                into[name] = np.empty((*lead, *size.shape), size.dtype)
+        if into or self._bits:
+            return run_bound(self._session, feed, names, into, self._bits)
+        return dict(zip(names, self._session.run(names, feed), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    of_row: int
+
+
+def _sizes(outputs: Sequence[TensorSpec], unknown: Sequence[str]) -> dict[str, _Size]:
+    """Of the outputs that are known before they are there."""
+    return {
+        spec.name: _Size(
+            spec.shape, DTYPES[spec.dtype], math.prod(spec.shape) * DTYPES[spec.dtype].itemsize
+        )
+        for spec in outputs
+        if -1 not in spec.shape and spec.dtype != "BYTES" and spec.name not in unknown
+    }
+
+
+def _weights(file: Path) -> int:
+    """Bytes of the file and of the weights that lie beside it."""
+    beside = (file.with_name(file.name + ending) for ending in (".data", "_data"))
+    return sum(path.stat().st_size for path in (file, *beside) if path.is_file())
+
+
+def open_onnx(
+    release: Release, *, providers: Sequence[str], device: int, threads: int, spin: bool
+) -> OnnxBackend:
+    """Load an ONNX file.
+
+    Args:
+        release: what to load.
+        providers: see `secondlook.shared.detect.providers.rungs`.
+        device: index of the device, for providers that have several.
+        threads: threads of the network; 0 is one per usable core.
+        spin: let idle threads of the network wait actively.
+
+    Raises:
+        InvalidModel: the file is missing or broken, or contradicts the configuration.
+        InvalidConfig: a provider or a parameter that cannot be.
+    """
+    file, config = release.file, release.config
+    digest = read_digest(file)
+    opened = open_session(file, providers=providers, threads=threads, spin=spin, device=device)
+    described = describe_session(file, opened.session)
+    whole = complete(config, described, file, batch_said=bool(config.inputs or config.max_batch))
+    return OnnxBackend(
+        opened, replace(release, config=whole, digest=release.digest or digest), device
+    )
