@@ -1,0 +1,36 @@
+"""One question in progress for all who ask it at the same time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import anyio
+
+from secondlook.cloud.engine.asking import Ask, Detected
+from secondlook.shared.errors import ModelFailure
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """A question that one caller, the leader, has put to the engine.
+
+    Attributes:
+        ask: the leader's.
+        done: set when it is over, whatever became of it.
+        detected: the answer; ``None`` where there is none: the leader went away, or was refused or
+            late, which says nothing about anybody else.
+        failure: what is true of the question, whoever asks.
+    """
+
+    ask: Ask
+    done: anyio.Event = field(default_factory=anyio.Event)
+    detected: Detected | None = None
+    failure: ModelFailure | None = None
+
+    def carries(self, ask: Ask) -> bool:
+        """Whether another caller is served by it no later than if it asked itself.
+
+        The queue goes by priority, then by deadline; who is more urgent than the leader asks anew.
+        """
+        leader = self.ask
+        return (leader.priority, leader.deadline.at_s) <= (ask.priority, ask.deadline.at_s)
