@@ -59,8 +59,6 @@ async def detect(
         NotFound, Overloaded, DeadlineExceeded, Unavailable, ModelFailure: see `Serving.detect`.
     """
     image, min_score = _image(tensors), _min_score(tensors)
-    # Before a picture is decoded for nobody.
-    serving.detector(ask.model, ask.version)
     picture = await decoders.decode(image, ask.deadline)
     detected = await serving.detect(picture, ask, min_score=min_score)
     return Inferred(_outputs(detected.detections, wanted), detected.ran)

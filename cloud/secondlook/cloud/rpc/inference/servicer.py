@@ -109,6 +109,8 @@ class InferenceServicer(Management, pb_grpc.GRPCInferenceServiceServicer):
         if face:
             converter = self._converters.detection
             model = model.removesuffix(detection.SUFFIX)
+            # Before its tensors are judged by what every detector takes.
+            self._engine.detector(model, version)
         else:
             converter = self._converters.of(model, version)
         tensors = converter.reader.tensors(request)
