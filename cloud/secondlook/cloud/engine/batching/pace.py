@@ -107,7 +107,11 @@ class Pace:
         return None if not seconds else size / seconds
 
     def best(self, waiting: int) -> int:
-        """The smallest size up to ``waiting`` that gives nearly as many rows a second as any."""
+        """The smallest known size that gives nearly as many rows a second as any.
+
+        Args:
+            waiting: rows that wait; no size is larger.
+        """
         most = max(1, min(waiting, self._limit))
         found = self._best.get(most)
         if found is None:
@@ -175,6 +179,8 @@ class Pace:
         return [*sizes, most]
 
     def _find_best(self, most: int) -> int:
+        # What is beyond the largest size that was run is a guess, and would be a hopeful one.
+        most = min(most, self._sizes[-1]) if self._sizes else 1
         rates = [(size, self._rate_of(size)) for size in self._candidates(most)]
         wanted = max(rate for _, rate in rates) * (1 - WORTH)
         return next(size for size, rate in rates if rate >= wanted)

@@ -2,7 +2,7 @@
 
 Classes are strict: an escalation goes before an audit before learning, but for what keeps the
 lower ones alive. A request of a lower class that has waited long, or whose deadline is near, is
-*due*; due requests may take up to `DUE_SHARE` of the rows from the classes above. Within a class
+*due*; due requests get one row for every `DUE_EVERY` of the classes above. Within a class
 the order is that of `secondlook.cloud.engine.batching.shares`.
 """
 
@@ -17,8 +17,8 @@ from secondlook.cloud.engine.batching.policy import Overflow, Policy
 from secondlook.cloud.engine.batching.shares import FairQueue
 from secondlook.shared.errors import Overloaded
 
-DUE_SHARE = 0.1
-"""Share of the rows that due requests of lower classes may take from higher ones."""
+DUE_EVERY = 10
+"""Due requests of lower classes get one row for so many of the classes above."""
 
 SKIPS = 16
 """Requests that do not fit a batch that are passed over before it runs without them."""
@@ -42,7 +42,7 @@ class RequestQueue:
         self._deadlines: list[list[tuple[float, int, Pending]]] = [[] for _ in Priority]
         self._by_tenant: dict[str, int] = {}
         self._order = 0
-        self._credit = 1.0
+        self._credit = DUE_EVERY
         self.waiting = 0
         self.rows = 0
 
@@ -82,7 +82,7 @@ class RequestQueue:
 
     def head(self, now_s: float, urgent_s: float = 0.0) -> Pending | None:
         """The request that is next, without taking it."""
-        due = self._due(now_s, urgent_s) if self._credit >= 1 else None
+        due = self._due(now_s, urgent_s) if self._credit >= DUE_EVERY else None
         if due is not None:
             return due
         for queue in self._classes:
@@ -152,9 +152,9 @@ class RequestQueue:
 
     def _take(self, request: Pending) -> None:
         if request.priority and any(q.waiting for q in self._classes[: request.priority]):
-            self._credit -= request.rows
-        elif self._credit < 1 and self.waiting > self._classes[request.priority].waiting:
-            self._credit = min(1.0, self._credit + DUE_SHARE * request.rows)
+            self._credit -= DUE_EVERY * request.rows
+        elif self._credit < DUE_EVERY and self.waiting > self._classes[request.priority].waiting:
+            self._credit = min(DUE_EVERY, self._credit + request.rows)
         self._classes[request.priority].remove(request, State.TAKEN)
         self._count(request, -1)
 

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import contextlib
+import heapq
+
+import pytest
+from support.batching import pending
+
+from secondlook.cloud.engine.batching.admission import CAUTION, MOST_CAUTION, Admission
+from secondlook.cloud.engine.batching.dispatch import Dispatch
+from secondlook.cloud.engine.batching.pace import Pace
+from secondlook.cloud.engine.batching.policy import Policy
+from secondlook.shared.clock import ManualClock
+from secondlook.shared.errors import Overloaded
+
+
+def admission(seconds: float = 0.1, instances: int = 1) -> Admission:
+    pace = Pace(1)
+    pace.record(1, seconds)
+    return Admission(pace, instances)
+
+
+def test_what_is_not_known_is_let_in() -> None:
+    Admission(Pace(1), 1).check(0.001, 1000, 1, 5.0)
+
+
+def test_the_prediction_is_what_runs_and_what_waits_and_itself() -> None:
+    assert admission().predict_s(4, 1, 0.05) == pytest.approx(0.05 + 0.4 + 0.1)
+    assert admission(instances=2).predict_s(4, 1, 0.05) == pytest.approx(0.05 + 0.2 + 0.1)
+
+
+def test_who_would_be_too_late_is_refused_and_told_when_to_come_again() -> None:
+    door = admission()
+    door.check(0.6 * CAUTION + 0.01, 5, 1, 0.0)
+    with pytest.raises(Overloaded, match=r"0\.600 s") as refused:
+        door.check(0.5, 5, 1, 0.0)
+    assert refused.value.retry_after_s == pytest.approx(0.6 * CAUTION - 0.5)
+
+
+def test_an_idle_device_refuses_nobody() -> None:
+    # Whatever has been measured once may have changed; only running tells.
+    admission(100.0).check(0.001, 0, 1, 0.0)
+
+
+def test_late_answers_make_it_careful_and_time_makes_it_bold() -> None:
+    door = admission()
+    door.answered(0, 20)
+    careful = door.margin
+    assert careful > 2 * CAUTION
+    door.answered(0, 1000)
+    assert door.margin == MOST_CAUTION
+    door.answered(100_000, 0)
+    assert door.margin == CAUTION
+
+
+SERVICE_S = 0.01
+
+
+def simulate(
+    load: float, *, allowed_s: float = 0.2, seconds: float = 20.0, slower: float = 1.0
+) -> tuple[float, float, int]:
+    """One thread, open arrivals, a clock of its own.
+
+    Args:
+        load: arrivals as a multiple of what the thread can do.
+        allowed_s: of every request.
+        seconds: how long.
+        slower: half-way, each batch takes so many times longer.
+
+    Returns:
+        Answers in time as a share of capacity, the longest wait for an answer that was in time as
+        a share of what is allowed, and how many came too late.
+    """
+    clock = ManualClock(0.0)
+    dispatch = Dispatch(Policy(max_queue=10_000), 1, clock)
+    seat = dispatch.seats[0]
+    service_s = SERVICE_S
+    events = [(n * SERVICE_S / load, n, None) for n in range(int(seconds * load / SERVICE_S))]
+    heapq.heapify(events)
+    good = late = 0
+    longest_s = 0.0
+    running = None
+    order = len(events)
+    while events:
+        at_s, _, done = heapq.heappop(events)
+        clock.advance(at_s - clock.monotonic())
+        if at_s > seconds / 2:
+            service_s = SERVICE_S * slower
+        if done is None:
+            with contextlib.suppress(Overloaded):
+                dispatch.put(pending(deadline_s=at_s + allowed_s, queued_s=at_s))
+        else:
+            waited_s = at_s - done.queued_s
+            on_time = waited_s <= allowed_s
+            good, late = good + on_time, late + (not on_time)
+            if on_time:
+                longest_s = max(longest_s, waited_s)
+            dispatch.answered(int(on_time), int(not on_time))
+            running = None
+        while running is None and dispatch.waiting:
+            job = dispatch.next(seat)
+            assert job is not None
+            late += len(job.late)
+            dispatch.answered(0, len(job.late))
+            if job.batch:
+                (running,) = job.batch
+                order += 1
+                heapq.heappush(events, (clock.monotonic() + service_s, order, running))
+    return good * SERVICE_S / seconds, longest_s / allowed_s, late
+
+
+@pytest.mark.parametrize("load", [1.5, 3.0, 10.0])
+def test_goodput_stays_at_capacity_under_overload(load: float) -> None:
+    goodput, longest, late = simulate(load)
+    assert goodput > 0.95
+    assert longest <= 1.0
+    assert late == 0
+
+
+def test_below_capacity_nobody_is_refused() -> None:
+    goodput, _, late = simulate(0.9)
+    assert goodput == pytest.approx(0.9, rel=0.01)
+    assert late == 0
+
+
+def test_a_machine_that_becomes_slower_is_learned() -> None:
+    goodput, _, late = simulate(3.0, slower=2.0)
+    # Half the time at full speed, half at half of it.
+    assert goodput > 0.75 * 0.95
+    assert late < 0.03 * 20 / SERVICE_S * 0.75
