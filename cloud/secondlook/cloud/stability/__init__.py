@@ -4,6 +4,7 @@ from secondlook.cloud.stability.breaker import Breaker, BreakerState, Ending, Tr
 from secondlook.cloud.stability.guard import Breakers, Guard
 from secondlook.cloud.stability.guarded import GuardedBackend, GuardedDetector
 from secondlook.cloud.stability.metrics import BreakerMetrics
+from secondlook.cloud.stability.monitor import Monitor, monitored
 from secondlook.cloud.stability.settings import BreakerSettings, MonitorSettings
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "Guard",
     "GuardedBackend",
     "GuardedDetector",
+    "Monitor",
     "MonitorSettings",
     "Transition",
+    "monitored",
 ]
