@@ -54,14 +54,12 @@ _OF_OUTPUT: Mapping[str, str] = {
     "is_non_linear_format_io": _OF_INPUT["is_non_linear_format_io"],
 }
 
-UNREADABLE: Mapping[str, str] = {
-    "rate_limiter": "instances are not rated; admission is by queue and deadline",
-    "secondary_devices": "secondary devices are not supported",
-    "graph_spec": "CUDA graphs are captured by the backend alone",
-    **{key: _REFUSED[key] for key in ("batch_input", "batch_output", "model_operations")},
-    "model_metrics": _PASSED_OVER["model_metrics"],
+_OF_GROUP: Mapping[str, str] = {
+    "profile": "profiles are TensorRT's own",
+    "host_policy": "the host's policies are its own",
+    "rate_limiter": "admission is by queue and deadline",
+    "secondary_devices": "a model runs on one device",
 }
-"""Fields of other servers that our message does not even have, and why."""
 
 
 def refused(message: Any) -> Iterator[Issue]:
@@ -93,9 +91,8 @@ def passed_over(message: Any) -> Iterator[Issue]:
                 f"output[{place}].label_filename", "class names come from parameters[names]"
             )
     for place, group in enumerate(message.instance_group):
-        for name in ("profile", "host_policy"):
-            if getattr(group, name):
-                yield Issue(f"instance_group[{place}].{name}", "is TensorRT's and the host's own")
+        for name in _set(group, _OF_GROUP):
+            yield Issue(f"instance_group[{place}].{name}", _OF_GROUP[name])
     batching = message.dynamic_batching
     for name in ("priority_levels", "default_priority_level", "priority_queue_policy"):
         if getattr(batching, name):

@@ -12,7 +12,6 @@ from typing import Any
 from google.protobuf import json_format, text_format
 
 from secondlook.cloud.repository.findings import FaultyConfig, Issue
-from secondlook.cloud.repository.foreign import UNREADABLE
 from secondlook.cloud.repository.places import Places
 from secondlook.oip import model_config_pb2 as pb
 
@@ -168,8 +167,6 @@ def _unknown(reason: str) -> tuple[str, str] | None:
     if match is None:
         return None
     kind, name = match[1], match[2][:60]
-    if name in UNREADABLE:
-        return name, UNREADABLE[name]
     known = sorted(_fields(kind))
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,8 +53,8 @@ class ModelRepository:
         """Configurations of load calls, in place of those on disk."""
         self._read: dict[str, Folder] = {}
         """Directories as they were when they were read."""
-        self._seen: dict[str, Folder] = {}
-        """Directories as the poll before saw them."""
+        self._seen = Listing({}, (), ())
+        """What the poll before saw."""
         self._listed: tuple[Finding, ...] = ()
         self._findings: dict[str, tuple[Finding, ...]] = {}
         self._told: set[Finding] = set()
@@ -75,21 +75,22 @@ class ModelRepository:
         """
         with self._lock:
             listing = list_roots(self._roots)
-            before, self._seen = self._seen, listing.folders
+            before, self._seen = self._seen, listing
             names = listing.folders.keys() | self._read.keys()
             settled = {
                 name
                 for name in names
                 if not _same(listing.folders.get(name), self._read.get(name))
-                and _same(listing.folders.get(name), before.get(name))
+                and _same(listing.folders.get(name), before.folders.get(name))
             }
-            if not settled and listing.findings == self._listed:
+            told = listing.findings == self._listed or listing.findings != before.findings
+            if not settled and told:
                 return None
             last = self._snapshot
             snapshot = self._take(listing, settled)
             return None if snapshot == last else snapshot
 
-    async def changes(self, poll_s: float) -> AsyncIterator[Snapshot]:
+    async def changes(self, poll_s: float) -> AsyncGenerator[Snapshot, None]:
         """Everything at once, then everything again after each change.
 
         Polls, because network file systems tell of no events, and links into them neither.
@@ -160,7 +161,7 @@ class ModelRepository:
 
     def _take(self, listing: Listing, names: set[str]) -> Snapshot:
         """Read the models ``names`` of a listing."""
-        self._seen = listing.folders
+        self._seen = listing
         self._listed = listing.findings
         for name in sorted(names):
             folder = listing.folders.get(name)
