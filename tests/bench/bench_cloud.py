@@ -34,7 +34,7 @@ import numpy as np
 import uvloop
 from support.cloud import FakeDetector, escalation_stub, picture, settings, whole_frame
 
-from secondlook.cloud.engine.local import Loaded
+from secondlook.cloud.engine.local_static import Loaded
 from secondlook.cloud.service import running_cloud
 from secondlook.rpc.v1 import escalation_pb2 as pb
 from secondlook.rpc.v1 import escalation_pb2_grpc as pb_grpc

@@ -29,13 +29,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bright_spot_model(tmp_path_factory.mktemp("model") / "heavy.onnx")
 
 
-def slow_batches(folder: Path, model: Path) -> str:
-    """Settings under which a lone request waits 1 s for company."""
+def slow_model(folder: Path) -> str:
+    """Settings under which a second request waits about a second for the first."""
+    model = write_bright_spot_model(folder / "slow.onnx", work=30)
     file = folder / "cloud.toml"
-    file.write_text(
-        f'[[models]]\nname = "heavy"\npath = "{model}"\nmax_batch = 8\n'
-        "[batcher]\nmax_wait_ms = 1000\n"
-    )
+    file.write_text(f'[[models]]\nname = "heavy"\npath = "{model}"\n')
     return str(file)
 
 
@@ -89,38 +87,42 @@ async def test_killed_and_restarted_it_has_every_acknowledged_save(
 
 
 @pytest.mark.anyio
-async def test_the_first_signal_finishes_what_was_accepted(tmp_path: Path, model: Path) -> None:
-    config = slow_batches(tmp_path, model)
+async def test_the_first_signal_finishes_what_was_accepted(tmp_path: Path) -> None:
+    config = slow_model(tmp_path)
     with cloud_process(tmp_path, "--port", "0", "--config", config) as cloud:
         async with channel_to(cloud.port) as channel:
-            accepted = asyncio.ensure_future(
-                outcome(escalation_stub(channel).Escalate(question("accepted"), timeout=30))
-            )
+            stub = escalation_stub(channel)
+            accepted = [
+                asyncio.ensure_future(outcome(stub.Escalate(question(name), timeout=30)))
+                for name in ("running", "waiting")
+            ]
             waits = "secondlook_cloud_engine_queue_requests"
             while await anyio.to_thread.run_sync(gauge, cloud.ports["metrics_port"], waits) != 1:
-                assert not accepted.done()
+                assert not accepted[0].done()
             cloud.process.send_signal(signal.SIGTERM)
-            assert await accepted is grpc.StatusCode.OK
+            assert [await call for call in accepted] == [grpc.StatusCode.OK] * 2
         assert await anyio.to_thread.run_sync(cloud.process.wait) == 0
     assert "draining" in cloud.log.read_text()
 
 
 @pytest.mark.anyio
-async def test_the_second_signal_leaves_at_once(tmp_path: Path, model: Path) -> None:
-    config = slow_batches(tmp_path, model)
+async def test_the_second_signal_leaves_at_once(tmp_path: Path) -> None:
+    config = slow_model(tmp_path)
     with cloud_process(tmp_path, "--port", "0", "--config", config) as cloud:
         async with channel_to(cloud.port) as channel:
-            call = asyncio.ensure_future(
-                outcome(escalation_stub(channel).Escalate(question("lost"), timeout=30))
-            )
+            stub = escalation_stub(channel)
+            calls = [
+                asyncio.ensure_future(outcome(stub.Escalate(question(name), timeout=30)))
+                for name in ("running", "waiting", "further behind")
+            ]
             waits = "secondlook_cloud_engine_queue_requests"
-            while await anyio.to_thread.run_sync(gauge, cloud.ports["metrics_port"], waits) != 1:
-                assert not call.done()
+            while await anyio.to_thread.run_sync(gauge, cloud.ports["metrics_port"], waits) != 2:
+                assert not calls[0].done()
             cloud.process.send_signal(signal.SIGTERM)
             await eventually(lambda: "draining" in cloud.log.read_text())
             cloud.process.send_signal(signal.SIGTERM)
             assert await anyio.to_thread.run_sync(cloud.process.wait) == 128 + signal.SIGTERM
-            assert await call is grpc.StatusCode.UNAVAILABLE
+            assert await calls[-1] is grpc.StatusCode.UNAVAILABLE
 
 
 async def outcome(call: Any) -> grpc.StatusCode:

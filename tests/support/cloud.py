@@ -16,7 +16,7 @@ import cv2
 import grpc.aio
 import numpy as np
 
-from secondlook.cloud.engine.local import Loaded
+from secondlook.cloud.engine.local_static import Loaded
 from secondlook.cloud.service import RunningCloud, running_cloud
 from secondlook.cloud.settings import CloudSettings
 from secondlook.rpc.v1 import escalation_pb2_grpc

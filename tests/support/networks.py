@@ -80,6 +80,7 @@ def write_bright_spot_model(
     version: str | None = "1",
     metadata: bool = True,
     open_size: bool = False,
+    work: int = 0,
 ) -> Path:
     """Write a detector of painted rectangles.
 
@@ -102,12 +103,15 @@ def write_bright_spot_model(
         version: declared in the metadata.
         metadata: declare names, head and so on in the file; else shapes must tell.
         open_size: declare height and width of the input as open.
+        work: products of 1024 x 1024 matrices that change nothing, for a network that takes time.
     """
     width, height = size
     if width % 32 or height % 32:
         raise ValueError("size must be multiples of 32")
     graph = _Graph(width, height, len(names))
     colours = graph.decode_input(input_layout, half)
+    if work:
+        colours = graph.toil(colours, work)
     graph.find(colours, gain, offset, min_side, answers, fault)
     outputs = graph.head(head, transposed, fault, half)
     channels_last, rank = input_layout.startswith("nhwc"), batch or "batch"
@@ -180,6 +184,14 @@ class _Graph:
         if order == "rgb":
             x = self.op("Gather", x, self.const([2, 1, 0], np.int64), axis=1)
         return self.op("Mul", x, self.const(255.0)) if scale == "unit" else x
+
+    def toil(self, x: str, products: int) -> str:
+        """``x``, later."""
+        none = self.op("Mul", self.op("ReduceMax", x, keepdims=0), self.const(0.0))
+        matrix = self.op("Expand", none, self.const([1024, 1024], np.int64))
+        for _ in range(products):
+            matrix = self.op("MatMul", matrix, matrix)
+        return self.op("Add", x, self.op("ReduceMax", matrix, keepdims=0))
 
     def find(
         self,

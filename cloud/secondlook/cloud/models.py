@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from secondlook.cloud.engine.local import ACCELERATOR_BATCH, Loaded
+from secondlook.cloud.engine.local_static import ACCELERATOR_BATCH, Loaded
 from secondlook.cloud.settings import ModelSettings
 from secondlook.shared.detect import load_detector
 from secondlook.shared.errors import InvalidConfig, InvalidModel

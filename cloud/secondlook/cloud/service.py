@@ -24,8 +24,9 @@ from prometheus_client import CollectorRegistry
 from secondlook.cloud.access import Access, device
 from secondlook.cloud.canvas.canvases import Canvases
 from secondlook.cloud.canvas.metrics import CanvasMetrics
-from secondlook.cloud.engine.local import Loaded, LocalEngine
-from secondlook.cloud.engine.metrics import EngineMetrics
+from secondlook.cloud.engine.batching import Policy
+from secondlook.cloud.engine.local import LocalEngine
+from secondlook.cloud.engine.local_static import Loaded
 from secondlook.cloud.judge import Judge, Limits
 from secondlook.cloud.maintenance import maintained
 from secondlook.cloud.metrics import JudgeMetrics, MemoryMetrics, RpcMetrics
@@ -128,15 +129,14 @@ async def running_cloud(
             )
         )
         models = await anyio.to_thread.run_sync(load, settings.models)
-        engine = LocalEngine(
-            models,
-            metrics=EngineMetrics(registry),
-            max_queue=settings.batcher.max_queue,
-            max_wait_s=settings.batcher.max_wait_ms / 1000,
-            overflow=settings.batcher.overflow,
-            clock=clock,
+        engine = await stack.enter_async_context(
+            LocalEngine(
+                [model.opened() for model in models],
+                registry=registry,
+                policy=_policy(settings),
+                clock=clock,
+            ).running()
         )
-        engine.start()
         stack.push_async_callback(_drain_engine, engine, settings.server.drain_timeout_s)
         judge = Judge(
             engine,
@@ -177,6 +177,17 @@ async def running_cloud(
         )
         yield RunningCloud(port, metrics_port, engine, judge, canvases, store, health)
         log.info("draining", timeout_s=settings.server.drain_timeout_s)
+
+
+def _policy(settings: CloudSettings) -> Policy:
+    batcher = settings.batcher
+    return Policy(
+        max_queue=batcher.max_queue,
+        max_per_tenant=batcher.max_per_tenant,
+        overflow=batcher.overflow,
+        max_queue_delay_s=batcher.max_wait_ms / 1000,
+        admission=batcher.admission,
+    )
 
 
 def _limits(settings: CloudSettings) -> Limits:

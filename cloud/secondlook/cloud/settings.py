@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints, field_validator, 
 from typing_extensions import Self
 
 from secondlook.cloud.access import check_pattern
-from secondlook.cloud.engine.queue import Overflow
+from secondlook.cloud.engine.batching import Overflow
 from secondlook.shared.memory.redis_url import is_redis_url
 from secondlook.shared.settings import Section
 from secondlook.shared.telemetry import LogSettings
@@ -50,6 +50,9 @@ class ServerSettings(Section):
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: Port = Field(50051, description="gRPC port; 0 lets the system choose.")
+    reuse_port: bool = Field(
+        False, description="Let several processes listen on the port, each with a share of calls."
+    )
     allow_plaintext: bool = Field(
         False, description="Listen without TLS on an address that is not loopback."
     )
@@ -114,8 +117,17 @@ class BatcherSettings(Section):
     max_wait_ms: float = Field(
         0.0, ge=0, le=1000, description="How long an idle device waits for a fuller batch."
     )
+    max_per_tenant: int = Field(
+        0,
+        ge=0,
+        le=65536,
+        description="Most of them of one tenant; 0: no bound but the queue's.",
+    )
     overflow: Overflow = Field(
         Overflow.REJECT, description="What a full queue does: `reject` or `drop_oldest`."
+    )
+    admission: bool = Field(
+        True, description="Refuse at once what could not be answered before its deadline."
     )
 
 

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 from support.cloud import NAMES, FakeDetector, one_region, picture, whole_frame
 
 from secondlook.cloud.canvas.canvases import Seen
-from secondlook.cloud.engine.local import Loaded, LocalEngine
-from secondlook.cloud.engine.metrics import EngineMetrics
+from secondlook.cloud.engine.local import LocalEngine
+from secondlook.cloud.engine.local_static import Loaded
 from secondlook.cloud.judge import Judge, Limits, inside
 from secondlook.cloud.metrics import JudgeMetrics
 from secondlook.cloud.picture.background import Backgrounds
@@ -42,15 +42,14 @@ def soon() -> Deadline:
 @asynccontextmanager
 async def judging(detector: FakeDetector, **limits: Any) -> AsyncIterator[Judge]:
     registry = CollectorRegistry()
-    engine = LocalEngine([Loaded(detector)], metrics=EngineMetrics(registry))
-    engine.start()
-    judge = Judge(engine, Backgrounds(4, 60), Limits(**limits), JudgeMetrics(registry))
-    try:
-        yield judge
-    finally:
-        judge.close()
-        detector.release()
-        await engine.drain()
+    local = LocalEngine([Loaded(detector).opened()], registry=registry)
+    async with local.running() as engine:
+        judge = Judge(engine, Backgrounds(4, 60), Limits(**limits), JudgeMetrics(registry))
+        try:
+            yield judge
+        finally:
+            judge.close()
+            detector.release()
 
 
 async def test_the_verdict_speaks_for_the_frame_in_native_pixels() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from secondlook.cloud.engine.queue import Overflow
+from secondlook.cloud.engine.batching import Overflow
 from secondlook.cloud.settings import CloudSettings, is_loopback
 from secondlook.shared.errors import InvalidConfig
 from secondlook.shared.settings import load

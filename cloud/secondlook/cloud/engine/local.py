@@ -1,165 +1,265 @@
-"""The engine `local`: models in this process, each behind its own batcher."""
+"""The engine `local`: models in this process, each version behind batchers of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import anyio
+from anyio.abc import TaskGroup
+from prometheus_client import CollectorRegistry
+from typing_extensions import Self
 
-from secondlook.cloud.engine.asking import Ask, Detected, Inferred, Ran
-from secondlook.cloud.engine.batcher import Batcher
-from secondlook.cloud.engine.catalogue import Entry, State
+from secondlook.cloud.engine.asking import Ask, Detected, Inferred
+from secondlook.cloud.engine.batching import Batcher, Instance, Policy
+from secondlook.cloud.engine.catalogue import Entry
+from secondlook.cloud.engine.drains import Drains
+from secondlook.cloud.engine.lifecycle import Open, Opened, Served
+from secondlook.cloud.engine.lifecycle_metrics import LifecycleMetrics
+from secondlook.cloud.engine.lineup import Changed, Workshop
+from secondlook.cloud.engine.lineups import Lineups, Source
 from secondlook.cloud.engine.metrics import EngineMetrics
-from secondlook.cloud.engine.queue import Overflow
 from secondlook.cloud.engine.statistics import Statistics
 from secondlook.cloud.engine.tensors import Signature, Tensors
-from secondlook.cloud.repository.config import ModelConfig
-from secondlook.shared.clock import Clock
-from secondlook.shared.detect.protocol import Detector, Image, ModelInfo
-from secondlook.shared.errors import InvalidConfig, NotFound
-
-ACCELERATOR_BATCH = 16
-"""Most images in one call where nothing is configured and the model does not run on a CPU."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A model ready to be served.
-
-    Attributes:
-        detector: the model.
-        min_score: boxes below are not returned where the caller names no score.
-        max_batch: most images in one call; 0 chooses (see `batch_limit`).
-    """
-
-    detector: Detector
-    min_score: float = 0.05
-    max_batch: int = 0
-
-
-def batch_limit(info: ModelInfo, asked: int) -> int:
-    """How many images one call of the network takes.
-
-    On a CPU a batch saves at most a tenth per image but makes the first caller wait for the last,
-    so the default there is 1; on an accelerator it is everything, so the default is 16.
-    """
-    if asked == 0:
-        asked = 1 if info.provider == "CPU" else ACCELERATOR_BATCH
-    return max(1, min(asked, info.max_batch))
+from secondlook.cloud.repository.config import ModelConfig, Release
+from secondlook.cloud.repository.snapshot import Snapshot
+from secondlook.shared.clock import Clock, SystemClock
+from secondlook.shared.detect.protocol import Image, ModelInfo
+from secondlook.shared.errors import InvalidConfig, NotFound, PermissionDenied, Unavailable
 
 
 class LocalEngine:
-    """See `Serving`. Start it inside a running event loop; `drain` closes the models.
+    """See `Engine`. Serves inside `running`; every other method is for the inside of that block.
 
     Args:
-        models: the models; the first is the default.
-        max_queue: most requests that wait, per model.
-        max_wait_s: how long an idle device waits for a fuller batch.
-        overflow: what a full queue does.
-        metrics: where to count.
+        models: what is open already; the first is the default.
+        registry: where to count.
+        policy: of the batchers, where a model says nothing.
+        open_release: loads a release; ``None``: only ``models`` are served.
+        source: where `load` finds models; ``None``: nowhere.
+        explicit: whether callers may load and unload.
+        default: what is meant where no model is named; empty: the first that is ready.
+        changed: told of each version that came, was replaced, or has gone.
         clock: the clock of the deadlines.
 
     Raises:
-        InvalidConfig: no model, or two of the same name.
+        InvalidConfig: two models of the same name.
     """
 
     def __init__(
         self,
-        models: Sequence[Loaded],
+        models: Sequence[Opened] = (),
         *,
-        metrics: EngineMetrics,
-        max_queue: int = 64,
-        max_wait_s: float = 0.0,
-        overflow: Overflow = Overflow.REJECT,
+        registry: CollectorRegistry,
+        policy: Policy | None = None,
+        open_release: Open | None = None,
+        source: Source | None = None,
+        explicit: bool = False,
+        default: str = "",
+        changed: Changed | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if not models:
-            raise InvalidConfig("models: at least one model is needed")
-        self._batchers: dict[str, Batcher] = {}
-        self._min_scores: dict[str, float] = {}
-        for model in models:
-            info = model.detector.info
-            if info.name in self._batchers:
-                raise InvalidConfig(f"models: two models are named {info.name!r}")
-            self._min_scores[info.name] = model.min_score
-            self._batchers[info.name] = Batcher(
-                model.detector,
-                max_batch=batch_limit(info, model.max_batch),
-                max_queue=max_queue,
-                max_wait_s=max_wait_s,
-                overflow=overflow,
-                metrics=metrics,
-                clock=clock,
-            )
-        self._default = next(iter(self._batchers))
+        names = [opened.release.config.name for opened in models]
+        doubled = next((name for place, name in enumerate(names) if name in names[:place]), None)
+        if doubled is not None:
+            raise InvalidConfig(f"models: two models are named {doubled!r}")
+        self._models = tuple(models)
+        self._policy = policy or Policy()
+        self._open = open_release or _opens_nothing
+        self._source = source
+        self._explicit = explicit
+        self._default = default or next(iter(names), "")
+        self._changed = changed or (lambda _model, _version: None)
+        self._clock = clock or SystemClock()
+        self._metrics = EngineMetrics(registry)
+        self._loads = LifecycleMetrics(registry)
+        self._draining = False
 
-    def start(self) -> None:
-        """Start one thread per model."""
-        for batcher in self._batchers.values():
-            batcher.start()
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Self]:
+        """Serve while the block runs; on leaving, finish what was accepted."""
+        failure: Exception | None = None
+        async with anyio.create_task_group() as tasks:
+            self._begin(tasks)
+            try:
+                yield self
+            except Exception as error:  # noqa: BLE001 - raised below, outside: a group would wrap it
+                failure = error
+            finally:
+                await self.drain()
+                tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
 
     def detectors(self) -> Sequence[ModelInfo]:
         """See `Serving.detectors`."""
-        return [batcher.info for batcher in self._batchers.values()]
+        infos = (routes.main.info for routes in self._lineups.serving())
+        return [info for info in infos if info is not None]
 
     def detector(self, model: str = "", version: str = "") -> ModelInfo:
         """See `Serving.detector`."""
-        return self._batcher(model, version).info
+        served = self._named(model, version)
+        if served.info is None:
+            raise NotFound(f"{served.model!r} is no detector; ask it with tensors")
+        return served.info
 
     def signature(self, model: str, version: str = "") -> Signature:
         """See `Serving.signature`."""
-        self._batcher(model, version)
-        raise NotFound(f"{model!r} takes images, no tensors")
+        served = self._named(model, version)
+        if not served.signature.inputs:
+            raise NotFound(f"{served.model!r} takes images, no tensors")
+        return served.signature
+
+    def waiting(self, model: str = "") -> int:
+        """Requests that wait for a model now.
+
+        Raises:
+            NotFound: it is not served.
+        """
+        return sum(served.waiting for served in self._lineups.ready(model).versions.values())
+
+    def route(self, ask: Ask) -> Ask:
+        """The same, with the model and the version that answer it as things stand.
+
+        Raises:
+            NotFound: none does.
+        """
+        served = self._choose(ask)
+        return replace(ask, model=served.model, version=served.version)
+
+    def fingerprint(self, model: str, version: str = "") -> str:
+        """SHA-256 of the file of a version that is ready; empty where there is none.
+
+        Raises:
+            NotFound: no such model or version is ready.
+        """
+        return self._named(model, version).releases[0].digest
 
     async def detect(self, image: Image, ask: Ask, *, min_score: float = 0.0) -> Detected:
         """See `Serving.detect`; a ``min_score`` of 0 means the model's own."""
-        batcher = self._batcher(ask.model, ask.version)
-        info = batcher.info
-        wanted = min_score or self._min_scores[info.name]
-        found, queue_s, infer_s = await batcher.infer(
-            image, min_score=wanted, deadline=ask.deadline
-        )
-        return Detected(found, Ran(info.name, info.version, queue_s=queue_s, infer_s=infer_s))
+        # From here to the queue nothing is awaited: what is chosen is not drained in between.
+        return await self._choose(ask).detect(image, ask, min_score=min_score)
 
     async def infer(self, tensors: Tensors, ask: Ask, outputs: Sequence[str] = ()) -> Inferred:
         """See `Serving.infer`."""
-        self.signature(ask.model, ask.version)
-        raise AssertionError("unreachable")
+        return await self._choose(ask).infer(tensors, ask, outputs)
+
+    async def drain(self) -> None:
+        """See `Serving.drain`. A drain that is cancelled fails what still waits."""
+        self._draining = True
+        self._lineups.unload_all()
+        try:
+            await self._drains.wait()
+        except anyio.get_cancelled_exc_class():
+            self._drains.cut_short()
+            raise
 
     def index(self) -> Sequence[Entry]:
         """See `Catalogue.index`."""
-        return [Entry(info.name, info.version, State.READY) for info in self.detectors()]
+        return self._lineups.index()
 
     def config(self, model: str, version: str = "") -> ModelConfig:
         """See `Catalogue.config`."""
-        info = self.detector(model, version)
-        return ModelConfig(info.name, "onnxruntime", max_batch=info.max_batch, derived=True)
+        return self._lineups.config(model, version)
 
     def statistics(self, model: str = "", version: str = "") -> Sequence[Statistics]:
         """See `Catalogue.statistics`."""
-        infos = [self.detector(model, version)] if model else self.detectors()
-        return [Statistics(info.name, info.version) for info in infos]
+        if model and version:
+            return [self._named(model, version).statistics]
+        every = [self._lineups.ready(model)] if model else self._lineups.serving()
+        return [served.statistics for routes in every for served in routes.versions.values()]
 
     async def load(self, model: str, config: str | None = None) -> None:
-        """See `Catalogue.load`."""
-        raise NotFound(f"no model is named {model!r} in the repository")
+        """See `Catalogue.load`. A caller that goes away does not end the load.
+
+        Raises:
+            PermissionDenied: models come and go with the files of the repository alone.
+        """
+        self._permit("loaded")
+        await self._lineups.fetch(model, config)
 
     async def unload(self, model: str) -> None:
-        """See `Catalogue.unload`."""
-        raise NotFound(f"no model is named {model!r} in the repository")
+        """See `Catalogue.unload`. A load that runs is ended.
 
-    def _batcher(self, model: str, version: str) -> Batcher:
-        name = model or self._default
-        batcher = self._batchers.get(name)
-        if batcher is None:
-            raise NotFound(f"no model is named {name!r}; served are {', '.join(self._batchers)}")
-        if version not in ("", batcher.info.version):
-            raise NotFound(f"{name!r} has no version {version!r}")
+        Raises:
+            PermissionDenied: models come and go with the files of the repository alone.
+        """
+        self._permit("unloaded")
+        await self._lineups.unload(model)
+
+    async def fetch(self, model: str) -> None:
+        """`load`, for the service itself: whatever callers are permitted."""
+        await self._lineups.fetch(model)
+
+    async def survey(self) -> None:
+        """Find out which models could be loaded, for `index`."""
+        await self._lineups.survey()
+
+    async def update(self, snapshot: Snapshot) -> None:
+        """Serve what a repository holds now, and nothing that it held before and holds no more.
+
+        Returns when everything that can be loaded is. What cannot is logged, and in `index`.
+        """
+        await self._lineups.update(snapshot)
+
+    def _begin(self, tasks: TaskGroup) -> None:
+        self._drains = Drains(tasks)
+        shop = Workshop(
+            open=self._open,
+            make_batcher=self._batcher,
+            drains=self._drains,
+            limiter=anyio.CapacityLimiter(1),
+            changed=self._changed,
+            metrics=self._loads,
+            clock=self._clock,
+        )
+        self._lineups = Lineups(shop, self._source, self._default)
+        for opened in self._models:
+            self._lineups.adopt(opened)
+        # What is unloaded is to be freed: the line-ups alone hold it from here on.
+        self._models = ()
+
+    def _named(self, model: str, version: str) -> Served:
+        routes = self._lineups.ready(model)
+        return routes.named(version) if version else routes.main
+
+    def _choose(self, ask: Ask) -> Served:
+        if self._draining:
+            raise Unavailable("the engine is draining")
+        routes = self._lineups.ready(ask.model)
+        return routes.named(ask.version) if ask.version else routes.of(ask.camera or ask.request_id)
+
+    def _batcher(self, opened: Opened) -> Batcher:
+        release, config = opened.release, opened.release.config
+        most = max(1, config.max_batch)
+        batcher = Batcher(
+            config.name,
+            release.version,
+            [Instance.of(backend) for backend in opened.backends],
+            # What was derived says nothing of its own.
+            replace(self._policy, max_batch=most)
+            if config.derived
+            else Policy.of(config, most, self._policy),
+            metrics=self._metrics,
+            clock=self._clock,
+            variant=release.variant,
+        )
+        asked = not config.derived or config.batching is not None
+        if not asked and opened.backends[0].device == "CPU":
+            # A batch saves next to nothing there, and makes the first caller wait for the last.
+            batcher.limit = 1
         return batcher
 
-    async def drain(self) -> None:
-        """See `Serving.drain`."""
-        async with anyio.create_task_group() as tasks:
-            for batcher in self._batchers.values():
-                tasks.start_soon(batcher.drain)
+    def _permit(self, what: str) -> None:
+        if self._draining:
+            raise Unavailable("the engine is draining")
+        if not self._explicit:
+            raise PermissionDenied(
+                f"models cannot be {what} by callers here",
+                remedy='set repository.control = "explicit"',
+            )
+
+
+def _opens_nothing(release: Release) -> Opened:
+    raise NotFound(f"{release.config.name!r} cannot be loaded here")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import grpc
 
 from secondlook.cli.price.heavy import Heavy
-from secondlook.cloud.engine.local import Loaded
+from secondlook.cloud.engine.local_static import Loaded
 from secondlook.cloud.service import running_cloud
 from secondlook.cloud.settings import (
     BackgroundSettings,

@@ -10,14 +10,20 @@ from prometheus_client import CollectorRegistry
 from support.cloud import NAMES, FakeDetector, picture
 
 from secondlook.cloud.engine.asking import Ask
-from secondlook.cloud.engine.local import Loaded, LocalEngine, batch_limit
-from secondlook.cloud.engine.metrics import EngineMetrics
-from secondlook.cloud.engine.queue import Overflow
+from secondlook.cloud.engine.batching import Overflow, Policy
+from secondlook.cloud.engine.local import LocalEngine
+from secondlook.cloud.engine.local_static import Loaded, batch_limit
 from secondlook.shared.clock import Deadline, SystemClock
 from secondlook.shared.detect.protocol import ModelInfo
-from secondlook.shared.errors import InvalidConfig, ModelFailure, Overloaded
+from secondlook.shared.errors import InvalidConfig, ModelFailure, NotFound, Overloaded
 
 SOON = Deadline(SystemClock().monotonic() + 3600)
+
+
+def engine_of(*detectors: FakeDetector) -> LocalEngine:
+    return LocalEngine(
+        [Loaded(detector).opened() for detector in detectors], registry=CollectorRegistry()
+    )
 
 
 @pytest.mark.parametrize(
@@ -35,59 +41,61 @@ def test_batch_limit(provider: str, model_limit: int, asked: int, expected: int)
     assert batch_limit(info, asked) == expected
 
 
-@pytest.mark.parametrize("names", [[], ["a", "a"]])
-def test_models_must_be_there_and_distinct(names: list[str]) -> None:
+def test_models_must_be_distinct() -> None:
     with pytest.raises(InvalidConfig, match="models"):
-        LocalEngine(
-            [Loaded(FakeDetector(name)) for name in names],
-            metrics=EngineMetrics(CollectorRegistry()),
-        )
+        engine_of(FakeDetector("a"), FakeDetector("a"))
+
+
+@pytest.mark.anyio
+async def test_without_any_model_it_says_so() -> None:
+    async with engine_of().running() as engine:
+        assert engine.detectors() == []
+        with pytest.raises(NotFound, match="no model is ready"):
+            engine.detector()
+        with pytest.raises(NotFound, match="'x'"):
+            engine.signature("x")
 
 
 @pytest.mark.anyio
 async def test_a_score_of_zero_means_the_models_own() -> None:
     detector = FakeDetector()
-    engine = LocalEngine(
-        [Loaded(detector, min_score=0.95)], metrics=EngineMetrics(CollectorRegistry())
-    )
-    engine.start()
-    found = await engine.detect(picture(9, 9, (1, 1, 5, 5)), Ask(SOON))
+    local = LocalEngine([Loaded(detector, 0.95).opened()], registry=CollectorRegistry())
+    async with local.running() as engine:
+        found = await engine.detect(picture(9, 9, (1, 1, 5, 5)), Ask(SOON))
     assert len(found.detections) == 0
-    await engine.drain()
 
 
 @pytest.mark.anyio
 async def test_drop_oldest_tells_the_one_dropped_and_counts_it() -> None:
     registry = CollectorRegistry()
     detector = FakeDetector()
-    engine = LocalEngine(
-        [Loaded(detector)],
-        metrics=EngineMetrics(registry),
-        max_queue=1,
-        overflow=Overflow.DROP_OLDEST,
+    local = LocalEngine(
+        [Loaded(detector).opened()],
+        registry=registry,
+        policy=Policy(max_queue=1, overflow=Overflow.DROP_OLDEST),
     )
-    engine.start()
-    detector.hold()
+    async with local.running() as engine:
+        detector.hold()
 
-    def ask() -> asyncio.Future[object]:
-        return asyncio.ensure_future(engine.detect(picture(9, 9), Ask(SOON), min_score=0.1))
+        def ask() -> asyncio.Future[object]:
+            return asyncio.ensure_future(engine.detect(picture(9, 9), Ask(SOON), min_score=0.1))
 
-    running = ask()
-    await anyio.to_thread.run_sync(detector.wait_entered)
-    oldest = ask()
-    await anyio.lowlevel.checkpoint()
-    newest = ask()
-    with pytest.raises(Overloaded):
-        await oldest
-    detector.release()
-    await running
-    await newest
-    labels = {"model": "fake", "reason": "overloaded"}
-    assert registry.get_sample_value("secondlook_cloud_engine_dropped_total", labels) == 1
-    assert (
-        registry.get_sample_value("secondlook_cloud_engine_queue_requests", {"model": "fake"}) == 0
-    )
-    await engine.drain()
+        running = ask()
+        await anyio.to_thread.run_sync(detector.wait_entered)
+        oldest = ask()
+        await anyio.lowlevel.checkpoint()
+        newest = ask()
+        with pytest.raises(Overloaded):
+            await oldest
+        detector.release()
+        await running
+        await newest
+        labels = {"model": "fake", "reason": "overloaded"}
+        assert registry.get_sample_value("secondlook_cloud_engine_dropped_total", labels) == 1
+        waiting = registry.get_sample_value(
+            "secondlook_cloud_engine_queue_requests", {"model": "fake"}
+        )
+        assert waiting == 0
 
 
 @pytest.mark.anyio
@@ -96,8 +104,6 @@ async def test_a_model_that_answers_too_few_images_has_failed() -> None:
         def detect(self, images, min_score=0.05):
             return super().detect(images, min_score)[:-1]
 
-    engine = LocalEngine([Loaded(Short())], metrics=EngineMetrics(CollectorRegistry()))
-    engine.start()
-    with pytest.raises(ModelFailure, match="0 of 1"):
-        await engine.detect(picture(9, 9), Ask(SOON), min_score=0.1)
-    await engine.drain()
+    async with engine_of(Short()).running() as engine:
+        with pytest.raises(ModelFailure, match="0 of 1"):
+            await engine.detect(picture(9, 9), Ask(SOON), min_score=0.1)

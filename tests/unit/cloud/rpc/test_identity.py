@@ -14,7 +14,7 @@ import trustme
 from support.canvas import Asker
 from support.cloud import FakeDetector, escalation_stub, picture, settings, whole_frame
 
-from secondlook.cloud.engine.local import Loaded
+from secondlook.cloud.engine.local_static import Loaded
 from secondlook.cloud.service import RunningCloud, running_cloud
 from secondlook.rpc.v1 import context_memory_pb2 as pb
 from secondlook.rpc.v1 import context_memory_pb2_grpc, escalation_pb2

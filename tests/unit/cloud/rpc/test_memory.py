@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from support.cloud import FakeDetector, channel_to, fake_cloud, settings
 from support.waiting import eventually
 
-from secondlook.cloud.engine.local import Loaded
+from secondlook.cloud.engine.local_static import Loaded
 from secondlook.cloud.metrics import RpcMetrics
 from secondlook.cloud.rpc.boundary import Boundary
 from secondlook.cloud.rpc.memory import ContextMemoryServicer

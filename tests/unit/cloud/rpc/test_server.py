@@ -28,7 +28,7 @@ from support.cloud import (
     whole_frame,
 )
 
-from secondlook.cloud.engine.local import Loaded
+from secondlook.cloud.engine.local_static import Loaded
 from secondlook.cloud.rpc.health import VERSION_KEY
 from secondlook.cloud.service import running_cloud
 from secondlook.shared.errors import InvalidConfig, StoreError, Unavailable
@@ -71,7 +71,7 @@ async def test_health_of_each_service_with_the_version_beside_it(service: str) -
 async def test_health_of_a_service_that_is_not_here() -> None:
     async with fake_cloud() as (_, channel):
         health = health_pb2_grpc.HealthStub(channel)
-        request = health_pb2.HealthCheckRequest(service="inference.GRPCInferenceService")
+        request = health_pb2.HealthCheckRequest(service="inference.Nobody")
         with pytest.raises(grpc.aio.AioRpcError) as error:
             await health.Check(request)
         assert error.value.code() is grpc.StatusCode.NOT_FOUND
@@ -119,7 +119,7 @@ async def test_metrics_and_healthz() -> None:
         assert status == 200
         assert 'secondlook_cloud_calls_total{method="Escalate",status="OK"} 1.0' in text
         assert 'secondlook_cloud_verdict_seconds_count{purpose="unsure"} 1.0' in text
-        assert 'secondlook_cloud_engine_batch_images_count{model="fake"} 1.0' in text
+        assert 'secondlook_cloud_engine_batch_rows_count{model="fake"} 1.0' in text
         assert await get(f"{base}/healthz") == (200, "ok\n")
         cloud.health.set_serving(False)
         assert (await get(f"{base}/healthz"))[0] == 503

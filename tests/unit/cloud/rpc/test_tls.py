@@ -12,7 +12,7 @@ import pytest
 import trustme
 from support.cloud import FakeDetector, escalation_stub, picture, settings, whole_frame
 
-from secondlook.cloud.engine.local import Loaded
+from secondlook.cloud.engine.local_static import Loaded
 from secondlook.cloud.service import running_cloud
 from secondlook.shared.errors import InvalidConfig
 from secondlook.shared.wire.escalation import request_to_proto

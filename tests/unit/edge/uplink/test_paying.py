@@ -14,7 +14,7 @@ from support.cloud import FakeDetector, settings, whole_frame
 from support.edge import FakeCloud
 from support.waiting import until
 
-from secondlook.cloud.engine.local import Loaded
+from secondlook.cloud.engine.local_static import Loaded
 from secondlook.cloud.service import running_cloud
 from secondlook.edge.control import Link
 from secondlook.edge.uplink import BreakerState, Uplink, UplinkSettings

@@ -17,7 +17,7 @@ import anyio
 import grpc
 import grpc.aio
 
-from secondlook.cloud.engine.local import Loaded
+from secondlook.cloud.engine.local_static import Loaded
 from secondlook.cloud.service import running_cloud
 from secondlook.cloud.settings import CloudSettings
 from secondlook.shared.detect.protocol import Image, ModelInfo

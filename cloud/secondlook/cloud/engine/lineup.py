@@ -1,0 +1,241 @@
+"""The versions of one model: loads the new beside the old, switches in one step, drains the old."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import anyio
+import anyio.to_thread
+
+from secondlook.cloud.engine.catalogue import Entry, State
+from secondlook.cloud.engine.drains import Drains
+from secondlook.cloud.engine.lifecycle import MakeBatcher, Open, Opened, Served, close_all
+from secondlook.cloud.engine.lifecycle_metrics import LifecycleMetrics
+from secondlook.cloud.engine.opening import open_beside
+from secondlook.cloud.engine.routing import Routes
+from secondlook.cloud.repository.config import ModelConfig, Release, VersionPolicy
+from secondlook.cloud.repository.snapshot import Offer
+from secondlook.shared.clock import Clock
+from secondlook.shared.errors import NotFound, SecondlookError, Unavailable
+from secondlook.shared.telemetry import get_logger
+
+Changed = Callable[[str, str], None]
+"""Told the model and the version that has come, was replaced, or has gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What the line-ups of an engine share.
+
+    Attributes:
+        open: loads a release.
+        make_batcher: puts a batcher in front of a variant.
+        drains: what finishes versions that are no longer served.
+        limiter: how many versions are opened at once.
+        changed: told of every switch.
+        metrics: where loads are counted.
+        clock: times them.
+    """
+
+    open: Open
+    make_batcher: MakeBatcher
+    drains: Drains
+    limiter: anyio.CapacityLimiter
+    changed: Changed
+    metrics: LifecycleMetrics
+    clock: Clock
+
+
+class Lineup:
+    """One model. Every method runs in the event loop.
+
+    - Loads of one model come one after the other.
+    - A version that cannot be loaded is refused, with its reason, and then nothing that serves is
+      taken away: it is served on until a load succeeds.
+    - `unload` while a load runs ends that load; what it opens is closed.
+    - What a version has accepted, that version answers, however long after the switch.
+
+    Args:
+        name: the model.
+        workshop: what it shares with others.
+    """
+
+    def __init__(self, name: str, workshop: Workshop) -> None:
+        self.name = name
+        self.config: ModelConfig | None = None
+        self.routes: Routes[Served] | None = None
+        self._shop = workshop
+        self._turn = anyio.Lock()
+        self._loading: dict[str, anyio.CancelScope] = {}
+        self._draining: list[Served] = []
+        self._refused: dict[str, tuple[tuple[Release, ...], SecondlookError]] = {}
+        self._unloaded: tuple[str, ...] = ()
+        self._log = get_logger(__name__).bind(model=name)
+
+    @property
+    def ready(self) -> Routes[Served]:
+        """What serves it.
+
+        Raises:
+            NotFound: nothing does.
+        """
+        if self.routes is None:
+            reasons = [str(error) for _, error in self._refused.values()]
+            if reasons:
+                raise NotFound(f"no version of {self.name!r} is ready: {reasons[-1]}")
+            raise NotFound(f"{self.name!r} is not loaded")
+        return self.routes
+
+    @property
+    def loading(self) -> bool:
+        """Whether a load runs or waits for its turn."""
+        return self._turn.locked()
+
+    @property
+    def memory_bytes(self) -> int:
+        """What its versions take, those that still drain included."""
+        return sum(served.memory_bytes for served in [*self._serving().values(), *self._draining])
+
+    def adopt(self, opened: list[Opened]) -> None:
+        """Serve what somebody else has opened, as the only version."""
+        served = Served(opened, self._shop.make_batcher)
+        self.config = served.config
+        self._serve({served.version: served}, served)
+
+    async def load(self, read: Callable[[], Offer], *, again: bool = True) -> None:
+        """Serve what is offered.
+
+        Args:
+            read: gives the offer; blocking; called when the turn has come, so that of two loads
+                the second sees what is there then.
+            again: also try what was refused before and has not changed since.
+
+        Raises:
+            NotFound, InvalidModel, InvalidConfig: see `Catalogue.load`.
+            Unavailable: it was unloaded meanwhile.
+        """
+        async with self._turn:
+            with anyio.CancelScope() as scope:
+                self._loading[""] = scope
+                try:
+                    offer = await anyio.to_thread.run_sync(read)
+                    await self._load(offer, scope, again)
+                finally:
+                    self._loading.clear()
+            if scope.cancelled_caught:
+                raise Unavailable(f"{self.name!r} was unloaded while it was loaded")
+
+    def unload(self) -> None:
+        """Serve nothing more. What was accepted is finished, beside."""
+        for scope in self._loading.values():
+            scope.cancel()
+        self._refused.clear()
+        self._unloaded = tuple(self._serving()) or self._unloaded
+        self._serve({})
+
+    def entries(self) -> list[Entry]:
+        """Where each of its versions is."""
+        states: dict[str, tuple[State, str]] = {}
+        for version in self._unloaded:
+            states[version] = State.UNAVAILABLE, "unloaded"
+        for version, (_, error) in self._refused.items():
+            states[version] = State.UNAVAILABLE, str(error)
+        for served in self._draining:
+            states[served.version] = State.UNLOADING, f"{served.in_flight} requests to finish"
+        for version in self._loading:
+            if version:
+                states[version] = State.LOADING, ""
+        for version in self._serving():
+            refused = self._refused.get(version)
+            states[version] = State.READY, "" if refused is None else f"refused: {refused[1]}"
+        return [Entry(self.name, version, *state) for version, state in states.items()]
+
+    async def _load(self, offer: Offer, scope: anyio.CancelScope, again: bool) -> None:
+        wanted: dict[str, tuple[Release, ...]] = {}
+        for release in offer.releases:
+            wanted[release.version] = (*wanted.get(release.version, ()), release)
+        self.config = offer.config
+        failure: SecondlookError | None = None
+        for version, releases in wanted.items():
+            served = self._serving().get(version)
+            if served is not None and _same(served.releases, releases):
+                self._refused.pop(version, None)
+                continue
+            refused = self._refused.get(version)
+            if refused is not None and refused[0] == releases and not again:
+                failure = refused[1]
+                continue
+            try:
+                self._loading[version] = scope
+                fresh = await self._open(releases)
+            except SecondlookError as error:
+                failure = error
+                self._refused[version] = releases, error
+                self._shop.metrics.refused(self.name)
+                self._log.error("version refused", version=version, reason=str(error))
+            else:
+                self._refused.pop(version, None)
+                self._serve({**self._serving(), version: fresh}, fresh)
+            finally:
+                self._loading.pop(version, None)
+        if failure is None:
+            self._refused = {v: why for v, why in self._refused.items() if v in wanted}
+            self._serve({v: served for v, served in self._serving().items() if v in wanted})
+            self._unloaded = ()
+        else:
+            # What serves goes on serving, under the shares that now hold.
+            self._serve(self._serving())
+            if not failure.retriable or again:
+                raise failure
+
+    async def _open(self, releases: tuple[Release, ...]) -> Served:
+        started_s = self._shop.clock.monotonic()
+        opened = await open_beside(releases, self._shop.open, self._shop.limiter)
+        try:
+            served = Served(opened, self._shop.make_batcher)
+        except SecondlookError:
+            await anyio.to_thread.run_sync(close_all, opened)
+            raise
+        self._shop.metrics.loaded(self.name, self._shop.clock.monotonic() - started_s)
+        return served
+
+    def _serving(self) -> Mapping[str, Served]:
+        return {} if self.routes is None else self.routes.versions
+
+    def _serve(self, versions: Mapping[str, Served], fresh: Served | None = None) -> None:
+        """Serve these from now on. One step of the event loop: no request sees anything between."""
+        before = self._serving()
+        if fresh is not None:
+            fresh.start()
+            self._log.info(
+                "version ready",
+                version=fresh.version,
+                variants=list(fresh.batchers),
+                memory_bytes=fresh.memory_bytes,
+            )
+        shares = {} if self.config is None else self.config.shares
+        self.routes = Routes(self.name, versions, shares) if versions else None
+        for served in before.values():
+            if versions.get(served.version) is not served:
+                self._draining.append(served)
+                self._shop.drains.start(served, self._gone)
+                if served.version not in versions:
+                    self._shop.changed(self.name, served.version)
+        if fresh is not None:
+            self._shop.changed(self.name, fresh.version)
+        self._shop.metrics.serving(self.name, len(versions))
+
+    def _gone(self, served: Served) -> None:
+        self._draining.remove(served)
+        self._log.info("version gone", version=served.version)
+
+
+def _same(serving: tuple[Release, ...], wanted: tuple[Release, ...]) -> bool:
+    """Whether nothing has to be loaded: shares and policies are not part of what is loaded."""
+    return [_loaded(release) for release in serving] == [_loaded(release) for release in wanted]
+
+
+def _loaded(release: Release) -> Release:
+    config = replace(release.config, shares={}, versions=VersionPolicy(), objective_s=None)
+    return replace(release, config=config)

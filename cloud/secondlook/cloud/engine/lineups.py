@@ -1,0 +1,179 @@
+"""All models of a local engine: what is served, what could be, and how that changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import anyio
+import anyio.to_thread
+
+from secondlook.cloud.engine.catalogue import Entry, State
+from secondlook.cloud.engine.lifecycle import Opened, Served
+from secondlook.cloud.engine.lineup import Lineup, Workshop
+from secondlook.cloud.engine.owned import owned
+from secondlook.cloud.engine.routing import Routes
+from secondlook.cloud.repository.config import ModelConfig
+from secondlook.cloud.repository.findings import Finding, Severity
+from secondlook.cloud.repository.snapshot import Offer, Snapshot
+from secondlook.shared.errors import NotFound, SecondlookError
+from secondlook.shared.telemetry import get_logger
+
+
+class Source(Protocol):
+    """Where models come from when somebody asks for one by name. Every method may block."""
+
+    def names(self) -> Sequence[str]:
+        """Those that could be loaded."""
+        ...
+
+    def read(self, name: str, config_json: str | None = None) -> Offer:
+        """One of them, read anew.
+
+        Raises:
+            NotFound, InvalidModel, InvalidConfig: see `Catalogue.load`.
+        """
+        ...
+
+    def forget(self, name: str) -> None:
+        """Its versions may have other content from now on."""
+        ...
+
+
+class Lineups:
+    """The models by name. Every method runs in the event loop.
+
+    Args:
+        workshop: what the models share.
+        source: where `load` finds models; ``None``: nowhere.
+        default: what is meant where no model is named; empty: the first that is ready.
+    """
+
+    def __init__(self, workshop: Workshop, source: Source | None = None, default: str = "") -> None:
+        self._shop = workshop
+        self._source = source
+        self._default = default
+        self._lines: dict[str, Lineup] = {}
+        self._offered: tuple[str, ...] = ()
+        self._findings: Sequence[Finding] = ()
+        self._names: Sequence[str] = ()
+        self._log = get_logger(__name__)
+
+    def adopt(self, opened: Opened) -> None:
+        """Serve what is open already."""
+        self._line(opened.release.config.name).adopt([opened])
+
+    def ready(self, model: str) -> Routes[Served]:
+        """What serves a model; the default where the name is empty.
+
+        Raises:
+            NotFound: nothing does.
+        """
+        line = self._lines.get(model or self._default)
+        if line is not None:
+            return line.ready
+        if not model and not self._default:
+            first = next(self.serving(), None)
+            if first is None:
+                raise NotFound("no model is ready")
+            return first
+        raise self.unknown(model or self._default)
+
+    def serving(self) -> Iterator[Routes[Served]]:
+        """What serves each model that is ready, the default first."""
+        lines = sorted(self._lines.values(), key=lambda line: line.name != self._default)
+        return (line.routes for line in lines if line.routes is not None)
+
+    def config(self, model: str, version: str) -> ModelConfig:
+        """See `Catalogue.config`."""
+        routes = self.ready(model)
+        served = routes.named(version) if version else routes.main
+        current = self._lines[served.model].config or served.config
+        return replace(served.config, shares=current.shares, versions=current.versions)
+
+    def index(self) -> list[Entry]:
+        """See `Catalogue.index`."""
+        entries = [entry for line in self._lines.values() for entry in line.entries()]
+        shown = {(entry.name, entry.version) for entry in entries}
+        for found in self._findings:
+            if found.severity is Severity.ERROR and (found.model, found.version) not in shown:
+                shown.add((found.model, found.version))
+                entries.append(Entry(found.model, found.version, State.UNAVAILABLE, found.reason))
+        named = {entry.name for entry in entries}
+        entries += [
+            Entry(name, "", State.UNAVAILABLE, "not loaded")
+            for name in self._names
+            if name not in named
+        ]
+        return sorted(entries, key=lambda entry: (entry.name, entry.version))
+
+    async def fetch(self, model: str, config: str | None = None) -> None:
+        """Load a model from the source; errors as in `Catalogue.load`."""
+        source = self._source
+        if source is None:
+            raise self.unknown(model)
+        line = self._line(model)
+        try:
+            await self._load(line, lambda: source.read(model, config))
+        except NotFound:
+            if not line.entries() and not line.loading:
+                self._lines.pop(model, None)
+            raise
+
+    async def unload(self, model: str) -> None:
+        """See `Catalogue.unload`. A load that runs is ended."""
+        line = self._lines.get(model)
+        if line is None:
+            raise self.unknown(model)
+        line.unload()
+        await self._forget(model)
+
+    def unload_all(self) -> None:
+        """Serve nothing more."""
+        for line in self._lines.values():
+            line.unload()
+
+    async def survey(self) -> None:
+        """Find out which models could be loaded, for the index."""
+        if self._source is not None:
+            self._names = await anyio.to_thread.run_sync(self._source.names)
+
+    async def update(self, snapshot: Snapshot) -> None:
+        """Serve what a repository holds now, and nothing that it held before and holds no more.
+
+        Returns when everything that can be loaded is. What cannot is logged, and in `index`.
+        """
+        self._findings = snapshot.findings
+        gone = [name for name in self._offered if name not in snapshot.offers]
+        self._offered = tuple(snapshot.offers)
+        for name in gone:
+            self._lines.pop(name).unload()
+        async with anyio.create_task_group() as loads:
+            for name, offer in snapshot.offers.items():
+                loads.start_soon(self._follow, self._line(name), offer)
+
+    def unknown(self, model: str) -> NotFound:
+        """The error for a name that nobody has."""
+        names = ", ".join(sorted(self._lines)) or "none"
+        return NotFound(f"no model is named {model[:128]!r}; served are {names}")
+
+    async def _follow(self, line: Lineup, offer: Offer) -> None:
+        try:
+            await self._load(line, lambda: offer, again=False)
+        except SecondlookError as error:
+            self._log.warning("model not up to date", model=line.name, reason=str(error))
+            await self._forget(line.name)
+
+    async def _load(self, line: Lineup, read: Callable[[], Offer], *, again: bool = True) -> None:
+        await owned(self._shop.drains.tasks, lambda: line.load(read, again=again))
+
+    async def _forget(self, model: str) -> None:
+        if self._source is not None:
+            await anyio.to_thread.run_sync(self._source.forget, model)
+
+    def _line(self, model: str) -> Lineup:
+        line = self._lines.get(model)
+        if line is None:
+            line = self._lines[model] = Lineup(model, self._shop)
+        return line

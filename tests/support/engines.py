@@ -1,0 +1,44 @@
+"""The engines that the conformance suite holds to their contract."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+from secondlook.cloud.engine.batching import Policy
+from secondlook.cloud.engine.protocol import Engine
+from support.engine import Bench, NumberedBackend, engine_over, offer
+
+BOUND = 6
+"""Most requests that wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """An engine that serves two `NumberedBackend`s.
+
+    Attributes:
+        engine: serves ``first`` (the default), version 1, up to 4 rows, and ``second``, version 5.
+            ``first`` has a version 2, and there is a model ``third``, version 7, that can be
+            loaded; ``broken`` cannot.
+        device: the network of ``first``; ``None`` where it runs in another process, and can
+            neither be held nor counted.
+    """
+
+    engine: Engine
+    device: NumberedBackend | None
+
+
+@asynccontextmanager
+async def local_rig() -> AsyncIterator[Rig]:
+    """The engine `local`."""
+    bench = Bench([offer("first", 2), offer("third", 7), offer("broken", 9)])
+    bench.corrupt.add("9")
+    served = offer("first", 1), offer("second", 5)
+    policy = Policy(max_queue=BOUND)
+    async with engine_over(bench, *served, policy=policy, default="first") as engine:
+        yield Rig(engine, next(one for one in bench.opened if one.version == 1))
+
+
+ENGINES: Mapping[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {"local": local_rig}
