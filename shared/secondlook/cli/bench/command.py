@@ -6,6 +6,7 @@ import click
 
 from secondlook.cli.bench.edge import edge
 from secondlook.cli.bench.memory.command import memory
+from secondlook.cli.bench.prefetch.command import prefetch
 from secondlook.cli.bench.trust.command import trust
 
 
@@ -18,10 +19,12 @@ def bench() -> None:
       secondlook bench edge
       secondlook bench edge clip.mp4 --model yolox_nano.onnx --json bench.json
       secondlook bench memory --records 1000000
+      secondlook bench prefetch
       secondlook bench trust
     """
 
 
 bench.add_command(edge)
 bench.add_command(memory)
+bench.add_command(prefetch)
 bench.add_command(trust)

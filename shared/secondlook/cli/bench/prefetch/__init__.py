@@ -1,0 +1,1 @@
+"""``secondlook bench prefetch``: what forecasts of the next request are worth."""
