@@ -75,6 +75,7 @@ class Batcher:
         self.name, self.version, self.variant = name, version, variant
         self._clock = clock or SystemClock()
         self._policy = policy
+        self._most = policy.max_rows or policy.max_batch
         self._instances = list(instances)
         self._lanes = self._instances[0].lanes
         self._here = all(instance.here for instance in self._instances)
@@ -167,10 +168,8 @@ class Batcher:
         if lane is None:
             raise InvalidInput(f"{self.name} cannot be asked by {kind.name}")
         rows = lane.rows(payload)
-        if rows > self._policy.max_batch:
-            raise InvalidInput(
-                f"{rows} rows asked; {self.name} takes at most {self._policy.max_batch}"
-            )
+        if rows > self._most:
+            raise InvalidInput(f"{rows} rows asked; {self.name} takes at most {self._most}")
         now_s = self._clock.monotonic()
         deadline_s = ask.deadline.at_s
         if deadline_s <= now_s:

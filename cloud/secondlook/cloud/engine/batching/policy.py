@@ -27,7 +27,8 @@ class Policy:
     """One batcher's rules.
 
     Attributes:
-        max_batch: most rows in one call of the network; at least 1.
+        max_batch: most rows that are put together; at least 1.
+        max_rows: most rows of one request, which then has a call of its own; 0: ``max_batch``.
         max_queue: most requests that wait.
         max_per_tenant: most of them of one tenant; 0: no bound but that of the queue.
         overflow: what a full queue does.
@@ -40,6 +41,7 @@ class Policy:
     """
 
     max_batch: int = 1
+    max_rows: int = 0
     max_queue: int = 64
     max_per_tenant: int = 0
     overflow: Overflow = Overflow.REJECT
@@ -57,13 +59,15 @@ class Policy:
             max_batch: most rows that its backend takes in one call.
             defaults: what holds where the model says nothing.
         """
-        batching = config.batching
+        most, batching = max(1, max_batch), config.batching
         if batching is None:
-            return replace(defaults, max_batch=1, preferred=(), max_queue_delay_s=0.0)
-        most = max(1, max_batch)
+            return replace(
+                defaults, max_batch=1, max_rows=most, preferred=(), max_queue_delay_s=0.0
+            )
         return replace(
             defaults,
             max_batch=most,
+            max_rows=most,
             max_queue=batching.max_queue or defaults.max_queue,
             preferred=tuple(size for size in sorted(batching.preferred) if size <= most),
             max_queue_delay_s=batching.max_queue_delay_s,

@@ -17,6 +17,7 @@ from secondlook.cloud.engine.batching import IMAGES, Batcher, Instance, Overflow
 from secondlook.cloud.engine.batching.dispatch import INLINE_AFTER
 from secondlook.cloud.engine.batching.pace import KEEP
 from secondlook.cloud.engine.metrics import TENANTS, EngineMetrics
+from secondlook.cloud.repository.config import Batching, ModelConfig
 from secondlook.shared.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -262,6 +263,18 @@ async def test_what_never_can_work_is_refused_before_it_waits() -> None:
             await batcher.submit(IMAGES, None, ask())  # type: ignore[arg-type]
 
 
+async def test_without_batching_a_request_of_many_rows_has_its_call_alone() -> None:
+    lane = EchoLane()
+    config = ModelConfig("m", "onnxruntime", max_batch=8, batching=None)
+    async with running(lane, policy=Policy.of(config, 8, WIDE)) as batcher:
+        tasks = await held_batch(batcher, lane, [Say("a", rows=4), Say("b"), Say("c")])
+        lane.release()
+        assert await outcomes(tasks) == ["first", "a", "b", "c"]
+        assert all(len(batch) == 1 for batch in lane.batches)
+        with pytest.raises(InvalidInput, match="9 rows"):
+            await batcher.submit(SAY, Say("a", rows=9), ask())
+
+
 async def test_a_full_queue_says_when_to_come_again() -> None:
     lane = EchoLane()
     registry = CollectorRegistry()
@@ -500,3 +513,10 @@ async def test_errors_are_of_the_tree() -> None:
     async with running(lane) as batcher:
         with pytest.raises(SecondlookError):
             await batcher.submit(SAY, Say("a"), ask())
+
+
+def test_a_models_own_configuration_goes_over_the_defaults() -> None:
+    batching = Batching(preferred=(16, 4, 64), max_queue_delay_s=0.01, max_queue=7)
+    config = ModelConfig("m", "onnxruntime", batching=batching)
+    policy = Policy.of(config, 32, Policy(max_queue=99, max_per_tenant=5))
+    assert policy == Policy(32, 32, 7, 5, preferred=(4, 16), max_queue_delay_s=0.01)
