@@ -100,7 +100,7 @@ class CachedEngine:
             if kept is not None:
                 return cache.hit(shelf, kept, began_s)
             flight = cache.flights.get((shelf, content))
-            if flight is None or not flight.carries(ask):
+            if flight is None or not flight.carries(ask, self._clock):
                 cache.missed(shelf, began_s)
                 return await self._lead(image, ask, min_score, shelf, content)
             detected = await self._follow(flight, ask)

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 import anyio
 
 from secondlook.cloud.engine.asking import Ask, Detected
+from secondlook.shared.clock import Clock
 from secondlook.shared.errors import ModelFailure
+
+SLACK = 0.1
+"""Part of a caller's time by which the leader's deadline may be later than its own."""
 
 
 @dataclass(slots=True, eq=False)
@@ -27,10 +31,12 @@ class Flight:
     detected: Detected | None = None
     failure: ModelFailure | None = None
 
-    def carries(self, ask: Ask) -> bool:
-        """Whether another caller is served by it no later than if it asked itself.
+    def carries(self, ask: Ask, clock: Clock) -> bool:
+        """Whether another caller is served by it hardly later than if it asked itself.
 
         The queue goes by priority, then by deadline; who is more urgent than the leader asks anew.
+        Hedges have deadlines that differ by the time it took to send them: `SLACK`.
         """
         leader = self.ask
-        return (leader.priority, leader.deadline.at_s) <= (ask.priority, ask.deadline.at_s)
+        late_s = leader.deadline.at_s - ask.deadline.at_s
+        return leader.priority <= ask.priority and late_s <= SLACK * ask.deadline.remaining_s(clock)

@@ -28,6 +28,8 @@ from secondlook.shared.values import Detections
 SITE = "_cloud"
 """Where the cloud keeps what is its own; edges have no rights there, unless to all cameras."""
 
+PARTS = 8
+"""Records of one version; a record has 64 kB, which is some 20 answers of a busy street."""
 MAX_BOXES = 300
 """An answer with more is not written: it would push out many others."""
 MAX_KEPT = 200
@@ -92,7 +94,7 @@ class KeptVerdict(BaseModel):
 
 
 class KeptVerdicts(Kind):
-    """The answers of one version that are asked for most.
+    """The answers of one part of a version that are asked for most.
 
     Attributes:
         fingerprint: what the version really is: its file, its class names, where it runs.
@@ -108,10 +110,15 @@ class KeptVerdicts(Kind):
     at_s: EpochSeconds
 
 
-def record_id(shelf: Shelf) -> str:
-    """The id of the record of a version."""
-    model, version = (quote(part, safe="") for part in shelf)
-    return context_id(f"{SITE}/engine", KeptVerdicts, f"{model}@{version}")
+def part_of(content: bytes) -> int:
+    """Which record of its version an answer belongs to."""
+    return content[0] % PARTS
+
+
+def record_id(shelf: Shelf, part: int) -> str:
+    """The id of a record of a version."""
+    model, version = (quote(name, safe="") for name in shelf)
+    return context_id(f"{SITE}/engine", KeptVerdicts, f"{model}@{version}:{part}")
 
 
 def chosen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -12,8 +13,15 @@ import anyio
 
 from secondlook.cloud.cache.engine import CachedEngine
 from secondlook.cloud.cache.metrics import CacheMetrics
-from secondlook.cloud.cache.records import KeptVerdict, KeptVerdicts, chosen, record_id
-from secondlook.cloud.cache.shelves import Shelf
+from secondlook.cloud.cache.records import (
+    PARTS,
+    KeptVerdict,
+    KeptVerdicts,
+    chosen,
+    part_of,
+    record_id,
+)
+from secondlook.cloud.cache.shelves import Kept, Shelf
 from secondlook.shared.detect.protocol import ModelInfo
 from secondlook.shared.errors import InvalidInput, NotFound, SecondlookError, VersionConflict
 from secondlook.shared.memory.protocol import ContextStore
@@ -69,7 +77,7 @@ class Warmth:
         self._store = store
         self._metrics = metrics
         self._wall = wall
-        self._saved: dict[Shelf, int] = {}
+        self._saved: dict[tuple[Shelf, int], int] = {}
 
     async def warm_up(self) -> int:
         """Take over the answers of all detectors; how many. Whatever fails is passed over."""
@@ -84,25 +92,16 @@ class Warmth:
     async def save(self) -> int:
         """Write what was asked for again since the last time; how many records. A round.
 
-        At most `MAX_RECORDS`, those of the versions that were asked most.
+        At most `MAX_RECORDS`, those whose answers were asked for most.
         """
-        shelves = self._engine.cache.shelves
-        hits = {
-            shelf: sum(kept.hits for _, kept in shelves.on(shelf)) for shelf in shelves.shelves()
-        }
-        self._saved = {shelf: count for shelf, count in self._saved.items() if shelf in hits}
-        news = {shelf: count - self._saved.get(shelf, 0) for shelf, count in hits.items()}
+        hits = self._hits()
+        self._saved = {place: count for place, count in self._saved.items() if place in hits}
+        news = {place: count - self._saved.get(place, 0) for place, count in hits.items()}
         written = 0
-        for shelf in sorted(news, key=lambda shelf: -news[shelf])[:MAX_RECORDS]:
-            if not news[shelf]:
-                continue
-            try:
-                written += await self._write(shelf)
-            except SecondlookError as error:
-                self._metrics.failed()
-                _log.warning("cannot save verdicts", model=shelf[0], error=str(error))
-            else:
-                self._saved[shelf] = hits[shelf]
+        for place in sorted(news, key=lambda place: -news[place])[:MAX_RECORDS]:
+            if news[place] and await self._try_to_write(*place):
+                self._saved[place] = hits[place]
+                written += 1
         return written
 
     async def save_for_ever(self, every_s: float) -> None:
@@ -130,32 +129,52 @@ class Warmth:
         fingerprint, shelf = self._fingerprint(info), (info.name, info.version)
         if not fingerprint:
             return 0
-        try:
-            record = await self._store.load(record_id(shelf))
-        except NotFound:
-            return 0
-        written = KeptVerdicts.of(record.data)
-        if written.fingerprint != fingerprint:
-            return 0
-        answers = [
-            (bytes.fromhex(verdict.content), verdict.kept(shelf, info.names))
-            for verdict in reversed(written.verdicts)
-        ]
+        answers: list[tuple[bytes, Kept]] = []
+        for part in range(PARTS):
+            written, _ = await self._standing(record_id(shelf, part), fingerprint)
+            answers += [
+                (bytes.fromhex(verdict.content), verdict.kept(shelf, info.names))
+                for verdict in written
+            ]
         # The one asked for most is put last, so that it goes last.
-        for content, kept in answers:
+        for content, kept in sorted(answers, key=lambda answer: answer[1].hits):
             self._engine.cache.shelves.put(content, kept, fresh=False)
-        self._saved[shelf] = sum(kept.hits for _, kept in answers)
+        self._saved.update(
+            {place: hits for place, hits in self._hits().items() if place[0] == shelf}
+        )
         return len(answers)
 
-    async def _write(self, shelf: Shelf) -> int:
-        info = self._engine.detector(*shelf)
-        fingerprint, place = self._fingerprint(info), record_id(shelf)
+    def _hits(self) -> Counter[tuple[Shelf, int]]:
+        """How often the answers of each record have been asked for."""
+        shelves, hits = self._engine.cache.shelves, Counter[tuple[Shelf, int]]()
+        for shelf in shelves.shelves():
+            for content, kept in shelves.on(shelf):
+                hits[shelf, part_of(content)] += kept.hits
+        return hits
+
+    async def _try_to_write(self, shelf: Shelf, part: int) -> bool:
+        try:
+            return await self._write(shelf, part)
+        except SecondlookError as error:
+            self._metrics.failed()
+            _log.warning("cannot save verdicts", model=shelf[0], error=str(error))
+            return False
+
+    async def _write(self, shelf: Shelf, part: int) -> bool:
+        fingerprint = self._fingerprint(self._engine.detector(*shelf))
         if not fingerprint:
-            return 0
+            return False
+        place = record_id(shelf, part)
         for left in reversed(range(TRIES)):
             standing, expected = await self._standing(place, fingerprint)
-            verdicts = chosen(self._engine.cache.shelves.on(shelf), standing)
-            record = KeptVerdicts(fingerprint=fingerprint, verdicts=verdicts, at_s=self._wall())
+            ours = (
+                answer
+                for answer in self._engine.cache.shelves.on(shelf)
+                if part_of(answer[0]) == part
+            )
+            record = KeptVerdicts(
+                fingerprint=fingerprint, verdicts=chosen(ours, standing), at_s=self._wall()
+            )
             try:
                 await self._store.save(
                     place, record.document(), expected, writer=WRITER, ttl_s=KEEP_S
@@ -164,8 +183,8 @@ class Warmth:
                 if not left:
                     raise
             else:
-                return 1
-        return 0
+                break
+        return True
 
     async def _standing(self, place: str, fingerprint: str) -> tuple[tuple[KeptVerdict, ...], int]:
         """What the record holds of this very version, and the record's version."""
@@ -175,7 +194,9 @@ class Warmth:
             return (), 0
         try:
             written = KeptVerdicts.of(record.data)
-        except InvalidInput:
+        except InvalidInput as error:
+            self._metrics.failed()
+            _log.warning("nonsense in the context memory", record=place, error=str(error))
             return (), record.version
         same = written.fingerprint == fingerprint
         return written.verdicts if same else (), record.version

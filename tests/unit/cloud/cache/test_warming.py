@@ -10,13 +10,21 @@ import pytest
 from prometheus_client import CollectorRegistry
 from support.engines_fake import FakeEngine, blue
 
-from secondlook.cloud.cache import CachedEngine, CacheMetrics, VerdictCache, Warmth, kept_warm
+from secondlook.cloud.cache import (
+    CachedEngine,
+    CacheMetrics,
+    VerdictCache,
+    Warmth,
+    content_of,
+    kept_warm,
+)
 from secondlook.cloud.cache.records import (
     MAX_KEPT,
     MAX_RECORD_CHARS,
     KeptVerdict,
     KeptVerdicts,
     chosen,
+    part_of,
     record_id,
 )
 from secondlook.cloud.cache.shelves import Kept
@@ -31,6 +39,8 @@ pytestmark = pytest.mark.anyio
 
 SHELF = ("m", "1")
 NAMES = ("person", "car")
+PLACE = record_id(SHELF, part_of(content_of(blue(7), 0.0)))
+"""Where the question that most tests ask is written."""
 
 
 @asynccontextmanager
@@ -68,7 +78,7 @@ async def test_what_was_asked_again_is_known_after_a_restart() -> None:
         first = await before.ask(7, times=3)
         await before.ask(8, times=2)
         await before.ask(9)
-        assert await before.warmth.save() == 1
+        assert await before.warmth.save() == 2
         after = Service(store)
         assert await after.warmth.warm_up() == 2
         again = await after.ask(7)
@@ -116,10 +126,12 @@ async def test_another_file_of_the_same_name_begins_anew(change: str) -> None:
 
 
 async def test_replicas_add_to_one_record() -> None:
+    parts = {level: part_of(content_of(blue(level), 0.0)) for level in range(8, 99)}
+    other = next(level for level, part in parts.items() if PLACE.endswith(f":{part}"))
     async with memory() as store:
         one, two = Service(store), Service(store)
         await one.ask(7, times=5)
-        await two.ask(8, times=5)
+        await two.ask(other, times=5)
         await one.warmth.save()
         await two.warmth.save()
         after = Service(store)
@@ -172,7 +184,7 @@ async def test_a_record_that_is_nonsense_is_passed_over(rows: str) -> None:
         one = Service(store)
         await one.ask(7, times=2)
         await one.warmth.save()
-        record = await store.load(record_id(SHELF))
+        record = await store.load(PLACE)
         data: Any = {**record.data}
         data["verdicts"] = [{**data["verdicts"][0], "rows": rows}]
         await store.save(record.id, data, record.version, writer="x")
@@ -201,10 +213,10 @@ async def test_the_block_warms_saves_and_goes_on_as_it_was() -> None:
         async with kept_warm(after.warmth, 0.001):
             await after.ask(7, times=2)
             assert after.fake.asked == []
-            version = (await store.load(record_id(SHELF))).version
+            version = (await store.load(PLACE)).version
 
             async def written() -> None:
-                while (await store.load(record_id(SHELF))).version == version:  # noqa: ASYNC110 - the store has no event
+                while (await store.load(PLACE)).version == version:  # noqa: ASYNC110 - the store has no event
                     await anyio.sleep(0.005)
 
             with anyio.fail_after(10):
@@ -251,11 +263,13 @@ def test_answers_are_written_to_the_bit() -> None:
 
 
 def test_ids_of_records_hold_any_version() -> None:
-    assert record_id(("m", "sha256:ab/cd")) == "_cloud/engine/verdict-cache/m@sha256%3Aab%2Fcd"
+    assert record_id(("m", "sha256:ab/cd"), 3) == (
+        "_cloud/engine/verdict-cache/m@sha256%3Aab%2Fcd:3"
+    )
 
 
 async def test_a_version_without_record_is_cold() -> None:
     async with memory() as store:
         with pytest.raises(NotFound):
-            await store.load(record_id(SHELF))
+            await store.load(PLACE)
         assert await Service(store).warmth.warm_up() == 0
