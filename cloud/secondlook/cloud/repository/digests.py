@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from secondlook.cloud.repository.description import SUFFIXES
+from secondlook.cloud.repository.files import open_regular, read_at_most
 from secondlook.shared.errors import InvalidModel
 
 SUMS = "SHA256SUMS"
@@ -37,12 +37,7 @@ class Digests:
         """
         digest = hashlib.sha256()
         try:
-            # Not a pipe: that would be waited for without end.
-            found = file.stat()
-            if not stat.S_ISREG(found.st_mode):
-                what = "a directory" if stat.S_ISDIR(found.st_mode) else "no regular file"
-                raise InvalidModel(f"{file} is {what}; a file is expected")
-            with file.open("rb") as opened:
+            with open_regular(file) as opened:
                 before = _identity(os.fstat(opened.fileno()))
                 known = self._known.get(file)
                 if known is not None and known[0] == before:
@@ -118,10 +113,7 @@ def read_sums(folder: Path, files: Collection[str]) -> Mapping[str, str] | None:
         return None
     file = folder / SUMS
     try:
-        if not stat.S_ISREG(file.stat().st_mode):
-            raise InvalidModel(f"{file} is no regular file")
-        with file.open("rb") as opened:
-            data = opened.read(MAX_SUMS_BYTES + 1)
+        data = read_at_most(file, MAX_SUMS_BYTES)
         if len(data) > MAX_SUMS_BYTES:
             raise InvalidModel(f"{file} is larger than {MAX_SUMS_BYTES} bytes")
         lines = data.decode("utf-8").splitlines()

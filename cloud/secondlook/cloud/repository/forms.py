@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf import json_format, text_format
 
 from secondlook.cloud.repository.findings import FaultyConfig, Issue
-from secondlook.cloud.repository.places import Places
+from secondlook.cloud.repository.places import Places, line_of_bad_escape
 from secondlook.oip import model_config_pb2 as pb
 
 if sys.version_info >= (3, 11):
@@ -58,6 +58,9 @@ def from_text(data: bytes, where: str) -> Written:
         FaultyConfig: too large, not UTF-8, or not text format; with line and field.
     """
     text = _decoded(data, where)
+    line = line_of_bad_escape(text)
+    if line is not None:
+        raise FaultyConfig(where, [Issue("", "a string has an escape that is none", line)])
     message = pb.ModelConfig()
     try:
         text_format.Parse(text, message)

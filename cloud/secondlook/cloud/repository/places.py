@@ -22,6 +22,20 @@ _DOT = re.compile(r"\.(?![^\[]*\])")
 _OPEN, _CLOSE = frozenset("{<"), frozenset("}>")
 _SEPARATORS = frozenset(",;")
 
+_STRING = re.compile(
+    r"(?:[^\\]|\\(?:[abfnrtv\\'\"]|[0-3][0-7]{2}|[0-7]{1,2}(?![0-7])|x[0-9a-fA-F]{1,2}"
+    r"|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}))*"
+)
+"""A string all of whose escapes are some; Python's parser takes others, and warns."""
+
+
+def line_of_bad_escape(text: str) -> int | None:
+    """The first line with a string that has an escape such as ``\\q`` or ``\\777``."""
+    for kind, token, line in _tokens(text):
+        if kind == "string" and not _STRING.fullmatch(token[1:-1]):
+            return line
+    return None
+
 
 class Places:
     """Lines of the fields of one file that has been parsed.

@@ -11,6 +11,7 @@ from secondlook.cloud.repository.config import ModelConfig, Release
 from secondlook.cloud.repository.described import Description
 from secondlook.cloud.repository.description import SUFFIXES, describe
 from secondlook.cloud.repository.digests import Digests, read_sums, verify
+from secondlook.cloud.repository.files import read_at_most
 from secondlook.cloud.repository.findings import FaultyConfig, Finding, Issue, Severity
 from secondlook.cloud.repository.forms import MAX_BYTES, Written, from_json, from_text, from_toml
 from secondlook.cloud.repository.layout import Folder
@@ -220,8 +221,7 @@ def _config_file(folder: Folder) -> Path | None:
 
 def _parse(file: Path) -> Written:
     try:
-        with file.open("rb") as opened:
-            data = opened.read(MAX_BYTES + 1)
+        data = read_at_most(file, MAX_BYTES)
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
         raise FaultyConfig(str(file), [Issue("", reason)]) from error

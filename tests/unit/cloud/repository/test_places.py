@@ -1,4 +1,4 @@
-from secondlook.cloud.repository.places import Places
+from secondlook.cloud.repository.places import Places, line_of_bad_escape
 
 TEXT = """\
 name: "a"  # name: "in a comment"
@@ -56,3 +56,10 @@ def test_a_key_of_a_map_that_is_there_twice_is_found() -> None:
 def test_what_is_written_with_its_default_is_written() -> None:
     assert Places("max_batch_size: 0").has("max_batch_size")
     assert not Places("input { name: 'max_batch_size' }").has("max_batch_size")
+
+
+def test_escapes_that_are_none() -> None:
+    good = r"""name: "\n\t\\ \' \" \x4f \101 \7 \u00e9 \U0001F600 'q'" # \q"""
+    assert line_of_bad_escape(good) is None
+    for bad in (r"\q", r"\777", r"\400", r"\u12", r"\x", r"\8"):
+        assert line_of_bad_escape(f'a: 1\nname: "{bad}"') == 2

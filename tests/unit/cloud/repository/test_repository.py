@@ -10,7 +10,7 @@ import anyio.to_thread
 import pytest
 from support.model_tree import ModelTree, tiny_onnx
 
-from secondlook.cloud.repository import digests, reading, repository
+from secondlook.cloud.repository import digests, files, reading, repository
 from secondlook.cloud.repository.findings import Finding
 from secondlook.cloud.repository.repository import ModelRepository
 from secondlook.cloud.repository.snapshot import Snapshot
@@ -71,7 +71,8 @@ def test_nothing_changed_costs_stat_calls_alone(
         pytest.fail("a file was opened")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "open", opened)
+        patched.setattr(files, "open_regular", opened)
+        patched.setattr(digests, "open_regular", opened)
         patched.setattr(reading, "describe", opened)
         assert [models.poll() for _ in range(3)] == [None, None, None]
     tree.config("m", "max_batch_size: 5")

@@ -1,0 +1,245 @@
+"""Configurations survive every form; bytes that are none are refused, and nothing worse."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import string
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from google.protobuf import json_format
+from hypothesis import given
+from hypothesis import strategies as st
+from support.model_tree import ModelTree
+
+from secondlook.cloud.engine.tensors import DTYPES, TensorSpec
+from secondlook.cloud.repository.config import (
+    Batching,
+    InstanceGroup,
+    ModelConfig,
+    VersionPolicy,
+)
+from secondlook.cloud.repository.findings import FaultyConfig
+from secondlook.cloud.repository.forms import Written, from_json, from_text, from_toml, to_text
+from secondlook.cloud.repository.layout import list_folder
+from secondlook.cloud.repository.places import Places
+from secondlook.cloud.repository.proto import from_proto, to_proto
+from secondlook.cloud.repository.reading import Reader
+
+names = st.text(string.ascii_letters + string.digits, min_size=1, max_size=12)
+# Anything a file may hold: quotes, brackets, comments, other scripts.
+labels = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+specs = st.builds(
+    TensorSpec,
+    name=labels,
+    dtype=st.sampled_from(sorted(DTYPES)),
+    shape=st.lists(st.sampled_from([-1, 1, 3, 640]), max_size=3).map(tuple),
+)
+tensors = st.lists(specs, max_size=3, unique_by=lambda spec: spec.name).map(tuple)
+policies = st.one_of(
+    st.builds(VersionPolicy, latest=st.integers(1, 256)),
+    st.just(VersionPolicy(everything=True)),
+    st.lists(st.integers(1, 2**63 - 1), min_size=1, max_size=4, unique=True).map(
+        lambda versions: VersionPolicy(specific=tuple(versions))
+    ),
+)
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> ModelConfig:
+    threads = draw(st.integers(0, 64))
+    group = st.one_of(
+        st.builds(InstanceGroup, st.integers(1, 64), st.just("cpu"), threads=st.just(threads)),
+        st.builds(
+            InstanceGroup,
+            st.integers(1, 64),
+            st.sampled_from(["auto", "gpu"]),
+            st.lists(st.integers(0, 7), max_size=3, unique=True).map(tuple),
+            st.just(threads),
+        ),
+    )
+    max_batch = draw(st.integers(0, 4096))
+    batching = st.builds(
+        Batching,
+        st.lists(st.integers(1, max_batch or 1), max_size=3).map(tuple),
+        st.integers(0, 10**7).map(lambda us: us / 1e6),
+        st.integers(0, 65_536),
+    )
+    versions = draw(policies)
+    shared = st.sampled_from([str(v) for v in versions.specific] or ["1", "2", str(2**63 - 1)])
+    keys = names.map(lambda name: f"x-{name}")
+    return ModelConfig(
+        name=draw(names),
+        backend=draw(st.sampled_from(["", "onnxruntime", "pytorch", "ultralytics"])),
+        max_batch=max_batch,
+        inputs=draw(tensors),
+        outputs=draw(tensors),
+        filename=draw(st.sampled_from(["", "model.onnx", "yolo-v8_s.pt"])),
+        versions=versions,
+        instances=tuple(draw(st.lists(group, min_size=1, max_size=3))),
+        batching=draw(st.none() | batching),
+        objective_s=draw(st.none() | st.integers(1, 600_000).map(lambda ms: ms / 1e3)),
+        variants=draw(st.dictionaries(names.map(str.lower), names.map(lambda n: f"{n}.onnx"))),
+        shares=draw(st.dictionaries(shared, st.floats(1e-3, 1e3))),
+        parameters=draw(st.dictionaries(keys, labels)),
+    )
+
+
+@given(configs())
+def test_a_configuration_survives_every_form(config: ModelConfig) -> None:
+    message = to_proto(config)
+    found = from_proto(message)
+    assert found.issues == ()
+    assert found.config == config
+    text = to_text(message)
+    assert from_text(text.encode(), "config.pbtxt").message == message
+    said = json_format.MessageToJson(message, preserving_proto_field_name=True)
+    assert from_json(said, "load").message == message
+    # Every field that was written has a line, and it is a line of the file.
+    places = Places(text)
+    for place in range(len(config.inputs)):
+        line = places.line(f"input[{place}].name")
+        assert line is not None
+        assert "name: " in text.split("\n")[line - 1]
+
+
+VALID = [
+    """name: "yolo"
+platform: "onnxruntime_onnx"
+max_batch_size: 8
+input [ { name: "images" data_type: TYPE_FP32 format: FORMAT_NCHW dims: [ 3, 640, 640 ] } ]
+output [ { name: "output0" data_type: TYPE_FP32 dims: [ 84, 8400 ] label_filename: "a.txt" } ]
+version_policy: { specific: { versions: [ 1, 3 ] } }
+instance_group [ { count: 2 kind: KIND_GPU gpus: [ 0, 1 ] } ]
+dynamic_batching { preferred_batch_size: [ 4, 8 ] max_queue_delay_microseconds: 100 }
+""",
+    """backend: 'pytorch'  # a comment
+version_policy { latest { num_versions: 2 } }
+parameters { key: "objective_ms" value: { string_value: "50" } }
+parameters { key: "variant.int8" value: { string_value: "model.int8.onnx" } }
+parameters { key: "share.1" value: { string_value: "95" } }
+optimization { graph { level: 1 } execution_accelerators {
+  gpu_execution_accelerator : [ { name : "tensorrt" parameters { key: "p" value: "FP16" } } ] } }
+model_warmup [ { name: "w" batch_size: 1 inputs { key: "x" value {
+  data_type: TYPE_FP32 dims: [ 1 ] zero_data: true } } } ]
+""",
+    """sequence_batching { max_sequence_idle_microseconds: 5000000 direct {}
+  control_input [ { name: "START" control [ { kind: CONTROL_SEQUENCE_START
+    fp32_false_true: [ 0, 1 ] } ] } ] }
+""",
+]
+SCRAPS = [
+    b"{", b"}", b"[", b"]", b"<", b">", b'"', b"'", b":", b",", b"#", b"\n", b"\\", b"\x00",
+    b"\xff", b"-1", b"0", b"9223372036854775808", b"1e309", b"nan", b"-inf", b"0x7fffffff", b"\777",
+    b"max_batch_size: ", b"input {", b"dims: [", b"TYPE_STRING", b"[type.googleapis.com/a] {",
+    b"version_policy { all {} }", b"ensemble_scheduling { step {} }", "é\u202e".encode(),
+]  # fmt: skip
+CASES = int(os.environ.get("FUZZ_CASES", "5000"))
+"""Mutations of one run; a longer one is asked for by the environment."""
+
+
+def attempt(
+    parse: Callable[[bytes, str], Written], data: bytes
+) -> tuple[Written | None, FaultyConfig | None]:
+    try:
+        return parse(data, "config"), None
+    except FaultyConfig as error:
+        return None, error
+
+
+def mutated(rng: random.Random) -> bytes:
+    data = bytearray(rng.choice(VALID).encode())
+    for _ in range(rng.choice((1, 1, 1, 2, 8))):
+        at = rng.randrange(len(data) + 1)
+        end = min(len(data), at + rng.choice((0, 1, 3, 20)))
+        kind = rng.randrange(5)
+        if kind == 0:
+            data[at:end] = b""
+        elif kind == 1:
+            data[at:end] = bytes(rng.randrange(256) for _ in range(end - at))
+        elif kind == 2:
+            data[at:at] = rng.choice(SCRAPS)
+        elif kind == 3:
+            data[at:end] = rng.choice(SCRAPS)
+        else:
+            # A piece of another one, or of itself.
+            other = rng.choice(VALID).encode()
+            start = rng.randrange(len(other))
+            data[at:end] = other[start : start + rng.randrange(60)]
+    return bytes(data)
+
+
+def test_mutated_configurations_are_read_or_refused() -> None:
+    rng = random.Random(5)
+    outcomes = Counter[str]()
+    for _ in range(CASES):
+        data = mutated(rng)
+        written, faulty = attempt(from_text, data)
+        if written is None or faulty is not None:
+            outcomes["unparsed"] += 1
+            assert faulty is not None
+            assert len(faulty.message) < 2000
+            assert all(issue.line is None or issue.line >= 1 for issue in faulty.issues)
+            continue
+        found = from_proto(written.message)
+        outcomes["refused" if found.issues else "understood"] += 1
+        last = data.count(b"\n") + 1
+        for issue in (*found.issues, *found.notes):
+            line = written.at(issue).line
+            assert line is None or 1 <= line <= last
+        if not found.issues:
+            assert from_proto(to_proto(found.config)).config == found.config
+    print(f"config.pbtxt, {CASES} mutations: {dict(outcomes)}")  # noqa: T201 - the count is told
+    assert all(outcomes[kind] > CASES // 100 for kind in ("unparsed", "refused", "understood"))
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    for parse in (from_text, from_toml):
+        written, faulty = attempt(parse, data)
+        if written is not None:
+            from_proto(written.message)
+        else:
+            assert faulty is not None
+            assert faulty.issues
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+fields = st.sampled_from(
+    ["name", "max_batch_size", "input", "version_policy", "dynamic_batching", "parameters",
+     "instance_group", "backend", "maxBatchSize", "model_warmup"]
+)  # fmt: skip
+
+
+@given(st.dictionaries(fields, json_values))
+def test_any_json_is_read_or_refused(said: dict[str, object]) -> None:
+    written, faulty = attempt(lambda data, where: from_json(data.decode(), where), dumped(said))
+    if written is not None:
+        from_proto(written.message)
+    else:
+        assert faulty is not None
+        assert faulty.issues
+
+
+def dumped(said: object) -> bytes:
+    return json.dumps(said).encode()
+
+
+def test_mutated_configurations_leave_a_neighbour_alone(tmp_path: Path) -> None:
+    rng = random.Random(6)
+    tree = ModelTree(tmp_path / "models")
+    tree.version("good", 1)
+    tree.version("bad", 1)
+    reader = Reader()
+    for _ in range(200):
+        (tree.root / "bad" / "config.pbtxt").write_bytes(mutated(rng))
+        bad = reader.read(list_folder(tree.root / "bad"))
+        assert bad.releases or bad.findings
+        assert reader.read(list_folder(tree.root / "good")).releases
