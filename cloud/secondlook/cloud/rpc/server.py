@@ -19,9 +19,11 @@ from grpc_reflection.v1alpha import reflection
 
 from secondlook.cloud.rpc.escalation import EscalationServicer
 from secondlook.cloud.rpc.health import HealthServicer
+from secondlook.cloud.rpc.inference import InferenceServicer
 from secondlook.cloud.rpc.memory import ContextMemoryServicer
 from secondlook.cloud.rpc.strict import StrictServer
 from secondlook.cloud.settings import ServerSettings, TlsSettings
+from secondlook.oip import inference_pb2, inference_pb2_grpc
 from secondlook.rpc.v1 import (
     context_memory_pb2,
     context_memory_pb2_grpc,
@@ -33,6 +35,7 @@ from secondlook.shared.errors import InvalidConfig, Unavailable
 SERVICES = (
     escalation_pb2.DESCRIPTOR.services_by_name["Escalation"].full_name,
     context_memory_pb2.DESCRIPTOR.services_by_name["ContextMemory"].full_name,
+    inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,
 )
 
 
@@ -41,12 +44,15 @@ def register(
     escalation: EscalationServicer,
     memory: ContextMemoryServicer,
     health: HealthServicer,
+    inference: InferenceServicer | None = None,
 ) -> None:
     """Add every service to the server."""
     # The generated functions ask for a server; they use these two of its methods only.
     strict = cast("grpc.aio.Server", StrictServer(server))
     escalation_pb2_grpc.add_EscalationServicer_to_server(escalation, strict)
     context_memory_pb2_grpc.add_ContextMemoryServicer_to_server(memory, strict)
+    if inference is not None:
+        inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, strict)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection(
         (
@@ -76,8 +82,9 @@ async def listening(
             ("grpc.max_receive_message_length", settings.max_message_bytes),
             # What is sent is bounded where it is made; a bound here would break an answer.
             ("grpc.max_send_message_length", -1),
-            # Two services on one port would each get half of the calls: refuse the second.
-            ("grpc.so_reuseport", 0),
+            # Two services on one port would each get half of the calls: refuse the second, unless
+            # that is what is wanted.
+            ("grpc.so_reuseport", int(settings.reuse_port)),
             ("grpc.max_metadata_size", 16 * 1024),
             # Edges behind NATs ping an idle connection; do not take that for an attack.
             ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
