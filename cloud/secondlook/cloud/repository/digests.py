@@ -17,6 +17,9 @@ from secondlook.shared.errors import InvalidModel
 
 SUMS = "SHA256SUMS"
 MAX_SUMS_BYTES = 1_000_000
+_MAX_KNOWN = 16_384
+"""Most files that are remembered; the oldest goes first."""
+
 _LINE = re.compile(r"\\?([0-9A-Fa-f]{64}) [ *](?:\./)?([^/]+)")
 _SIDECARS = (".toml", ".json", ".txt")
 _TEXT = (*_SIDECARS, ".md", ".pbtxt", ".csv", ".log", ".png", ".jpg", ".html", ".yaml", ".yml")
@@ -56,6 +59,8 @@ class Digests:
         if before != after:
             raise InvalidModel(f"{file} changed while it was read", remedy="wait for the copy")
         self._known[file] = (before, digest.hexdigest())
+        if len(self._known) > _MAX_KNOWN:
+            self._known.pop(next(iter(self._known)))
         return digest.hexdigest()
 
     def of_release(self, folder: Path, name: str, files: Sequence[str]) -> str:
@@ -77,11 +82,6 @@ class Digests:
             return self.of(folder / name)
         lines = [f"{self.of(folder / part)}  {part}\n" for part in parts]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-    def forget(self, folder: Path) -> None:
-        """Drop what is known of files under ``folder``."""
-        for file in [file for file in self._known if folder in file.parents]:
-            del self._known[file]
 
 
 def _identity(found: os.stat_result) -> tuple[int, ...]:

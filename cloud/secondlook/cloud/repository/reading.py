@@ -29,6 +29,9 @@ _FILES: dict[str, tuple[str, ...]] = {
 }
 """What the model's file is called where the configuration does not say, by backend."""
 
+_MAX_DESCRIBED = 4096
+"""Most descriptions that are remembered; the oldest goes first."""
+
 _REMOTE_VERSION = "1"
 """What a model on another server is called where neither policy nor parameters name a version."""
 
@@ -87,10 +90,6 @@ class Reader:
         _check_shares(folder, configured, reading)
         return reading
 
-    def forget(self, folder: Path) -> None:
-        """Read everything under ``folder`` again, whatever its stat says."""
-        self._digests.forget(folder)
-
     def describe(self, file: Path, digest: str) -> Description:
         """What a file says of itself; opened once for each content.
 
@@ -99,9 +98,12 @@ class Reader:
         """
         # The ending decides how it is read.
         key = f"{digest}{file.suffix}"
-        if key not in self._described:
-            self._described[key] = describe(file)
-        return self._described[key]
+        found = self._described.get(key)
+        if found is None:
+            found = self._described[key] = describe(file)
+            if len(self._described) > _MAX_DESCRIBED:
+                self._described.pop(next(iter(self._described)))
+        return found
 
     def digest(self, file: Path) -> str:
         """SHA-256 of a file that stands alone, with what belongs to it.

@@ -144,20 +144,15 @@ class ModelRepository:
         return tuple(sorted(list_roots(self._roots).folders))
 
     def forget(self, name: str) -> None:
-        """Let go of what was offered of a model: after an unload, or a load that failed.
+        """Let a model's versions have other content: after an unload, or a load that failed.
 
-        Its versions may have other content the next time, and the configuration of a load call
-        is dropped.
+        What it offers stays until it is read again, which is when its files change or `read` is
+        called. The configuration of a load call is dropped.
         """
         with self._lock:
             self._configs.pop(name, None)
-            self._offers.pop(name, None)
-            folder = self._read.pop(name, None)
-            if folder is not None:
-                self._reader.forget(folder.path)
             for key in [key for key in self._digests if key[0] == name]:
                 del self._digests[key]
-            self._compose()
 
     def _take(self, listing: Listing, names: set[str]) -> Snapshot:
         """Read the models ``names`` of a listing."""

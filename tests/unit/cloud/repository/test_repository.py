@@ -186,6 +186,23 @@ def test_other_content_under_a_served_number_is_refused(
     assert after.digest != before[0].digest
 
 
+def test_after_a_load_that_failed_other_content_may_come(
+    tree: ModelTree, models: ModelRepository
+) -> None:
+    tree.version("m", 1)
+    before = models.scan()
+    models.forget("m")
+    # Until something changes it is offered as before, and not read again and again.
+    assert [models.poll() for _ in range(3)] == [None, None, None]
+    assert models.scan().offers == before.offers
+    models.forget("m")
+    tree.version("m", 1, gain=3.0)
+    snapshot = settle(models)
+    assert snapshot is not None
+    assert snapshot.findings == ()
+    assert snapshot.offers["m"].releases != before.offers["m"].releases
+
+
 def test_other_content_under_a_refused_number_is_taken(
     tree: ModelTree, models: ModelRepository
 ) -> None:
