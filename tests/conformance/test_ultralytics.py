@@ -5,18 +5,16 @@ The networks come from its own YAML, with drawn weights: nothing is downloaded.
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from support.ultralytics_networks import SIZE, picture_of_blobs, sharpen
 
 from secondlook.shared import geometry
 from secondlook.shared.detect import load_detector
-
-SIZE = (256, 320)
 
 CASES = [
     pytest.param("yolov8n.yaml", {}, "yolov8", id="yolov8"),
@@ -26,45 +24,6 @@ CASES = [
     pytest.param("yolov10n.yaml", {"nms": False}, "end2end", id="yolov10-end-to-end"),
     pytest.param("yolov8-rtdetr.yaml", {}, "rtdetr_topk", id="rtdetr"),
 ]
-
-
-def _picture() -> np.ndarray:
-    """Blobs of colour, 640 x 360: enough for random filters to disagree about places."""
-    rng = np.random.default_rng(11)
-    coarse = rng.integers(0, 256, (9, 16, 3), np.uint8)
-    return np.kron(coarse, np.ones((40, 40, 1), np.uint8)).astype(np.uint8)
-
-
-def _sharpen(model: Any, picture: np.ndarray, torch: Any) -> None:
-    """Give a fresh network opinions: a few of its scores become high, most stay low."""
-    head = model.model.model[-1]
-    if not hasattr(head, "cv3"):
-        with torch.no_grad():
-            for layer in head.dec_score_head:
-                layer.weight.mul_(20)
-                layer.bias.normal_(-2, 1)
-        return
-    height, width = SIZE
-    pixels = np.ascontiguousarray(picture[:: 360 // height, :: 640 // width][:height, :width])
-    feed = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-    groups = [getattr(head, name, None) for name in ("cv3", "one2one_cv3")]
-    for branch in (branch for group in groups if group is not None for branch in group):
-        seen: list[Any] = []
-        last = branch[-1]
-        hook = last.register_forward_hook(lambda _m, _i, out, seen=seen: seen.append(out.detach()))
-        with torch.no_grad(), contextlib.closing(_Removing(hook)):
-            last.weight.normal_(0, 1)
-            last.bias.zero_()
-            model.model.eval()(feed)
-            if seen:
-                scale = 3 / (seen[-1].std() + 1e-9)
-                last.weight.mul_(scale)
-                last.bias.fill_(float(-1.1 - torch.quantile(seen[-1].flatten() * scale, 0.997)))
-
-
-class _Removing:
-    def __init__(self, hook: Any) -> None:
-        self.close = hook.remove
 
 
 @pytest.mark.heavy
@@ -84,11 +43,11 @@ def test_the_same_boxes_as_ultralytics(
     torch = pytest.importorskip("torch")
     ultralytics = pytest.importorskip("ultralytics")
     torch.manual_seed(0)
-    picture = _picture()
+    picture = picture_of_blobs()
     kind = ultralytics.RTDETR if "rtdetr" in recipe else ultralytics.YOLO
     size = SIZE if kind is ultralytics.YOLO else 320
     model = kind(recipe)
-    _sharpen(model, picture, torch)
+    sharpen(model, picture, torch)
     exported = model.export(
         format="onnx", imgsz=size, opset=17, simplify=False, verbose=False, **options
     )

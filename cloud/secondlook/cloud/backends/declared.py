@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import ValidationError
@@ -114,7 +115,7 @@ def detector_over(
     """
     if declared.task == "raw":
         return None
-    sidecar = from_sidecar(release.file)
+    sidecar = _sidecar(release.file)
     said = declared.said.over(sidecar or Declaration())
     if release.version:
         said = said.model_copy(update={"version": release.version})
@@ -134,3 +135,9 @@ def detector_over(
             raise
         _log.info("served as raw tensors", model=release.config.name, reason=error.message)
         return None
+
+
+def _sidecar(file: Path) -> Declaration | None:
+    """Of the file, or, for a variant such as ``model.int8.onnx``, of ``model.onnx``."""
+    base = file.with_name(file.name.partition(".")[0] + file.suffix)
+    return from_sidecar(file) or from_sidecar(base)

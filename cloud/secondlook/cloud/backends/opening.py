@@ -64,6 +64,15 @@ def open_backend(
         return open_onnx(
             release, providers=_rungs(asked, kind), device=index, threads=threads, spin=spin
         )
+    # Each needs a library, or a channel, that those who do without shall not load.
+    if config.backend == "pytorch":
+        from secondlook.cloud.backends.torch_backend import open_torch
+
+        return open_torch(release, kind=kind, device=index, threads=threads)
+    if config.backend == "ultralytics":
+        from secondlook.cloud.backends.ultralytics_backend import open_ultralytics
+
+        return open_ultralytics(release, kind=kind, device=index, threads=threads)
     if config.backend == "remote":
         from secondlook.cloud.backends.remote_backend import open_remote
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
@@ -99,6 +100,20 @@ class RemoteBackend:
             self._detector.close()
 
 
+class AskRemote(Protocol):
+    """Asks a model elsewhere; see `RemoteClient`."""
+
+    def infer(
+        self, inputs: Mapping[str, tuple[str, Array]], outputs: tuple[str, ...]
+    ) -> dict[str, Array]:
+        """Run it once."""
+        ...
+
+    def close(self) -> None:
+        """It is not asked any more."""
+        ...
+
+
 class RemoteNetwork:
     """See `Network`: for the detector that runs elsewhere.
 
@@ -107,7 +122,7 @@ class RemoteNetwork:
         signature: what it takes and gives.
     """
 
-    def __init__(self, client: RemoteClient, signature: Signature) -> None:
+    def __init__(self, client: AskRemote, signature: Signature) -> None:
         lead = (None,) * bool(signature.max_batch)
         self._client = client
         self._inputs = tuple(_value(spec, lead) for spec in signature.inputs)
@@ -161,7 +176,7 @@ def open_remote(release: Release) -> RemoteBackend:
     config = release.config
     client = RemoteClient(read_remote(config))
     try:
-        described = _described(client.metadata())
+        described = describe(client.metadata())
         said = bool(config.inputs or config.max_batch)
         if not said:
             told = client.max_batch()
@@ -174,7 +189,12 @@ def open_remote(release: Release) -> RemoteBackend:
         raise
 
 
-def _described(told: pb.ModelMetadataResponse) -> Description:
+def describe(told: pb.ModelMetadataResponse) -> Description:
+    """What a server says that a model takes and gives.
+
+    Raises:
+        InvalidModel: a datatype that the protocol does not have.
+    """
     return Description("remote", _tensors(told.inputs), _tensors(told.outputs))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from secondlook.cloud.repository.config import Release
-from secondlook.shared.detect.session import read_digest
+from secondlook.shared.detect.session import file_digest
 from secondlook.shared.errors import InvalidModel
 
 RECORD = "quantization.json"
@@ -110,7 +110,7 @@ def check_variant(release: Release) -> None:
         )
     base = file.with_name(Path(measured.base).name)
     for path, digest in ((file, measured.sha256), (base, measured.base_sha256)):
-        if read_digest(path) != digest:
+        if file_digest(path) != digest:
             raise InvalidModel(
                 f"{what}: its agreement was measured with another {path.name}", remedy=remedy
             )

@@ -69,6 +69,15 @@ def read_digest(path: Path) -> str:
             f"{path} is a torch checkpoint; the detector runs ONNX models",
             remedy=f"export it: yolo export model={path} format=onnx dynamic=True",
         )
+    return file_digest(path)
+
+
+def file_digest(path: Path) -> str:
+    """Hexadecimal SHA-256 of a model file of any kind.
+
+    Raises:
+        InvalidModel: missing, a directory, unreadable or empty.
+    """
     digest = hashlib.sha256()
     size = 0
     try:
