@@ -28,6 +28,8 @@ class Checks:
         self._names = tuple(spec.name for spec in signature.outputs)
         self._specs = {spec.name: spec for spec in signature.outputs}
         self._free = frozenset(free)
+        self._batched = bool(signature.max_batch)
+        self._usual = {spec.name: (DTYPES[spec.dtype], spec.shape) for spec in signature.outputs}
 
     def wanted(self, outputs: Sequence[str]) -> tuple[str, ...]:
         """The names of the outputs to give.
@@ -48,21 +50,27 @@ class Checks:
         Raises:
             ModelFailure: a wrong type, shape or number of rows.
         """
-        batched = bool(self.signature.max_batch)
+        lead = (rows,) * self._batched
         for name, array in outputs.items():
-            spec = self._specs[name]
-            if array.dtype != DTYPES[spec.dtype]:
-                raise self.failure(f"gave {name!r} as {array.dtype}; {spec.dtype} is declared")
-            shape = array.shape
-            if batched:
-                if not shape or shape[0] != rows:
-                    raise self.failure(f"gave {name!r} of shape {list(shape)} for {rows} rows")
-                shape = shape[1:]
-            if name not in self._free and not spec.accepts(shape):
-                raise self.failure(
-                    f"gave {name!r} of shape {list(array.shape)}; "
-                    f"{[-1] * batched + list(spec.shape)} is declared"
-                )
+            # Told in two steps, the first for what is usual: this is part of every call.
+            dtype, shape = self._usual[name]
+            if array.dtype != dtype or array.shape != lead + shape:
+                self._unusual(name, array, rows)
+
+    def _unusual(self, name: str, array: Array, rows: int) -> None:
+        spec = self._specs[name]
+        if array.dtype != DTYPES[spec.dtype]:
+            raise self.failure(f"gave {name!r} as {array.dtype}; {spec.dtype} is declared")
+        shape = array.shape
+        if self._batched:
+            if not shape or shape[0] != rows:
+                raise self.failure(f"gave {name!r} of shape {list(shape)} for {rows} rows")
+            shape = shape[1:]
+        if name not in self._free and not spec.accepts(shape):
+            raise self.failure(
+                f"gave {name!r} of shape {list(array.shape)}; "
+                f"{[-1] * self._batched + list(spec.shape)} is declared"
+            )
 
     def failure(self, what: str) -> ModelFailure:
         """An error that names the model."""

@@ -14,7 +14,7 @@ from secondlook.cloud.backends import checks
 from secondlook.cloud.backends.checks import Checks
 from secondlook.cloud.backends.declared import detector_over, read_declared
 from secondlook.cloud.backends.onnx_values import check_bits, run_bound, texts_in, texts_out
-from secondlook.cloud.engine.tensors import DTYPES, Array, Signature, Tensors, TensorSpec
+from secondlook.cloud.engine.tensors import DTYPES, Array, Signature, Tensors
 from secondlook.cloud.repository.complete import complete
 from secondlook.cloud.repository.config import Release
 from secondlook.cloud.repository.description import describe_session
@@ -63,7 +63,7 @@ class OnnxBackend:
         )
         if self._bits:
             check_bits()
-        self._sizes = _sizes(config.outputs, unknown)
+        self._sizes = _sizes(self._signature, unknown)
         self._memory_bytes = _weights(release.file)
         self._network = OnnxNetwork(opened)
         self._detector = detector_over(
@@ -126,6 +126,8 @@ class OnnxBackend:
             self._detector.close()
 
     def _give(self, feed: Tensors, names: Sequence[str], rows: int) -> dict[str, Array]:
+        if not self._sizes and not self._bits:
+            return dict(zip(names, self._session.run(names, feed), strict=True))
         into: dict[str, Array] = {}
         for name in names:
             size = self._sizes.get(name)
@@ -144,15 +146,17 @@ class _Size:
     of_row: int
 
 
-def _sizes(outputs: Sequence[TensorSpec], unknown: Sequence[str]) -> dict[str, _Size]:
-    """Of the outputs that are known before they are there."""
-    return {
+def _sizes(signature: Signature, unknown: Sequence[str]) -> dict[str, _Size]:
+    """Of the outputs that are known before they are there, and can be worth binding."""
+    sizes = {
         spec.name: _Size(
             spec.shape, DTYPES[spec.dtype], math.prod(spec.shape) * DTYPES[spec.dtype].itemsize
         )
-        for spec in outputs
+        for spec in signature.outputs
         if -1 not in spec.shape and spec.dtype != "BYTES" and spec.name not in unknown
     }
+    most = max(signature.max_batch, 1)
+    return {name: size for name, size in sizes.items() if size.of_row * most >= BIND_BYTES}
 
 
 def _weights(file: Path) -> int:
