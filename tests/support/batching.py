@@ -42,7 +42,8 @@ class EchoLane:
         self._entered = threading.Semaphore(0)
 
     def hold(self) -> None:
-        """Calls wait from now on."""
+        """Calls wait from now on, and are waited for: earlier ones have been."""
+        self._entered = threading.Semaphore(0)
         self._free.clear()
 
     def release(self) -> None:

@@ -88,6 +88,9 @@ def settings(**tables: Any) -> CloudSettings:
         "server": {"port": 0},
         "metrics": {"port": 0, "enabled": False},
         "memory": {"url": "sqlite:///:memory:"},
+        # What is asked twice is to be seen twice.
+        "cache": {"enabled": False},
+        "monitor": {"enabled": False},
         "models": [{"name": "fake", "path": "unused.onnx"}],
     }
     for name, table in tables.items():

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from secondlook.cloud.engine.batching import Policy
 from secondlook.cloud.engine.protocol import Engine
+from secondlook.cloud.engine.remote import RemoteEngine, RemoteSettings
 from support.engine import Bench, NumberedBackend, engine_over, offer
+from support.inference import inference_server
 
 BOUND = 6
 """Most requests that wait."""
@@ -41,4 +43,17 @@ async def local_rig() -> AsyncIterator[Rig]:
         yield Rig(engine, next(one for one in bench.opened if one.version == 1))
 
 
-ENGINES: Mapping[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {"local": local_rig}
+@asynccontextmanager
+async def remote_rig() -> AsyncIterator[Rig]:
+    """The engine `remote`, on another of ours."""
+    async with local_rig() as far, inference_server(far.engine) as (port, _):
+        # Looked at often: what changes there by itself is seen soon.
+        settings = RemoteSettings(address=f"127.0.0.1:{port}", refresh_s=0.05)
+        async with RemoteEngine(settings, default="first").running() as engine:
+            yield Rig(engine, None)
+
+
+ENGINES: Mapping[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
+    "local": local_rig,
+    "remote": remote_rig,
+}

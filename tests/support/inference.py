@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from secondlook.cloud.access import Access
 from secondlook.cloud.engine.asking import Ask, Detected, Inferred, Ran
 from secondlook.cloud.engine.catalogue import Entry, State
+from secondlook.cloud.engine.protocol import Engine
 from secondlook.cloud.engine.statistics import Statistics
 from secondlook.cloud.engine.tensors import DTYPES, Array, Signature, Tensors, TensorSpec
 from secondlook.cloud.metrics import RpcMetrics
@@ -172,7 +173,7 @@ class FakeEngine:
 
 @asynccontextmanager
 async def inference_server(
-    engine: FakeEngine,
+    engine: Engine,
     *,
     max_pending: int = 8,
     access: Access | None = None,

@@ -34,6 +34,7 @@ class OipServer(pb_grpc.GRPCInferenceServiceServicer):
         self.refuse: grpc.StatusCode | None = None
         self.spoil: Any = None
         self.ready = True
+        self.parameters: dict[str, str] = {}
         self.held = threading.Event()
         self.hold = False
         self.calls: list[pb.ModelInferRequest] = []
@@ -52,6 +53,8 @@ class OipServer(pb_grpc.GRPCInferenceServiceServicer):
             context.abort(grpc.StatusCode.UNIMPLEMENTED, "no such method")
         reply = pb.ModelConfigResponse()
         reply.config.max_batch_size = self.backend.signature.max_batch
+        for key, value in self.parameters.items():
+            reply.config.parameters[key].string_value = value
         return reply
 
     def ModelInfer(self, request: Any, context: Any) -> pb.ModelInferResponse:

@@ -101,7 +101,7 @@ class EngineMetrics:
         )
         self.margin = Gauge(
             "secondlook_cloud_engine_admission_margin_ratio",
-            "What admission control widens its predictions by; grows when answers come too late.",
+            "What admission control widens its predictions by, for the tenant where it is most.",
             versioned,
             registry=registry,
         )
@@ -227,7 +227,7 @@ class BatcherMetrics:
         metrics.batch_limit.labels(*labels).set_function(lambda: float(dispatch.limit))
         metrics.capacity.labels(*labels).set_function(dispatch.capacity_per_s)
         metrics.arrivals.labels(*labels).set_function(dispatch.arrivals_per_s)
-        metrics.margin.labels(*labels).set_function(lambda: dispatch.admission.margin)
+        metrics.margin.labels(*labels).set_function(dispatch.admission.most_margin)
 
     def close(self) -> None:
         """The batcher is gone. Safe to repeat."""

@@ -3,10 +3,14 @@
 A newcomer's answer is predicted from what runs, the rows that fair shares put before it, and the
 measured pace. It is let in when the prediction, widened by a margin, lies within the time it has
 left. The margin grows when accepted work comes too late all the same (a network that has become
-slower, other work on the machine), and shrinks slowly while all is in time.
+slower, other work on the machine), and shrinks slowly while all is in time. Each tenant has its
+own: who asks for more than its share waits longest, and is late first.
 """
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 from secondlook.cloud.engine.batching.pace import Pace
 from secondlook.shared.errors import Overloaded
@@ -14,13 +18,26 @@ from secondlook.shared.errors import Overloaded
 CAUTION = 1.15
 """What a prediction is widened by at least."""
 
-MOST_CAUTION = 4.0
+MOST_CAUTION = 3.0
 
 LATE = 1.05
 """A late answer widens the margin by so much."""
 
-IN_TIME = 1 - 1.5e-4
-"""An answer in time narrows it by so much: it is steady with one late answer in some 300."""
+ONCE_S = 0.1
+"""What is late within so long is late for one reason."""
+
+FORGET_S = 60.0
+"""What the margin has grown by shrinks to a third in this time."""
+
+TENANTS = 1024
+"""Tenants whose margins are kept apart; only those above the least are kept at all."""
+
+
+@dataclass(slots=True)
+class _Margin:
+    value: float
+    at_s: float
+    late_s: float
 
 
 class Admission:
@@ -34,7 +51,7 @@ class Admission:
     def __init__(self, pace: Pace, instances: int) -> None:
         self._pace = pace
         self._instances = max(1, instances)
-        self.margin = CAUTION
+        self._margins: dict[str, _Margin] = {}
 
     def predict_s(self, ahead: int, rows: int, busy_s: float) -> float | None:
         """Seconds until the answer of a newcomer; ``None`` while nothing has been measured.
@@ -52,30 +69,50 @@ class Admission:
         own_s = batch_s if rows <= size else pace.seconds(rows) or batch_s
         return busy_s + ahead * batch_s / size / self._instances + own_s
 
-    def check(self, left_s: float, ahead: int, rows: int, busy_s: float) -> None:
+    def check(self, tenant: str, now_s: float, left_s: float, predicted_s: float) -> None:
         """Let a newcomer in.
 
         Args:
+            tenant: who asks.
+            now_s: the time.
             left_s: seconds until its deadline.
-            ahead: see `predict_s`.
-            rows: see `predict_s`.
-            busy_s: see `predict_s`.
+            predicted_s: seconds until its answer.
 
         Raises:
             Overloaded: it could not be answered in time; says when there will be room.
         """
-        if not ahead and busy_s <= 0:
-            # Nothing is in its way; and what is never let in is never measured again.
-            return
-        predicted_s = self.predict_s(ahead, rows, busy_s)
-        if predicted_s is None or predicted_s * self.margin <= left_s:
-            return
-        raise Overloaded(
-            f"the answer would take {predicted_s:.3f} s, and {left_s:.3f} s are left",
-            retry_after_s=max(predicted_s * self.margin - left_s, predicted_s / (ahead + 1)),
-        )
+        wide_s = predicted_s * self.margin(tenant, now_s)
+        if wide_s > left_s:
+            raise Overloaded(
+                f"the answer would take {predicted_s:.3f} s, and {left_s:.3f} s are left",
+                retry_after_s=wide_s - left_s,
+            )
 
-    def answered(self, in_time: int, late: int) -> None:
-        """So many accepted requests were answered in time, so many too late."""
-        margin = self.margin * IN_TIME**in_time * LATE**late
-        self.margin = min(MOST_CAUTION, max(CAUTION, margin))
+    def margin(self, tenant: str, now_s: float) -> float:
+        """What a tenant's predictions are widened by."""
+        margin = self._margins.get(tenant)
+        if margin is None:
+            return CAUTION
+        margin.value = CAUTION + (margin.value - CAUTION) * math.exp(
+            (margin.at_s - now_s) / FORGET_S
+        )
+        margin.at_s = now_s
+        if margin.value < CAUTION * 1.001:
+            del self._margins[tenant]
+        return margin.value
+
+    def most_margin(self) -> float:
+        """The widest margin of any tenant, as it was last looked at."""
+        return max((margin.value for margin in tuple(self._margins.values())), default=CAUTION)
+
+    def late(self, tenant: str, now_s: float) -> None:
+        """An accepted request of a tenant was not answered in time."""
+        value = self.margin(tenant, now_s)
+        margin = self._margins.get(tenant)
+        if margin is None:
+            if len(self._margins) >= TENANTS:
+                del self._margins[next(iter(self._margins))]
+            margin = self._margins[tenant] = _Margin(value, now_s, -math.inf)
+        if now_s - margin.late_s >= ONCE_S:
+            margin.late_s = now_s
+            margin.value = min(MOST_CAUTION, value * LATE)

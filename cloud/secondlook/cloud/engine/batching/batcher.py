@@ -265,7 +265,7 @@ class Batcher:
 
     def _expired(self, request: Pending) -> None:
         self._dispatch.leave(request)
-        self._dispatch.answered(0, 1)
+        self._dispatch.late(request)
         self._metrics.dropped("expired")
         self._delivery.fail(request, DeadlineExceeded(TOO_LATE))
 

@@ -71,7 +71,7 @@ class Delivery:
         if not reports:
             return
         now_s = self._clock.monotonic()
-        in_time = late = 0
+        answered = False
         for report in reports:
             if report.infer_s:
                 self._count(report)
@@ -82,16 +82,14 @@ class Delivery:
                     continue
                 if isinstance(answer, BaseException):
                     if isinstance(answer, DeadlineExceeded):
-                        late += 1
+                        self._dispatch.late(request)
                         self._metrics.dropped("expired")
                     self.fail(request, answer)
                     continue
-                in_time += 1
+                answered = True
                 self._answer(request, answer, report, now_s)
-        if in_time:
+        if answered:
             self._statistics.last_inference_ms = int(self._clock.wall() * 1000)
-        if in_time or late:
-            self._dispatch.answered(in_time, late)
 
     def fail(self, request: Pending, error: BaseException) -> None:
         """Answer a request with an error."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 
-from secondlook.cloud.engine.batching.admission import Admission
+from secondlook.cloud.engine.batching.admission import MOST_CAUTION, Admission
 from secondlook.cloud.engine.batching.pace import Pace
 from secondlook.cloud.engine.batching.pending import Pending, State
 from secondlook.cloud.engine.batching.policy import Policy
@@ -177,10 +177,10 @@ class Dispatch:
             if too_large > 1:
                 self._spare = too_large // 2, self._clock.monotonic() + SPARE_S
 
-    def answered(self, in_time: int, late: int) -> None:
-        """So many accepted requests were answered in time, so many too late."""
+    def late(self, request: Pending) -> None:
+        """An accepted request was not answered in time."""
         with self._lock:
-            self.admission.answered(in_time, late)
+            self.admission.late(request.tenant, self._clock.monotonic())
 
     def close(self) -> None:
         """Accept nothing more; what waits is still taken."""
@@ -207,15 +207,20 @@ class Dispatch:
         self._arrivals += rows / RATE_OVER_S
 
     def _admit(self, request: Pending, now_s: float) -> None:
-        left_s = request.deadline_s - now_s
+        left_s, rows = request.deadline_s - now_s, request.rows
         busy_s = self._busy_s(now_s)
-        admission, rows = self.admission, request.rows
-        # The whole queue before it is the worst case, and needs no counting.
-        worst_s = admission.predict_s(self._queue.rows, rows, busy_s)
-        if worst_s is None or worst_s * admission.margin <= left_s:
+        admission, queue = self.admission, self._queue
+        if not queue.waiting and busy_s <= 0:
+            # Nothing is in its way; and what is never let in is never measured again.
             return
-        ahead = self._queue.rows_ahead(request.priority, request.tenant, request.camera, rows)
-        admission.check(left_s, ahead, rows, busy_s)
+        # The whole queue before it is the worst case, and needs no counting.
+        worst_s = admission.predict_s(queue.rows, rows, busy_s)
+        if worst_s is None or worst_s * MOST_CAUTION <= left_s:
+            return
+        ahead = queue.rows_ahead(request.priority, request.tenant, request.camera, rows)
+        predicted_s = admission.predict_s(ahead, rows, busy_s)
+        assert predicted_s is not None
+        admission.check(request.tenant, now_s, left_s, predicted_s)
 
     def _relief_s(self) -> float | None:
         """When a full queue has room for some more."""

@@ -20,8 +20,9 @@ from collections.abc import Sequence
 KEEP = 9
 """Durations kept of each size."""
 
-WORTH = 0.05
-"""A larger batch has to give so much more throughput, as a share, to be taken."""
+WORTH = 0.1
+"""A larger batch has to give so much more throughput, as a share, to be taken: whoever comes while
+it runs waits for all of it."""
 
 CHANGE = 0.05
 """A duration that moves by less, as a share, changes no choice."""

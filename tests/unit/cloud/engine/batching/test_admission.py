@@ -6,7 +6,15 @@ import heapq
 import pytest
 from support.batching import pending
 
-from secondlook.cloud.engine.batching.admission import CAUTION, MOST_CAUTION, Admission
+from secondlook.cloud.engine.batching.admission import (
+    CAUTION,
+    FORGET_S,
+    LATE,
+    MOST_CAUTION,
+    ONCE_S,
+    TENANTS,
+    Admission,
+)
 from secondlook.cloud.engine.batching.dispatch import Dispatch
 from secondlook.cloud.engine.batching.pace import Pace
 from secondlook.cloud.engine.batching.policy import Policy
@@ -20,8 +28,8 @@ def admission(seconds: float = 0.1, instances: int = 1) -> Admission:
     return Admission(pace, instances)
 
 
-def test_what_is_not_known_is_let_in() -> None:
-    Admission(Pace(1), 1).check(0.001, 1000, 1, 5.0)
+def test_what_is_not_known_is_not_predicted() -> None:
+    assert Admission(Pace(1), 1).predict_s(1000, 1, 5.0) is None
 
 
 def test_the_prediction_is_what_runs_and_what_waits_and_itself() -> None:
@@ -31,26 +39,49 @@ def test_the_prediction_is_what_runs_and_what_waits_and_itself() -> None:
 
 def test_who_would_be_too_late_is_refused_and_told_when_to_come_again() -> None:
     door = admission()
-    door.check(0.6 * CAUTION + 0.01, 5, 1, 0.0)
+    door.check("t", 0.0, 0.6 * CAUTION, 0.6)
     with pytest.raises(Overloaded, match=r"0\.600 s") as refused:
-        door.check(0.5, 5, 1, 0.0)
+        door.check("t", 0.0, 0.5, 0.6)
     assert refused.value.retry_after_s == pytest.approx(0.6 * CAUTION - 0.5)
-
-
-def test_an_idle_device_refuses_nobody() -> None:
-    # Whatever has been measured once may have changed; only running tells.
-    admission(100.0).check(0.001, 0, 1, 0.0)
 
 
 def test_late_answers_make_it_careful_and_time_makes_it_bold() -> None:
     door = admission()
-    door.answered(0, 20)
-    careful = door.margin
-    assert careful > 2 * CAUTION
-    door.answered(0, 1000)
-    assert door.margin == MOST_CAUTION
-    door.answered(100_000, 0)
-    assert door.margin == CAUTION
+    for n in range(20):
+        door.late("t", n * ONCE_S)
+    careful = door.margin("t", 20 * ONCE_S)
+    assert CAUTION * LATE**10 < careful < CAUTION * LATE**20
+    assert door.margin("another", 2.0) == CAUTION
+    for n in range(20, 100):
+        door.late("t", n * ONCE_S)
+    assert door.margin("t", 10.0) == pytest.approx(MOST_CAUTION, rel=0.01)
+    assert door.margin("t", 10.0 + FORGET_S) < 1.0 + MOST_CAUTION / 3
+    assert door.margin("t", 1000.0) == pytest.approx(CAUTION, rel=0.01)
+
+
+def test_what_is_late_at_once_is_late_for_one_reason() -> None:
+    door = admission()
+    for _ in range(1000):
+        door.late("t", 1.0)
+    assert door.margin("t", 1.0) == pytest.approx(CAUTION * LATE)
+
+
+def test_margins_are_bounded() -> None:
+    door = admission()
+    for n in range(3 * TENANTS):
+        door.late(f"t{n}", 1.0)
+    assert len(door._margins) == TENANTS
+    assert door.most_margin() == pytest.approx(CAUTION * LATE)
+
+
+def test_an_idle_device_refuses_nobody() -> None:
+    clock = ManualClock(0.0)
+    dispatch = Dispatch(Policy(), 1, clock)
+    # Whatever has been measured once may have changed; only running tells.
+    dispatch.pace.record(1, 100.0)
+    dispatch.put(pending(deadline_s=0.001))
+    with pytest.raises(Overloaded):
+        dispatch.put(pending(deadline_s=0.001))
 
 
 SERVICE_S = 0.01
@@ -95,13 +126,15 @@ def simulate(
             good, late = good + on_time, late + (not on_time)
             if on_time:
                 longest_s = max(longest_s, waited_s)
-            dispatch.answered(int(on_time), int(not on_time))
+            if not on_time:
+                dispatch.late(done)
             running = None
         while running is None and dispatch.waiting:
             job = dispatch.next(seat)
             assert job is not None
             late += len(job.late)
-            dispatch.answered(0, len(job.late))
+            for request in job.late:
+                dispatch.late(request)
             if job.batch:
                 (running,) = job.batch
                 order += 1

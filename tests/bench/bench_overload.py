@@ -1,0 +1,266 @@
+"""Overload: three times what the model can do, and one tenant that floods.
+
+A real convolutional network in ONNX Runtime on one thread, behind the batcher, in this process
+(``--device timer``: a device that takes ``--service-ms`` a row whatever else the machine does, to
+tell the discipline apart from a busy machine):
+
+- ``capacity``: callers that always have a question, no more than can wait; answers a second;
+- ``overload``: questions at random (Poisson) at ``--load`` times capacity, from three tenants,
+  each with a deadline: answers in time a second, p99 of what was let in, what was refused, what was
+  let in and came too late, what got no answer at all, growth of memory;
+- ``flood``: a calm tenant at a third of capacity, beside a neighbour that asks for half of it, and
+  then for ``--load`` times of it: p99 of the calm one in either.
+
+The machine's speed drifts, so that the parts take turns and their medians are compared.
+
+    python tests/bench/bench_overload.py [--seconds 20] [--load 3] [--deadline-ms 250] [--side 96]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import random
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import anyio
+import numpy as np
+import onnxruntime as ort
+import psutil
+from onnx import TensorProto, helper, numpy_helper
+from prometheus_client import CollectorRegistry
+
+from secondlook.cloud.engine.asking import Ask
+from secondlook.cloud.engine.batching import TENSORS, Batcher, Instance, Policy, TensorInput
+from secondlook.cloud.engine.metrics import EngineMetrics
+from secondlook.cloud.engine.tensors import Signature, Tensors, TensorSpec
+from secondlook.shared.clock import Deadline, SystemClock
+from secondlook.shared.errors import DeadlineExceeded, Overloaded
+
+CLOCK = SystemClock()
+
+
+class ConvNet:
+    """Some layers of convolution over a square picture; one thread."""
+
+    detector = None
+    memory_bytes = 0
+
+    def __init__(self, side: int, max_batch: int) -> None:
+        self.device = "CPU"
+        self.shape = (3, side, side)
+        rng = np.random.default_rng(0)
+        nodes, inits, name, channels = [], [], "x", 3
+        for layer in range(4):
+            weights = rng.normal(0, 0.1, size=(32, channels, 3, 3)).astype(np.float32)
+            inits.append(numpy_helper.from_array(weights, f"w{layer}"))
+            nodes.append(
+                helper.make_node("Conv", [name, f"w{layer}"], [f"c{layer}"], pads=[1, 1, 1, 1])
+            )
+            nodes.append(helper.make_node("Relu", [f"c{layer}"], [f"r{layer}"]))
+            name, channels = f"r{layer}", 32
+        nodes.append(helper.make_node("GlobalAveragePool", [name], ["y"]))
+        graph = helper.make_graph(
+            nodes,
+            "conv",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *self.shape])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 32, 1, 1])],
+            inits,
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._session = ort.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        self.signature = Signature(
+            (TensorSpec("x", "FP32", self.shape),),
+            (TensorSpec("y", "FP32", (32, 1, 1)),),
+            max_batch,
+        )
+
+    def run(self, inputs: Tensors, outputs: object = ()) -> dict[str, np.ndarray]:
+        (y,) = self._session.run(["y"], dict(inputs))
+        return {"y": y}
+
+    def warm_up(self) -> None:
+        self.run({"x": np.zeros((1, *self.shape), np.float32)})
+
+    def close(self) -> None: ...
+
+
+class Timer(ConvNet):
+    """A device with a time of its own."""
+
+    def __init__(self, side: int, max_batch: int, service_s: float) -> None:
+        super().__init__(8, max_batch)
+        self.device = "timer"
+        self._service_s = service_s
+
+    def run(self, inputs: Tensors, outputs: object = ()) -> dict[str, np.ndarray]:
+        time.sleep(self._service_s * len(inputs["x"]))
+        return super().run(inputs)
+
+
+@dataclass
+class Heard:
+    """What a tenant heard."""
+
+    waits_s: list[float] = field(default_factory=list)
+    refused: int = 0
+    late: int = 0
+    asked: int = 0
+    other: int = 0
+
+    def p(self, share: float) -> float:
+        return float(np.quantile(self.waits_s, share)) if self.waits_s else float("nan")
+
+    @property
+    def unanswered(self) -> int:
+        return self.asked - len(self.waits_s) - self.refused - self.late - self.other
+
+
+class Bench:
+    def __init__(self, batcher: Batcher, shape: tuple[int, ...], deadline_s: float) -> None:
+        self.batcher = batcher
+        self.deadline_s = deadline_s
+        self.payload = TensorInput({"x": np.zeros((1, *shape), np.float32)})
+
+    async def one(self, heard: Heard, tenant: str, deadline_s: float | None = None) -> None:
+        heard.asked += 1
+        begun_s = time.monotonic()
+        asked = Ask(Deadline(begun_s + (deadline_s or self.deadline_s)), tenant=tenant)
+        try:
+            await self.batcher.submit(TENSORS, self.payload, asked)
+        except Overloaded:
+            heard.refused += 1
+        except DeadlineExceeded:
+            heard.late += 1
+        else:
+            heard.waits_s.append(time.monotonic() - begun_s)
+
+    async def capacity(self, seconds: float, callers: int = 8) -> float:
+        """Answers a second where somebody always asks."""
+        heard = Heard()
+        end_s = time.monotonic() + seconds
+
+        async def caller() -> None:
+            while time.monotonic() < end_s:
+                await self.one(heard, "all", 60.0)
+
+        begun_s = time.monotonic()
+        await asyncio.gather(*(caller() for _ in range(callers)))
+        return len(heard.waits_s) / (time.monotonic() - begun_s)
+
+    async def open_load(self, rates: dict[str, float], seconds: float) -> dict[str, Heard]:
+        """Questions at random, whether or not there are answers."""
+        heard = {tenant: Heard() for tenant in rates}
+
+        async def tenant(name: str, per_s: float) -> None:
+            rng = random.Random(name)
+            at_s = time.monotonic()
+            end_s = at_s + seconds
+            async with anyio.create_task_group() as tasks:
+                while at_s < end_s:
+                    at_s += rng.expovariate(per_s)
+                    await asyncio.sleep(max(0.0, at_s - time.monotonic()))
+                    tasks.start_soon(self.one, heard[name], name)
+
+        await asyncio.gather(*(tenant(name, rate) for name, rate in rates.items()))
+        return heard
+
+
+async def main(args: argparse.Namespace) -> None:
+    if args.device == "timer":
+        network: ConvNet = Timer(args.side, args.max_batch, args.service_ms / 1000)
+    else:
+        network = ConvNet(args.side, args.max_batch)
+    network.warm_up()
+    begun_s, runs = time.monotonic(), 0
+    while time.monotonic() - begun_s < 1:
+        network.warm_up()
+        runs += 1
+    print(f"bare session.run: {runs / (time.monotonic() - begun_s):.0f}/s")
+    policy = Policy(max_batch=args.max_batch, max_queue=args.max_queue)
+    batcher = Batcher(
+        "conv", "1", [Instance.of(network)], policy, metrics=EngineMetrics(CollectorRegistry())
+    )
+    batcher.start()
+    bench = Bench(batcher, network.shape, args.deadline_ms / 1000)
+    await bench.capacity(1)
+    rounds = max(2, args.seconds // 10)
+    part_s = args.seconds / rounds
+    capacities, goodputs = [], []
+    total = Heard()
+    memory = []
+    for _ in range(rounds):
+        capacities.append(await bench.capacity(part_s / 4))
+        per_tenant = args.load * capacities[-1] / 3
+        begun_s = time.monotonic()
+        heard = await bench.open_load({f"t{n}": per_tenant for n in range(3)}, part_s)
+        goodputs.append(sum(len(h.waits_s) for h in heard.values()) / (time.monotonic() - begun_s))
+        for h in heard.values():
+            total.waits_s += h.waits_s
+            total.refused += h.refused
+            total.late += h.late
+            total.asked += h.asked
+        memory.append(psutil.Process().memory_info().rss / 2**20)
+    capacities.append(await bench.capacity(part_s / 4))
+    around = [(a + b) / 2 for a, b in itertools.pairwise(capacities)]
+    ratios = [good / capacity for good, capacity in zip(goodputs, around, strict=True)]
+    accepted = len(total.waits_s) + total.late
+    print(
+        f"overload {args.load:.1f}x for {args.seconds} s, deadline {args.deadline_ms} ms, "
+        f"largest batch {args.max_batch}\n"
+        f"  capacity {statistics.median(capacities):.0f}/s "
+        f"({min(capacities):.0f} to {max(capacities):.0f}), "
+        f"goodput {statistics.median(goodputs):.0f}/s: {statistics.median(ratios):.1%} "
+        f"(each part: {', '.join(f'{ratio:.0%}' for ratio in ratios)})\n"
+        f"  asked {total.asked}, let in {accepted}, too late {total.late} "
+        f"({total.late / max(1, accepted):.2%} of let in), refused {total.refused}, "
+        f"unanswered {total.unanswered}\n"
+        f"  let in: p50 {total.p(0.5) * 1e3:.0f} ms, p99 {total.p(0.99) * 1e3:.0f} ms, "
+        f"margin {batcher._dispatch.admission.most_margin():.2f}\n"
+        f"  memory after each part: {', '.join(f'{m:.0f}' for m in memory)} MiB"
+    )
+    calm: dict[str, list[float]] = {"beside a calm neighbour": [], "beside a flood": []}
+    waits: dict[str, list[float]] = {name: [] for name in calm}
+    for _ in range(rounds):
+        capacity = await bench.capacity(part_s / 4)
+        for name, rate in (
+            ("beside a calm neighbour", capacity / 2),
+            ("beside a flood", args.load * capacity),
+        ):
+            heard = await bench.open_load({"calm": capacity / 3, "neighbour": rate}, part_s)
+            calm[name].append(heard["calm"].p(0.99))
+            waits[name] += heard["calm"].waits_s
+            lost = heard["calm"].refused + heard["calm"].late
+            print(
+                f"  calm tenant {name}: p50 {heard['calm'].p(0.5) * 1e3:.1f} ms, "
+                f"p99 {heard['calm'].p(0.99) * 1e3:.1f} ms, "
+                f"{lost} of {heard['calm'].asked} lost; neighbour: "
+                f"{len(heard['neighbour'].waits_s)} of {heard['neighbour'].asked} answered"
+            )
+    before, after = (float(np.quantile(w, 0.99)) for w in waits.values())
+    print(f"flood: p99 of the calm tenant x{after / before:.2f}")
+    await batcher.drain()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument("--load", type=float, default=3.0)
+    parser.add_argument("--deadline-ms", type=float, default=250.0)
+    parser.add_argument("--device", choices=["cpu", "timer"], default="cpu")
+    parser.add_argument("--service-ms", type=float, default=5.0)
+    parser.add_argument("--side", type=int, default=96)
+    parser.add_argument("--max-batch", type=int, default=8)
+    parser.add_argument("--max-queue", type=int, default=256)
+    asyncio.run(main(parser.parse_args()))
