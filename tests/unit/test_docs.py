@@ -46,6 +46,7 @@ def test_the_documents_that_people_look_for_exist() -> None:
         "doctor",
         "trust",
         "explain",
+        "models",
     )
     expected |= {f"docs/guides/{guide}.md" for guide in guides}
     assert expected <= {name(file) for file in DOCUMENTS}
