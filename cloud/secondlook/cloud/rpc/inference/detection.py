@@ -14,6 +14,9 @@ labels     BYTES     [n]      out: their names, UTF-8
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 
 from secondlook.cloud.engine.asking import Ask, Inferred
@@ -22,11 +25,14 @@ from secondlook.cloud.engine.tensors import Array, Signature, Tensors, TensorSpe
 from secondlook.cloud.picture.decoders import Decoders
 from secondlook.cloud.rpc.inference.telling import datatype
 from secondlook.oip import model_config_pb2 as config_pb
+from secondlook.shared.detect.protocol import ModelInfo
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.values import Detections
 
 SUFFIX = ".detect"
 PLATFORM = "secondlook_detect"
+INFO = "detector"
+"""Parameter of the configuration: a `ModelInfo` as JSON."""
 
 IMAGE = TensorSpec("image", "BYTES", (1,))
 MIN_SCORE = TensorSpec("min_score", "FP32", (1,))
@@ -64,8 +70,8 @@ async def detect(
     return Inferred(_outputs(detected.detections, wanted), detected.ran)
 
 
-def config(name: str) -> config_pb.ModelConfig:
-    """The configuration of a detector's other face."""
+def config(name: str, info: ModelInfo) -> config_pb.ModelConfig:
+    """The configuration of a detector's other face; what is known about it is a parameter."""
     told = config_pb.ModelConfig(name=name, platform=PLATFORM, backend="secondlook")
     for spec in SIGNATURE.inputs:
         told.input.add(
@@ -76,6 +82,7 @@ def config(name: str) -> config_pb.ModelConfig:
         )
     for spec in SIGNATURE.outputs:
         told.output.add(name=spec.name, data_type=datatype(spec), dims=spec.shape)
+    told.parameters[INFO].string_value = json.dumps(asdict(info))
     return told
 
 

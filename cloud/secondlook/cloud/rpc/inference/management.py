@@ -93,7 +93,8 @@ class Management:
             if name.endswith(detection.SUFFIX):
                 if not self._ready_versions(request):
                     raise _unknown(name, version)
-                return pb.ModelConfigResponse(config=detection.config(name))
+                info = self._engine.detector(name.removesuffix(detection.SUFFIX), version)
+                return pb.ModelConfigResponse(config=detection.config(name, info))
             told = to_proto(self._engine.config(name, version))
             signature = self._engine.signature(name, version)
             return pb.ModelConfigResponse(config=telling.completed(told, signature))
