@@ -33,7 +33,7 @@ def slow_model(folder: Path) -> str:
     """Settings under which a second request waits about a second for the first."""
     model = write_bright_spot_model(folder / "slow.onnx", work=30)
     file = folder / "cloud.toml"
-    file.write_text(f'[[models]]\nname = "heavy"\npath = "{model}"\n')
+    file.write_text(f'[[models]]\nname = "heavy"\npath = "{model}"\n[cache]\nenabled = false\n')
     return str(file)
 
 

@@ -12,7 +12,7 @@ everything is released, in the reverse order of its start.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -22,30 +22,30 @@ import anyio.to_thread
 from prometheus_client import CollectorRegistry
 
 from secondlook.cloud.access import Access, device
+from secondlook.cloud.cache import CachedEngine, CacheMetrics, VerdictCache, Warmth, kept_warm
 from secondlook.cloud.canvas.canvases import Canvases
 from secondlook.cloud.canvas.metrics import CanvasMetrics
-from secondlook.cloud.engine.batching import Policy
-from secondlook.cloud.engine.local import LocalEngine
-from secondlook.cloud.engine.local_static import Loaded
+from secondlook.cloud.engine.protocol import Engine
+from secondlook.cloud.engines import LoadModels, local_engine
 from secondlook.cloud.judge import Judge, Limits
 from secondlook.cloud.maintenance import maintained
 from secondlook.cloud.metrics import JudgeMetrics, MemoryMetrics, RpcMetrics
-from secondlook.cloud.models import load_models
 from secondlook.cloud.picture.background import Backgrounds
+from secondlook.cloud.picture.decoders import Decoders
 from secondlook.cloud.rpc.boundary import Boundary
 from secondlook.cloud.rpc.escalation import EscalationServicer
 from secondlook.cloud.rpc.health import HealthServicer
+from secondlook.cloud.rpc.inference import InferenceServicer
 from secondlook.cloud.rpc.memory import ContextMemoryServicer
 from secondlook.cloud.rpc.server import SERVICES, listening, register
-from secondlook.cloud.settings import CloudSettings, ModelSettings
+from secondlook.cloud.settings import CloudSettings
+from secondlook.cloud.stability import BreakerMetrics, Breakers, monitored
 from secondlook.shared.clock import Clock, SystemClock
 from secondlook.shared.memory import ContextStore, open_store
 from secondlook.shared.telemetry import get_logger, serve_metrics
 from secondlook.shared.trust import SiteCertifier
 
 MAX_DECODE_THREADS = 4
-
-LoadModels = Callable[[Sequence[ModelSettings]], Sequence[Loaded]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class RunningCloud:
 
     port: int
     metrics_port: int | None
-    engine: LocalEngine
+    engine: Engine
     judge: Judge
     canvases: Canvases
     store: ContextStore
@@ -76,7 +76,7 @@ async def running_cloud(
     settings: CloudSettings,
     registry: CollectorRegistry | None = None,
     *,
-    load: LoadModels = load_models,
+    load: LoadModels | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[RunningCloud]:
     """Run the service while the block runs.
@@ -84,7 +84,7 @@ async def running_cloud(
     Args:
         settings: what to serve, where.
         registry: where to count; default: a fresh one.
-        load: from the settings to the models; tests give fakes.
+        load: opens the models of the settings in another way than from their files.
         clock: the clock of the deadlines.
 
     Raises:
@@ -128,16 +128,7 @@ async def running_cloud(
                 wall=clock.wall,
             )
         )
-        models = await anyio.to_thread.run_sync(load, settings.models)
-        engine = await stack.enter_async_context(
-            LocalEngine(
-                [model.opened() for model in models],
-                registry=registry,
-                policy=_policy(settings),
-                clock=clock,
-            ).running()
-        )
-        stack.push_async_callback(_drain_engine, engine, settings.server.drain_timeout_s)
+        engine = await _engine(stack, settings, registry, clock, load, store)
         judge = Judge(
             engine,
             Backgrounds(settings.background.max_cameras, settings.background.max_age_s, clock),
@@ -146,6 +137,13 @@ async def running_cloud(
             clock,
         )
         stack.callback(judge.close)
+        decoders = Decoders(
+            _decode_threads(settings),
+            settings.server.max_image_pixels,
+            settings.server.max_concurrent,
+            clock,
+        )
+        stack.callback(decoders.close)
         canvas_metrics = CanvasMetrics(registry)
         canvases = _canvases(settings, canvas_metrics)
         stack.push_async_callback(anyio.to_thread.run_sync, canvases.close)
@@ -160,6 +158,9 @@ async def running_cloud(
                     EscalationServicer(judge, boundary, canvases, canvas_metrics),
                     ContextMemoryServicer(store, boundary, max_watches=memory.max_watches),
                     health,
+                    InferenceServicer(
+                        engine, boundary, decoders, ready=lambda: health.serving, release=release
+                    ),
                 ),
             )
         )
@@ -179,23 +180,16 @@ async def running_cloud(
         log.info("draining", timeout_s=settings.server.drain_timeout_s)
 
 
-def _policy(settings: CloudSettings) -> Policy:
-    batcher = settings.batcher
-    return Policy(
-        max_queue=batcher.max_queue,
-        max_per_tenant=batcher.max_per_tenant,
-        overflow=batcher.overflow,
-        max_queue_delay_s=batcher.max_wait_ms / 1000,
-        admission=batcher.admission,
-    )
-
-
 def _limits(settings: CloudSettings) -> Limits:
     return Limits(
         max_concurrent=settings.server.max_concurrent,
         max_image_pixels=settings.server.max_image_pixels,
-        decode_threads=settings.server.decode_threads or default_decode_threads(),
+        decode_threads=_decode_threads(settings),
     )
+
+
+def _decode_threads(settings: CloudSettings) -> int:
+    return settings.server.decode_threads or default_decode_threads()
 
 
 def _canvases(settings: CloudSettings, metrics: CanvasMetrics) -> Canvases:
@@ -225,6 +219,39 @@ def default_decode_threads() -> int:
     return min(MAX_DECODE_THREADS, cores)
 
 
-async def _drain_engine(engine: LocalEngine, timeout_s: float) -> None:
+async def _engine(
+    stack: AsyncExitStack,
+    settings: CloudSettings,
+    registry: CollectorRegistry,
+    clock: Clock,
+    load: LoadModels | None,
+    store: ContextStore,
+) -> Engine:
+    """The engine with breakers around its backends, and what it has answered kept."""
+    breakers = None
+    if settings.breaker.enabled:
+        breakers = Breakers(settings.breaker, BreakerMetrics(registry), clock)
+    cache_metrics = CacheMetrics(registry)
+    cache = VerdictCache(settings.cache.max_bytes, cache_metrics)
+    engine: Engine = await stack.enter_async_context(
+        local_engine(settings, registry, clock, load=load, breakers=breakers, changed=cache.forget)
+    )
+    stack.push_async_callback(_drain_engine, engine, settings.server.drain_timeout_s)
+    await stack.enter_async_context(
+        monitored(
+            registry, settings.monitor, clock, ticks=() if breakers is None else (breakers.tick,)
+        )
+    )
+    if not settings.cache.enabled:
+        return engine
+    cached = CachedEngine(engine, cache, clock)
+    stack.callback(cached.close)
+    if settings.cache.warm_up:
+        warmth = Warmth(cached, store, cache_metrics, clock.wall)
+        await stack.enter_async_context(kept_warm(warmth, settings.cache.save_every_s))
+    return cached
+
+
+async def _drain_engine(engine: Engine, timeout_s: float) -> None:
     with anyio.move_on_after(timeout_s, shield=True):
         await engine.drain()

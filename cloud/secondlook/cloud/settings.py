@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,9 @@ from pydantic import AfterValidator, Field, StringConstraints, field_validator, 
 from typing_extensions import Self
 
 from secondlook.cloud.access import check_pattern
+from secondlook.cloud.cache.settings import CacheSettings
 from secondlook.cloud.engine.batching import Overflow
+from secondlook.cloud.stability.settings import BreakerSettings, MonitorSettings
 from secondlook.shared.memory.redis_url import is_redis_url
 from secondlook.shared.settings import Section
 from secondlook.shared.telemetry import LogSettings
@@ -107,6 +110,61 @@ class ModelSettings(Section):
     )
     max_batch: int = Field(
         0, ge=0, le=256, description="Most images in one call; 0: 1 on a CPU, 16 elsewhere."
+    )
+
+
+class Control(str, Enum):
+    """Who decides which models of the repository are served."""
+
+    POLL = "poll"
+    """Whoever changes its files."""
+
+    NONE = "none"
+    """Nobody: what is there at the start."""
+
+    EXPLICIT = "explicit"
+    """Callers, who load and unload by name."""
+
+
+class RepositorySettings(Section):
+    """Directories of models in Triton's layout, and who decides what is served from them."""
+
+    paths: tuple[Path, ...] = Field(
+        (), description="Directories that hold models; of two models of one name the first counts."
+    )
+    control: Control = Field(
+        Control.POLL,
+        description="`poll`: what lies there is served, as it changes; `none`: what lies there at "
+        "the start; `explicit`: what callers load by name.",
+    )
+    poll_s: float = Field(
+        5.0,
+        ge=0.05,
+        le=3600,
+        description="Pause between two looks, seconds; a change counts when the second look finds "
+        "it unchanged.",
+    )
+    load: tuple[Name, ...] = Field(
+        (), description="Models to load at the start; with `explicit` control only."
+    )
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.load and self.control is not Control.EXPLICIT:
+            raise ValueError('load goes with control = "explicit" only; otherwise all is loaded')
+        if self.load and not self.paths:
+            raise ValueError("load needs paths")
+        return self
+
+
+class EngineSettings(Section):
+    """What runs the models."""
+
+    default: str = Field(
+        "",
+        max_length=128,
+        description="Model of the escalations that name none; default: the first of `models`, or "
+        "the first that is ready.",
     )
 
 
@@ -243,10 +301,24 @@ class CloudSettings(Section):
 
     server: ServerSettings = Field(default_factory=ServerSettings, description="The gRPC server.")
     models: tuple[ModelSettings, ...] = Field(
-        (DEMO_MODEL,), min_length=1, description="The models; the first is the default."
+        (DEMO_MODEL,),
+        description="Models in single files; the first is the default. With `repository.paths` "
+        "none is needed.",
+    )
+    repository: RepositorySettings = Field(
+        default_factory=RepositorySettings, description="Directories of models."
+    )
+    engine: EngineSettings = Field(
+        default_factory=EngineSettings, description="What runs the models."
     )
     batcher: BatcherSettings = Field(
         default_factory=BatcherSettings, description="The queue in front of each model."
+    )
+    breaker: BreakerSettings = Field(
+        default_factory=BreakerSettings, description="When a sick backend is left alone."
+    )
+    cache: CacheSettings = Field(
+        default_factory=CacheSettings, description="Answers that are kept."
     )
     memory: MemorySettings = Field(
         default_factory=MemorySettings, description="The context memory of record."
@@ -255,6 +327,9 @@ class CloudSettings(Section):
     metrics: MetricsSettings = Field(
         default_factory=MetricsSettings, description="Prometheus and probes."
     )
+    monitor: MonitorSettings = Field(
+        default_factory=MonitorSettings, description="What is measured every second."
+    )
     background: BackgroundSettings = Field(
         default_factory=BackgroundSettings, description="Last known pictures of the cameras."
     )
@@ -262,6 +337,17 @@ class CloudSettings(Section):
         default_factory=CanvasSettings, description="Pictures of canvas streams."
     )
     log: LogSettings = Field(default_factory=LogSettings, description="Logs.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_repository(cls, given: object) -> object:
+        """Where there is a repository, the demo's model is not what was meant."""
+        if isinstance(given, dict) and "models" not in given:
+            repository = given.get("repository")
+            paths = repository.get("paths") if isinstance(repository, dict) else None
+            if paths or (isinstance(repository, RepositorySettings) and repository.paths):
+                return {**given, "models": ()}
+        return given
 
     @field_validator("models")
     @classmethod
@@ -273,6 +359,8 @@ class CloudSettings(Section):
 
     @model_validator(mode="after")
     def _identified(self) -> Self:
+        if not self.models and not self.repository.paths:
+            raise ValueError("models: at least one is needed where there is no repository.paths")
         if self.access.devices and self.server.tls.client_ca is None:
             raise ValueError(
                 "access.devices are told apart by their certificates: set server.tls.client_ca"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from secondlook.cloud.engine.batching import Overflow
-from secondlook.cloud.settings import CloudSettings, is_loopback
+from secondlook.cloud.settings import CloudSettings, Control, is_loopback
 from secondlook.shared.errors import InvalidConfig
 from secondlook.shared.settings import load
 
@@ -42,6 +42,16 @@ def test_the_environment_wins(tmp_path: Path) -> None:
     assert settings.models[0].path == "a.onnx"
 
 
+def test_with_a_repository_no_other_model_is_served_unless_it_is_named(tmp_path: Path) -> None:
+    text = '[repository]\npaths = ["models"]\n'
+    assert parse(tmp_path, text).models == ()
+    named = parse(tmp_path, text + '[[models]]\nname = "a"\npath = "a.onnx"\n')
+    assert [model.name for model in named.models] == ["a"]
+    by_environment = parse(tmp_path, "", SECONDLOOK_CLOUD__REPOSITORY__PATHS='["models"]')
+    assert by_environment.models == ()
+    assert by_environment.repository.control is Control.POLL
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.1", "::", "example.org"])
 def test_plaintext_beyond_loopback_needs_the_flag(tmp_path: Path, host: str) -> None:
     with pytest.raises(InvalidConfig, match="allow_plaintext"):
@@ -68,7 +78,16 @@ def test_loopback_is_loopback(host: str) -> None:
         ('[[models]]\nname = "a b"\npath = "x"\n', "models.0.name"),
         ('[[models]]\nname = "a"\npath = "x"\nmin_score = 1.5\n', "models.0.min_score"),
         ('[[models]]\nname = "a"\npath = "x"\n[[models]]\nname = "a"\npath = "y"\n', "two models"),
-        ("models = []\n", "models"),
+        ("models = []\n", "at least one is needed"),
+        ('[repository]\npaths = ["m"]\nload = ["a"]\n', "explicit"),
+        ('[repository]\ncontrol = "explicit"\nload = ["a"]\n', "load needs paths"),
+        ('[repository]\ncontrol = "pull"\n', "repository.control"),
+        ("[repository]\npoll_s = 0\n", "repository.poll_s"),
+        ('[repository]\nload = ["a/b"]\n', "repository.load"),
+        ("[batcher]\nmax_per_tenant = -1\n", "batcher.max_per_tenant"),
+        ("[breaker]\nbad_ratio = 2\n", "breaker.bad_ratio"),
+        ("[cache]\nmax_bytes = -1\n", "cache.max_bytes"),
+        ("[monitor]\nevery_s = 0\n", "monitor.every_s"),
         ('[batcher]\noverflow = "block"\n', "batcher.overflow"),
         ('[memory]\nurl = "postgres://x"\n', "memory.url"),
         ('[memory]\nurl = "grpc://x:1"\n', "memory.url"),

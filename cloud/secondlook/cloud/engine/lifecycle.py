@@ -12,8 +12,9 @@ A version is opened and warmed up in a thread, beside what is served. Only then 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 import anyio
@@ -27,12 +28,12 @@ from secondlook.cloud.engine.batching import (
     ImageInput,
     TensorInput,
 )
-from secondlook.cloud.engine.catalogue import State
 from secondlook.cloud.engine.statistics import Statistics
 from secondlook.cloud.engine.tensors import Signature, Tensors
 from secondlook.cloud.repository.config import ModelConfig, Release
+from secondlook.cloud.stability.guard import Guard
 from secondlook.shared.detect.protocol import Image, ModelInfo
-from secondlook.shared.errors import InvalidConfig, NotFound
+from secondlook.shared.errors import InvalidConfig, NotFound, Unavailable
 
 DEFAULT_MIN_SCORE = 0.05
 MAIN_VARIANT = "fp32"
@@ -45,10 +46,12 @@ class Opened:
     Attributes:
         release: what was opened.
         backends: one for each instance, at least one.
+        guard: the breaker around all of them; ``None``: there is none.
     """
 
     release: Release
     backends: Sequence[Backend]
+    guard: Guard | None = None
 
 
 Open = Callable[[Release], Opened]
@@ -76,6 +79,19 @@ def close_all(opened: Sequence[Opened]) -> None:
             backend.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One variant at work.
+
+    Attributes:
+        batcher: what runs it.
+        guard: the breaker around its network; ``None``: there is none.
+    """
+
+    batcher: Batcher
+    guard: Guard | None
+
+
 class Served:
     """One version of one model. Start it in the running event loop.
 
@@ -91,49 +107,57 @@ class Served:
         self.config: ModelConfig = main.release.config
         self.model = self.config.name
         self.version = main.release.version
-        self.state = State.READY
-        self.reason = ""
         self.info: ModelInfo | None = None if backend.detector is None else backend.detector.info
         self.signature: Signature = backend.signature
         self.min_score = min_score(self.config.parameters)
         self.memory_bytes = sum(held.memory_bytes for one in opened for held in one.backends)
-        self.batchers: dict[str, Batcher] = {
-            one.release.variant: make_batcher(one) for one in opened
-        }
-        self._main = next(iter(self.batchers.values()))
+        self.lanes = {one.release.variant: Lane(make_batcher(one), one.guard) for one in opened}
+        self._main = next(iter(self.lanes.values()))
+        self._unwatch: list[Callable[[], None]] = []
 
     @property
     def waiting(self) -> int:
         """Requests that wait in front of it."""
-        return sum(batcher.waiting for batcher in self.batchers.values())
+        return sum(lane.batcher.waiting for lane in self.lanes.values())
 
     @property
     def in_flight(self) -> int:
         """Requests that it has accepted and not answered."""
-        return sum(batcher.in_flight for batcher in self.batchers.values())
+        return sum(lane.batcher.in_flight for lane in self.lanes.values())
+
+    @property
+    def hung(self) -> int:
+        """Calls of its networks that have run for too long."""
+        return sum(lane.guard.hung for lane in self.lanes.values() if lane.guard is not None)
 
     @property
     def statistics(self) -> Statistics:
         """What its main variant has done."""
-        return self._main.statistics
+        return self._main.batcher.statistics
 
-    def start(self) -> None:
-        """Start its threads."""
-        for batcher in self.batchers.values():
-            batcher.start()
+    def start(self, cut_off: Callable[[], None] = lambda: None) -> None:
+        """Start its threads.
 
-    def batcher(self, variant: str = "") -> Batcher:
-        """That of a variant; the main one where it has no such variant."""
-        return self.batchers.get(variant, self._main)
+        Args:
+            cut_off: told, in the event loop, when a breaker has opened.
+        """
+        loop = asyncio.get_running_loop()
+        for lane in self.lanes.values():
+            lane.batcher.start()
+            if lane.guard is not None:
+                self._unwatch.append(lane.guard.on_open(_opened(lane, loop, cut_off)))
 
     async def detect(
         self, image: Image, ask: Ask, *, min_score: float, variant: str = "", reason: str = ""
     ) -> Detected:
-        """See `Serving.detect`."""
+        """See `Serving.detect`; of a variant, the main one where it has no such variant."""
         if self.info is None:
             raise NotFound(f"{self.model!r} is no detector; ask it with tensors")
+        lane = self.lanes.get(variant, self._main)
+        if lane.guard is not None:
+            lane.guard.check()
         asked = ImageInput(image, min_score or self.min_score)
-        return Detected(*await self.batcher(variant).submit(IMAGES, asked, ask, reason=reason))
+        return Detected(*await lane.batcher.submit(IMAGES, asked, ask, reason=reason))
 
     async def infer(
         self,
@@ -144,16 +168,46 @@ class Served:
         variant: str = "",
         reason: str = "",
     ) -> Inferred:
-        """See `Serving.infer`."""
+        """See `Serving.infer`; of a variant, the main one where it has no such variant."""
+        lane = self.lanes.get(variant, self._main)
+        if lane.guard is not None:
+            lane.guard.check()
         asked = TensorInput(tensors, outputs)
-        return Inferred(*await self.batcher(variant).submit(TENSORS, asked, ask, reason=reason))
+        return Inferred(*await lane.batcher.submit(TENSORS, asked, ask, reason=reason))
+
+    def replaced(self) -> None:
+        """Its calls that hang are not waited for: a fresh copy stands behind the same breakers."""
+        for lane in self.lanes.values():
+            if lane.guard is not None:
+                lane.guard.abandon()
 
     async def drain(self) -> None:
         """Finish what was accepted, then release the networks."""
-        self.state = State.UNLOADING
-        async with anyio.create_task_group() as tasks:
-            for batcher in self.batchers.values():
-                tasks.start_soon(batcher.drain)
+        try:
+            async with anyio.create_task_group() as tasks:
+                for lane in self.lanes.values():
+                    tasks.start_soon(lane.batcher.drain)
+        finally:
+            for unwatch in self._unwatch:
+                unwatch()
+
+
+def _opened(
+    lane: Lane, loop: asyncio.AbstractEventLoop, cut_off: Callable[[], None]
+) -> Callable[[], None]:
+    """What a breaker calls, in any thread, when it opens."""
+
+    def fail() -> None:
+        # A thread that hangs comes back for none of them.
+        lane.batcher.fail_waiting(Unavailable("the network was cut off", retry_after_s=1.0))
+        cut_off()
+
+    def tell() -> None:
+        # Where the loop is closed nobody waits any more.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(fail)
+
+    return tell
 
 
 def min_score(parameters: Mapping[str, str]) -> float:

@@ -20,6 +20,9 @@ from secondlook.shared.clock import Clock
 from secondlook.shared.errors import NotFound, SecondlookError, Unavailable
 from secondlook.shared.telemetry import get_logger
 
+MAX_HUNG = 3
+"""Copies of a version that may hang at once; each holds a thread and the memory of its network."""
+
 Changed = Callable[[str, str], None]
 """Told the model and the version that has come, was replaced, or has gone."""
 
@@ -34,6 +37,7 @@ class Workshop:
         drains: what finishes versions that are no longer served.
         limiter: how many versions are opened at once.
         changed: told of every switch.
+        gone: told when nothing of a version is in memory any more.
         metrics: where loads are counted.
         clock: times them.
     """
@@ -43,6 +47,7 @@ class Workshop:
     drains: Drains
     limiter: anyio.CapacityLimiter
     changed: Changed
+    gone: Changed
     metrics: LifecycleMetrics
     clock: Clock
 
@@ -157,6 +162,7 @@ class Lineup:
             wanted[release.version] = (*wanted.get(release.version, ()), release)
         self.config = offer.config
         failure: SecondlookError | None = None
+        incomplete = False
         for version, releases in wanted.items():
             served = self._serving().get(version)
             if served is not None and _same(served.releases, releases):
@@ -164,7 +170,7 @@ class Lineup:
                 continue
             refused = self._refused.get(version)
             if refused is not None and refused[0] == releases and not again:
-                failure = refused[1]
+                incomplete = True
                 continue
             try:
                 self._loading[version] = scope
@@ -179,15 +185,15 @@ class Lineup:
                 self._serve({**self._serving(), version: fresh}, fresh)
             finally:
                 self._loading.pop(version, None)
-        if failure is None:
+        if failure is None and not incomplete:
             self._refused = {v: why for v, why in self._refused.items() if v in wanted}
             self._serve({v: served for v, served in self._serving().items() if v in wanted})
             self._unloaded = ()
         else:
             # What serves goes on serving, under the shares that now hold.
             self._serve(self._serving())
-            if not failure.retriable or again:
-                raise failure
+        if failure is not None:
+            raise failure
 
     async def _open(self, releases: tuple[Release, ...]) -> Served:
         started_s = self._shop.clock.monotonic()
@@ -207,11 +213,11 @@ class Lineup:
         """Serve these from now on. One step of the event loop: no request sees anything between."""
         before = self._serving()
         if fresh is not None:
-            fresh.start()
+            fresh.start(lambda: self._cut_off(fresh))
             self._log.info(
                 "version ready",
                 version=fresh.version,
-                variants=list(fresh.batchers),
+                variants=list(fresh.lanes),
                 memory_bytes=fresh.memory_bytes,
             )
         shares = {} if self.config is None else self.config.shares
@@ -229,6 +235,31 @@ class Lineup:
     def _gone(self, served: Served) -> None:
         self._draining.remove(served)
         self._log.info("version gone", version=served.version)
+        held = {*self._serving(), *(other.version for other in self._draining)}
+        if served.version not in held:
+            self._shop.gone(self.name, served.version)
+
+    def _cut_off(self, served: Served) -> None:
+        """A breaker has opened. A thread that hangs is lost: put a fresh copy beside it."""
+        if self._serving().get(served.version) is not served or not served.hung:
+            return
+        hung = sum(other.version == served.version for other in self._draining)
+        if hung >= MAX_HUNG:
+            self._log.error("hangs again, left alone", version=served.version, copies=hung)
+            return
+        self._shop.drains.tasks.start_soon(self._revive, served)
+
+    async def _revive(self, served: Served) -> None:
+        async with self._turn:
+            if self._serving().get(served.version) is not served:
+                return
+            try:
+                fresh = await self._open(served.releases)
+            except SecondlookError as error:
+                self._log.error("no fresh copy", version=served.version, reason=str(error))
+                return
+            served.replaced()
+            self._serve({**self._serving(), served.version: fresh}, fresh)
 
 
 def _same(serving: tuple[Release, ...], wanted: tuple[Release, ...]) -> bool:

@@ -40,7 +40,8 @@ class LocalEngine:
         source: where `load` finds models; ``None``: nowhere.
         explicit: whether callers may load and unload.
         default: what is meant where no model is named; empty: the first that is ready.
-        changed: told of each version that came, was replaced, or has gone.
+        changed: told of each version that came, was replaced, or is served no more.
+        gone: told of each version of which nothing is in memory any more.
         clock: the clock of the deadlines.
 
     Raises:
@@ -58,6 +59,7 @@ class LocalEngine:
         explicit: bool = False,
         default: str = "",
         changed: Changed | None = None,
+        gone: Changed | None = None,
         clock: Clock | None = None,
     ) -> None:
         names = [opened.release.config.name for opened in models]
@@ -70,7 +72,8 @@ class LocalEngine:
         self._source = source
         self._explicit = explicit
         self._default = default or next(iter(names), "")
-        self._changed = changed or (lambda _model, _version: None)
+        self._changed = changed or _nobody
+        self._gone = gone or _nobody
         self._clock = clock or SystemClock()
         self._metrics = EngineMetrics(registry)
         self._loads = LifecycleMetrics(registry)
@@ -211,6 +214,7 @@ class LocalEngine:
             drains=self._drains,
             limiter=anyio.CapacityLimiter(1),
             changed=self._changed,
+            gone=self._gone,
             metrics=self._loads,
             clock=self._clock,
         )
@@ -259,6 +263,10 @@ class LocalEngine:
                 f"models cannot be {what} by callers here",
                 remedy='set repository.control = "explicit"',
             )
+
+
+def _nobody(model: str, version: str) -> None:
+    pass
 
 
 def _opens_nothing(release: Release) -> Opened:

@@ -17,6 +17,7 @@ from secondlook.cli.doctor.redis_server import RedisVisit
 from secondlook.cli.doctor.tls import Tls
 from secondlook.cli.doctor.visit import Visit
 from secondlook.shared.detect import Detector, load_detector
+from secondlook.shared.errors import InvalidModel
 from secondlook.shared.zoo import model_file
 
 if TYPE_CHECKING:
@@ -150,9 +151,13 @@ def _edge_loader(detector: DetectorSettings) -> Callable[[], Detector]:
 
 def _cloud_loader(model: CloudModel) -> Callable[[], Detector]:
     def load() -> Detector:
-        from secondlook.cloud.models import load_models
+        from secondlook.cloud.models import lone_offer, open_release
 
-        return load_models((model,))[0].detector
+        (backend,) = open_release(lone_offer(model).releases[0]).backends
+        if backend.detector is None:
+            backend.close()
+            raise InvalidModel(f"{model.path} is no detector")
+        return backend.detector
 
     return load
 

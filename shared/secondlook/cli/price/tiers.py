@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import grpc
 
 from secondlook.cli.price.heavy import Heavy
+from secondlook.cloud.cache import CacheSettings
 from secondlook.cloud.engine.local_static import Loaded
 from secondlook.cloud.service import running_cloud
 from secondlook.cloud.settings import (
@@ -55,6 +56,8 @@ async def comparison_cloud(heavy: Detector) -> AsyncIterator[Cloud]:
             max_image_pixels=MAX_PIXELS,
         ),
         models=(ModelSettings(name="heavy", path=heavy.info.name),),
+        # What is compared is what the model sees, not what was seen before.
+        cache=CacheSettings(enabled=False),
         memory=MemorySettings(url="sqlite:///:memory:"),
         metrics=MetricsSettings(enabled=False),
         # The clip may be played far slower than real time: its own settings say when a picture

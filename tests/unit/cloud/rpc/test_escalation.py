@@ -23,6 +23,7 @@ from support.cloud import (
 )
 from support.waiting import eventually
 
+from secondlook.cloud.engine.local import LocalEngine
 from secondlook.cloud.engine.local_static import Loaded
 from secondlook.cloud.service import RunningCloud, running_cloud
 from secondlook.rpc.v1 import escalation_pb2 as pb
@@ -119,7 +120,9 @@ async def test_a_client_that_leaves_takes_its_work_along() -> None:
 
 async def waiting(cloud: RunningCloud, count: int) -> None:
     """Until so many requests wait for the model."""
-    await eventually(lambda: cloud.engine.waiting("fake") == count)
+    engine = cloud.engine
+    assert isinstance(engine, LocalEngine)
+    await eventually(lambda: engine.waiting("fake") == count)
 
 
 async def test_unexpected_errors_leak_nothing(capsys: pytest.CaptureFixture[str]) -> None:
