@@ -23,6 +23,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from secondlook.cloud.repository.variants import Measured, write_record
+
 
 @lru_cache(maxsize=64)
 def tiny_onnx(
@@ -138,6 +140,31 @@ class ModelTree:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         return path
+
+    def measured(self, name: str, number: int, variant: str, file: str, f1: float = 0.99) -> None:
+        """Put a variant on record, as ``secondlook models quantize`` does."""
+        folder = self.root / name / str(number)
+        digests = {
+            part: hashlib.sha256((folder / part).read_bytes()).hexdigest()
+            for part in (file, "model.onnx")
+        }
+        measured = Measured(
+            file=file,
+            sha256=digests[file],
+            base="model.onnx",
+            base_sha256=digests["model.onnx"],
+            f1=f1,
+            min_f1=0.95,
+            score=0.3,
+            images=1,
+            boxes=1,
+            speed=1.0,
+            provider="CPU",
+            left_out=0,
+            tools={},
+            made="2026-01-01T00:00:00Z",
+        )
+        write_record(folder, variant, measured)
 
     def sums(self, name: str, number: int, **wrong: str) -> None:
         """Write ``SHA256SUMS`` for what is there; ``wrong`` replaces digests by file stem."""

@@ -9,25 +9,16 @@ from pathlib import Path
 from secondlook.cloud.repository.complete import complete
 from secondlook.cloud.repository.config import ModelConfig, Release
 from secondlook.cloud.repository.described import Description
-from secondlook.cloud.repository.description import SUFFIXES, describe
+from secondlook.cloud.repository.description import describe
 from secondlook.cloud.repository.digests import Digests, read_sums, verify
 from secondlook.cloud.repository.files import read_at_most
 from secondlook.cloud.repository.findings import FaultyConfig, Finding, Issue, Severity
 from secondlook.cloud.repository.forms import MAX_BYTES, Written, from_json, from_text, from_toml
 from secondlook.cloud.repository.layout import Folder
+from secondlook.cloud.repository.naming import companions, model_file_name
 from secondlook.cloud.repository.proto import from_proto
+from secondlook.cloud.repository.variants import BASE, check_variant
 from secondlook.shared.errors import InvalidConfig, InvalidModel
-
-FP32 = "fp32"
-"""The variant that the main file of a release is."""
-
-_FILES: dict[str, tuple[str, ...]] = {
-    "onnxruntime": ("model.onnx",),
-    "pytorch": ("model.pt2", "model.pt"),
-    "ultralytics": ("model.pt",),
-    "": ("model.onnx", "model.pt2", "model.pt"),
-}
-"""What the model's file is called where the configuration does not say, by backend."""
 
 _MAX_DESCRIBED = 4096
 """Most descriptions that are remembered; the oldest goes first."""
@@ -86,7 +77,7 @@ class Reader:
             return reading
         for version in self._chosen(folder, configured.config, reading):
             self._version(folder, version, configured, reading)
-        reading.releases.sort(key=lambda r: (int(r.version), r.variant != FP32, r.variant))
+        reading.releases.sort(key=lambda r: (int(r.version), r.variant != BASE, r.variant))
         _check_shares(folder, configured, reading)
         return reading
 
@@ -112,7 +103,7 @@ class Reader:
             InvalidModel: it cannot be read.
         """
         self._digests.of(file)
-        return self._digests.of_release(file.parent, file.name, _companions(file))
+        return self._digests.of_release(file.parent, file.name, companions(file))
 
     def _configure(self, folder: Folder, text: str | None, reading: Reading) -> _Configured:
         file = _config_file(folder) if text is None else None
@@ -188,14 +179,14 @@ class Reader:
     def _main(self, folder: Folder, version: int, configured: _Configured) -> Release:
         config, inside = configured.config, folder.path / str(version)
         files = folder.files_of(version)
-        name = config.filename or _default_file(inside, files, config)
+        name = config.filename or model_file_name(inside, files, config)
         file, digest = inside / name, self._checked(inside, name, files)
         described = self.describe(file, digest)
         backend = config.backend or described.backend
         _check_backend(file, backend, described)
         config = replace(config, backend=backend)
         config = complete(config, described, file, batch_said=configured.batch_said)
-        return Release(config, str(version), file, FP32, digest)
+        return Release(config, str(version), file, BASE, digest)
 
     def _variant(
         self, folder: Folder, main: Release, variant: str, name: str, configured: _Configured
@@ -207,7 +198,9 @@ class Reader:
         _check_backend(file, main.config.backend, described)
         # It has to take and give what the main file does: callers do not choose it.
         complete(main.config, described, file, batch_said=True)
-        return replace(main, file=file, variant=variant, digest=digest)
+        release = replace(main, file=file, variant=variant, digest=digest)
+        check_variant(release)
+        return release
 
     def _checked(self, inside: Path, name: str, files: tuple[str, ...]) -> str:
         sums = read_sums(inside, files)
@@ -228,24 +221,6 @@ def _parse(file: Path) -> Written:
         reason = f"cannot be read: {error.strerror}"
         raise FaultyConfig(str(file), [Issue("", reason)]) from error
     return (from_toml if file.suffix == ".toml" else from_text)(data, str(file))
-
-
-def _default_file(inside: Path, files: tuple[str, ...], config: ModelConfig) -> str:
-    """The model's file: by its usual name, or the only one there."""
-    usual = _FILES[config.backend]
-    for name in usual:
-        if name in files:
-            return name
-    variants = set(config.variants.values())
-    endings = {Path(name).suffix for name in usual}
-    found = [name for name in files if Path(name).suffix in endings and name not in variants]
-    if len(found) == 1:
-        return found[0]
-    there = f"there are {', '.join(found[:5])}" if found else "there is none"
-    raise InvalidModel(
-        f"{inside}: no {' or '.join(usual)}; {there}",
-        remedy="name the file in default_model_filename" if found else "",
-    )
 
 
 def _check_backend(file: Path, backend: str, described: Description) -> None:
@@ -290,14 +265,3 @@ def _refused(folder: Folder, version: int, error: InvalidModel | InvalidConfig) 
         str(version),
         about_config=not isinstance(error, InvalidModel),
     )
-
-
-def _companions(file: Path) -> tuple[str, ...]:
-    """A lone file, with the sidecar and weights that share its name."""
-    endings = (".toml", ".json", ".txt")
-    beside = [file.with_suffix(ending) for ending in endings]
-    weights = [file.with_name(file.name + ".data"), file.with_name(file.name + "_data")]
-    return (file.name, *(path.name for path in (*beside, *weights) if path.is_file()))
-
-
-__all__ = ["FP32", "SUFFIXES", "Reader", "Reading"]

@@ -13,8 +13,9 @@ import anyio.to_thread
 from secondlook.cloud.repository.config import Release
 from secondlook.cloud.repository.findings import Finding, Severity
 from secondlook.cloud.repository.layout import Folder, Listing, list_roots
-from secondlook.cloud.repository.reading import FP32, Reader, Reading
+from secondlook.cloud.repository.reading import Reader, Reading
 from secondlook.cloud.repository.snapshot import Offer, Snapshot
+from secondlook.cloud.repository.variants import BASE
 from secondlook.shared.errors import NotFound
 from secondlook.shared.telemetry import get_logger
 
@@ -206,7 +207,7 @@ class ModelRepository:
             stands = old.get((release.version, release.variant))
             if stands is not None:
                 releases.append(stands)
-        main = [release for release in releases if release.variant == FP32]
+        main = [release for release in releases if release.variant == BASE]
         if not main:
             return None
         return Offer(name, main[-1].config, tuple(releases), tuple(reading.findings))

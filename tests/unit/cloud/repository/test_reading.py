@@ -161,6 +161,7 @@ def test_variants_are_releases_of_the_same_version(tree: ModelTree) -> None:
     tree.version("m", 1)
     tree.version("m", 2, gain=2.0)
     tree.file("m", 2, "model.int8.onnx", tiny_onnx(2.01))
+    tree.measured("m", 2, "int8", "model.int8.onnx")
     found = read(tree)
     assert versions(found) == [("1", "fp32"), ("2", "fp32"), ("2", "int8")]
     assert found.releases[1].config == found.releases[2].config
@@ -175,6 +176,21 @@ def test_a_variant_that_takes_something_else_is_refused_alone(tree: ModelTree) -
     found = read(tree)
     assert versions(found) == [("1", "fp32")]
     assert "as FP32, but the file has FP16" in errors(found)[0]
+
+
+def test_a_variant_that_nobody_measured_is_refused_alone(tree: ModelTree) -> None:
+    tree.config("m", VARIANT)
+    tree.version("m", 1)
+    tree.file("m", 1, "model.int8.onnx", tiny_onnx(1.01))
+    found = read(tree)
+    assert versions(found) == [("1", "fp32")]
+    assert "has no measured agreement" in errors(found)[0]
+    tree.measured("m", 1, "int8", "model.int8.onnx", f1=0.5)
+    assert "agrees with its base only to F1 0.500" in errors(read(tree))[0]
+    tree.measured("m", 1, "int8", "model.int8.onnx")
+    assert versions(read(tree)) == [("1", "fp32"), ("1", "int8")]
+    tree.file("m", 1, "model.int8.onnx", tiny_onnx(1.02))
+    assert "measured with another model.int8.onnx" in errors(read(tree))[0]
 
 
 def test_sums_are_verified(tree: ModelTree) -> None:

@@ -203,6 +203,21 @@ def test_after_a_load_that_failed_other_content_may_come(
     assert snapshot.offers["m"].releases != before.offers["m"].releases
 
 
+def test_a_variant_comes_when_it_is_measured(tree: ModelTree, models: ModelRepository) -> None:
+    tree.version("m", 1)
+    tree.config("m", "parameters { key: 'variant.int8' value { string_value: 'model.int8.onnx' } }")
+    tree.file("m", 1, "model.int8.onnx", tiny_onnx(1.01))
+    before = models.scan().offers["m"].releases
+    assert [release.variant for release in before] == ["fp32"]
+    tree.measured("m", 1, "int8", "model.int8.onnx")
+    snapshot = settle(models)
+    assert snapshot is not None
+    assert snapshot.findings == ()
+    releases = snapshot.offers["m"].releases
+    assert releases[:1] == before
+    assert [release.variant for release in releases] == ["fp32", "int8"]
+
+
 def test_other_content_under_a_refused_number_is_taken(
     tree: ModelTree, models: ModelRepository
 ) -> None:

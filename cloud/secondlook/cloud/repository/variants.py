@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from secondlook.cloud.repository.config import Release
+from secondlook.cloud.repository.files import read_at_most
 from secondlook.shared.detect.session import file_digest
 from secondlook.shared.errors import InvalidModel
 
@@ -62,8 +63,7 @@ def read_record(folder: Path) -> Record:
     """
     path = folder / RECORD
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_RECORD_BYTES + 1)
+        data = read_at_most(path, MAX_RECORD_BYTES)
         if len(data) > MAX_RECORD_BYTES:
             raise InvalidModel(f"{path} is larger than {MAX_RECORD_BYTES} bytes")
         return Record.model_validate_json(data)
