@@ -130,6 +130,20 @@ class Batcher:
     def limit(self, rows: int) -> None:
         self._dispatch.limit = max(1, min(rows, self._policy.max_batch))
 
+    @property
+    def max_batch(self) -> int:
+        """The largest that `limit` may be."""
+        return self._policy.max_batch
+
+    @property
+    def instances(self) -> int:
+        """Copies that run side by side."""
+        return len(self._instances)
+
+    def take_waits(self) -> list[float]:
+        """Seconds from acceptance to answer of the last requests since the last call."""
+        return self._delivery.take_waits()
+
     def arrivals_per_s(self) -> float:
         """Rows that were asked for, a second, let in or not."""
         return self._dispatch.arrivals_per_s()

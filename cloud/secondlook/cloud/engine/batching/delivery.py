@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ from secondlook.cloud.engine.metrics import BatcherMetrics
 from secondlook.cloud.engine.statistics import Statistics
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import DeadlineExceeded
+
+KEEP_WAITS = 1024
+"""Times to the answer that are kept for whoever looks at them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class Delivery:
         # Reports on their way; whoever adds the first one rings.
         self._reports: list[Report] = []
         self._lock = threading.Lock()
+        self._waits: deque[float] = deque(maxlen=KEEP_WAITS)
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def report(self, report: Report) -> None:
@@ -91,6 +96,12 @@ class Delivery:
         if answered:
             self._statistics.last_inference_ms = int(self._clock.wall() * 1000)
 
+    def take_waits(self) -> list[float]:
+        """Seconds to the answer of the last requests since the last call, at most `KEEP_WAITS`."""
+        waits = list(self._waits)
+        self._waits.clear()
+        return waits
+
     def fail(self, request: Pending, error: BaseException) -> None:
         """Answer a request with an error."""
         if not request.future.done():
@@ -124,6 +135,7 @@ class Delivery:
         statistics.queue.add(queue_s)
         statistics.inferences += rows
         self._metrics.answered(queue_s, took_s)
+        self._waits.append(took_s)
         model, version, variant = statement.model, statement.version, statement.variant
         return Ran(model, version, variant, queue_s, infer_s, batch, reason)
 

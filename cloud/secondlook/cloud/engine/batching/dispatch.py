@@ -26,7 +26,12 @@ INLINE_S = 6e-5
 """A network whose calls take less runs at once, on the event loop: waking a thread costs more."""
 
 INLINE_AFTER = 16
-"""Calls in a row that have to be so quick before."""
+"""Quick calls that have to be ahead of slow ones before; a slow one counts as `SLOW` quick ones."""
+
+SLOW = 4
+
+STALLED_S = 0.02
+"""A call that takes so long ends it at once: the event loop must not be held up like that again."""
 
 SPARE_S = 60.0
 """After a batch that was too large for the device, larger ones are not tried for so long."""
@@ -129,9 +134,11 @@ class Dispatch:
     def took(self, rows: int, seconds: float) -> None:
         """A call of the network took so long; on the event loop."""
         if seconds <= INLINE_S:
-            self._quick = min(self._quick + 1, INLINE_AFTER)
-        elif rows == 1:
+            self._quick = min(self._quick + 1, 4 * INLINE_AFTER)
+        elif seconds > STALLED_S:
             self._quick = 0
+        elif rows == 1:
+            self._quick = max(0, self._quick - SLOW)
 
     def leave(self, request: Pending) -> bool:
         """Nobody wants it any more. False where it is taken: it is then not run again."""

@@ -1,0 +1,1 @@
+"""The choice of version, variant and batch limit from live traffic."""
