@@ -7,6 +7,7 @@ import click
 from secondlook.cli.bench.edge import edge
 from secondlook.cli.bench.memory.command import memory
 from secondlook.cli.bench.prefetch.command import prefetch
+from secondlook.cli.bench.serve.command import serve
 from secondlook.cli.bench.trust.command import trust
 
 
@@ -20,6 +21,7 @@ def bench() -> None:
       secondlook bench edge clip.mp4 --model yolox_nano.onnx --json bench.json
       secondlook bench memory --records 1000000
       secondlook bench prefetch
+      secondlook bench serve --quick
       secondlook bench trust
     """
 
@@ -27,4 +29,5 @@ def bench() -> None:
 bench.add_command(edge)
 bench.add_command(memory)
 bench.add_command(prefetch)
+bench.add_command(serve)
 bench.add_command(trust)

@@ -1,0 +1,1 @@
+"""``secondlook bench serve``: the service against a bare gRPC server over the same models."""
