@@ -48,6 +48,10 @@ class SecondlookError(Exception):
     def __str__(self) -> str:
         return f"{self.message} ({self.remedy})" if self.remedy else self.message
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As Python would pickle it, but without calling a constructor that wants other arguments.
+        return _unpickled, (type(self), self.args), self.__dict__
+
 
 class InvalidInput(SecondlookError, ValueError):
     """The caller gave something that can never work; the message names it."""
@@ -192,6 +196,12 @@ class StoreError(SecondlookError):
     """The store behind the context memory failed."""
 
     retriable = True
+
+
+def _unpickled(kind: type[SecondlookError], args: tuple[Any, ...]) -> SecondlookError:
+    error = kind.__new__(kind)
+    error.args = args
+    return error
 
 
 def _short(value: Any) -> str:

@@ -24,10 +24,10 @@ from secondlook.cloud.engine.backend import Backend
 from secondlook.cloud.engine.batching import (
     IMAGES,
     TENSORS,
-    Batcher,
     ImageInput,
     TensorInput,
 )
+from secondlook.cloud.engine.front import Front
 from secondlook.cloud.engine.statistics import Statistics
 from secondlook.cloud.engine.tensors import Signature, Tensors
 from secondlook.cloud.repository.config import ModelConfig, Release
@@ -58,7 +58,7 @@ Open = Callable[[Release], Opened]
 """Loads a release and warms it up. Blocking; raises `InvalidModel`, `InvalidConfig`,
 `MissingDependency`, `ModelFailure` or `Unavailable`, with nothing left open."""
 
-MakeBatcher = Callable[[Opened], Batcher]
+MakeBatcher = Callable[[Opened], Front]
 
 
 def open_all(releases: Sequence[Release], open_one: Open) -> list[Opened]:
@@ -88,7 +88,7 @@ class Lane:
         guard: the breaker around its network; ``None``: there is none.
     """
 
-    batcher: Batcher
+    batcher: Front
     guard: Guard | None
 
 

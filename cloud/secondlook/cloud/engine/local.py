@@ -15,7 +15,7 @@ from secondlook.cloud.engine.asking import Ask, Detected, Inferred
 from secondlook.cloud.engine.batching import Batcher, Instance, Policy
 from secondlook.cloud.engine.catalogue import Entry
 from secondlook.cloud.engine.drains import Drains
-from secondlook.cloud.engine.lifecycle import Open, Opened, Served
+from secondlook.cloud.engine.lifecycle import MakeBatcher, Open, Opened, Served
 from secondlook.cloud.engine.lifecycle_metrics import LifecycleMetrics
 from secondlook.cloud.engine.lineup import Changed, Workshop
 from secondlook.cloud.engine.lineups import Lineups, Source
@@ -43,6 +43,7 @@ class LocalEngine:
         changed: told of each version that came, was replaced, or is served no more.
         gone: told of each version of which nothing is in memory any more.
         clock: the clock of the deadlines.
+        make_batcher: what stands in front of what was opened; ``None``: a batcher of ``policy``.
 
     Raises:
         InvalidConfig: two models of the same name.
@@ -61,12 +62,14 @@ class LocalEngine:
         changed: Changed | None = None,
         gone: Changed | None = None,
         clock: Clock | None = None,
+        make_batcher: MakeBatcher | None = None,
     ) -> None:
         names = [opened.release.config.name for opened in models]
         doubled = next((name for place, name in enumerate(names) if name in names[:place]), None)
         if doubled is not None:
             raise InvalidConfig(f"models: two models are named {doubled!r}")
         self._models = tuple(models)
+        self._make_batcher = make_batcher or self._batcher
         self._policy = policy or Policy()
         self._open = open_release or _opens_nothing
         self._source = source
@@ -210,7 +213,7 @@ class LocalEngine:
         self._drains = Drains(tasks)
         shop = Workshop(
             open=self._open,
-            make_batcher=self._batcher,
+            make_batcher=self._make_batcher,
             drains=self._drains,
             limiter=anyio.CapacityLimiter(1),
             changed=self._changed,
