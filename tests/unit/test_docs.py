@@ -220,6 +220,7 @@ def test_metrics_that_are_named_exist() -> None:
         ("secondlook.cloud.metrics", "RpcMetrics"),
         ("secondlook.cloud.canvas.metrics", "CanvasMetrics"),
         ("secondlook.cloud.engine.metrics", "EngineMetrics"),
+        ("secondlook.cloud.engine.adapting.metrics", "AdaptingMetrics"),
     ):
         getattr(importlib.import_module(module), owner)(registry)
     Outlets([], 1, registry)
