@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import ValidationError
@@ -115,7 +114,7 @@ def detector_over(
     """
     if declared.task == "raw":
         return None
-    sidecar = _sidecar(release.file)
+    sidecar = _sidecar(release)
     said = declared.said.over(sidecar or Declaration())
     if release.version:
         said = said.model_copy(update={"version": release.version})
@@ -137,7 +136,8 @@ def detector_over(
         return None
 
 
-def _sidecar(file: Path) -> Declaration | None:
+def _sidecar(release: Release) -> Declaration | None:
     """Of the file, or, for a variant such as ``model.int8.onnx``, of ``model.onnx``."""
-    base = file.with_name(file.name.partition(".")[0] + file.suffix)
+    file = release.file
+    base = file.with_name(file.stem.removesuffix(f".{release.variant}") + file.suffix)
     return from_sidecar(file) or from_sidecar(base)

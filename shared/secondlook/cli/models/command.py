@@ -9,6 +9,7 @@ import click
 _COMMANDS = {
     "check": ("secondlook.cli.models.listing:check", "Check a repository before it is served."),
     "list": ("secondlook.cli.models.listing:list_models", "What would be served, and what not."),
+    "quantize": ("secondlook.cli.models.quantize:quantize", "Make a variant in int8 or fp16."),
 }
 
 
@@ -42,4 +43,5 @@ def models() -> None:
       secondlook models list models/
       secondlook models check models/ && rsync -a models/ server:models/
       secondlook models check models/yolo --json
+      secondlook models quantize models/yolo/1/model.onnx --images footage.mp4
     """

@@ -120,6 +120,26 @@ class NetworkDetector:
             self.stage_timings = spent.timings()
         return found
 
+    def prepare(self, image: Image) -> dict[str, Buffer]:
+        """What the network would be fed with for one image, for tools that calibrate on it.
+
+        Args:
+            image: uint8 (h, w, 3) BGR.
+
+        Returns:
+            Every input by name, in memory of its own; a network of fixed batch gets the image in
+            each row.
+
+        Raises:
+            InvalidInput: not an image.
+        """
+        check_image(image)
+        rows = self._fixed_batch or 1
+        with self._lock:
+            for row in range(rows):
+                self._buffer.write(row, image)
+            return {name: array[:rows].copy() for name, array in self._feed.items()}
+
     def warm_up(self) -> None:
         """See `Detector.warm_up`."""
         self.detect([np.zeros((self._form.height, self._form.width, 3), np.uint8)])
