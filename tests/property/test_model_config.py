@@ -8,10 +8,12 @@ import random
 import string
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from google.protobuf import json_format
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.model_tree import ModelTree
 
@@ -22,12 +24,15 @@ from secondlook.cloud.repository.config import (
     ModelConfig,
     VersionPolicy,
 )
+from secondlook.cloud.repository.digests import SUMS, read_sums
 from secondlook.cloud.repository.findings import FaultyConfig
 from secondlook.cloud.repository.forms import Written, from_json, from_text, from_toml, to_text
 from secondlook.cloud.repository.layout import list_folder
 from secondlook.cloud.repository.places import Places
 from secondlook.cloud.repository.proto import from_proto, to_proto
 from secondlook.cloud.repository.reading import Reader
+from secondlook.cloud.repository.variants import RECORD, read_record
+from secondlook.shared.errors import InvalidModel
 
 names = st.text(string.ascii_letters + string.digits, min_size=1, max_size=12)
 # Anything a file may hold: quotes, brackets, comments, other scripts.
@@ -88,6 +93,7 @@ def configs(draw: st.DrawFn) -> ModelConfig:
     )
 
 
+@settings(max_examples=50)
 @given(configs())
 def test_a_configuration_survives_every_form(config: ModelConfig) -> None:
     message = to_proto(config)
@@ -133,9 +139,10 @@ model_warmup [ { name: "w" batch_size: 1 inputs { key: "x" value {
 ]
 SCRAPS = [
     b"{", b"}", b"[", b"]", b"<", b">", b'"', b"'", b":", b",", b"#", b"\n", b"\\", b"\x00",
-    b"\xff", b"-1", b"0", b"9223372036854775808", b"1e309", b"nan", b"-inf", b"0x7fffffff", b"\777",
-    b"max_batch_size: ", b"input {", b"dims: [", b"TYPE_STRING", b"[type.googleapis.com/a] {",
-    b"version_policy { all {} }", b"ensemble_scheduling { step {} }", "é\u202e".encode(),
+    b"\xff", b"-1", b"0", b"9223372036854775808", b"1e309", b"nan", b"-inf", b"0x7fffffff",
+    rb"\777", rb"\q", b"max_batch_size: ", b"input {", b"dims: [", b"TYPE_STRING",
+    b"[type.googleapis.com/a] {", b"version_policy { all {} }", b"ensemble_scheduling { step {} }",
+    "é\u202e".encode(),
 ]  # fmt: skip
 CASES = int(os.environ.get("FUZZ_CASES", "5000"))
 """Mutations of one run; a longer one is asked for by the environment."""
@@ -205,6 +212,18 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
         else:
             assert faulty is not None
             assert faulty.issues
+
+
+@given(st.binary(max_size=300) | st.text("0123456789abcdef *\n./m\\", max_size=300).map(str.encode))
+def test_any_sums_are_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    (folder / SUMS).write_bytes(data)
+    (folder / RECORD).write_bytes(data)
+    for read in (lambda: read_sums(folder, (SUMS,)), lambda: read_record(folder)):
+        with suppress(InvalidModel):
+            assert read() is not None
 
 
 json_values = st.recursive(
