@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -23,21 +22,14 @@ class EngineMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.dropped = Counter(
             "secondlook_cloud_engine_dropped",
-            "Requests that left the model's queue without an answer.",
+            "Requests that a model did not answer: overloaded, expired or cancelled.",
             ["model", "reason"],
             registry=registry,
         )
         self.retried = Counter(
             "secondlook_cloud_engine_retried",
-            "Images run again alone because their batch failed.",
+            "Requests run again in a part of their batch because it failed.",
             ["model"],
-            registry=registry,
-        )
-        self.batch_images = Histogram(
-            "secondlook_cloud_engine_batch_images",
-            "Images in one call of the network.",
-            ["model"],
-            buckets=BATCH_SIZES,
             registry=registry,
         )
         self.infer_seconds = Histogram(
@@ -134,45 +126,6 @@ class EngineMetrics:
         queues = self._queues.get(model, [])
         if dispatch in queues:
             queues.remove(dispatch)
-
-    def of_model(self, model: str) -> ModelMetrics:
-        """The metrics of one model."""
-        return ModelMetrics(self, model)
-
-
-class ModelMetrics:
-    """The engine's metrics, for one model; callable from its thread and from the event loop."""
-
-    def __init__(self, metrics: EngineMetrics, model: str) -> None:
-        self._dropped = {
-            reason: metrics.dropped.labels(model, reason)
-            for reason in ("expired", "overloaded", "cancelled")
-        }
-        self._retried = metrics.retried.labels(model)
-        self._batch_images = metrics.batch_images.labels(model)
-        self._infer_seconds = metrics.infer_seconds.labels(model)
-        self._queue_requests = metrics.queue_requests.labels(model)
-
-    def dropped(self, reason: str, count: int = 1) -> None:
-        """Requests left without an answer: ``expired``, ``overloaded`` or ``cancelled``."""
-        self._dropped[reason].inc(count)
-
-    def retried(self, count: int) -> None:
-        """Images are run again, alone."""
-        self._retried.inc(count)
-
-    def ran(self, images: int, infer_s: float) -> None:
-        """The network ran."""
-        self._batch_images.observe(images)
-        self._infer_seconds.observe(infer_s)
-
-    def watch_queue(self, length: Callable[[], int]) -> None:
-        """Read the queue's length whenever the metrics are read."""
-        self._queue_requests.set_function(lambda: float(length()))
-
-    def unwatch_queue(self) -> None:
-        """The queue is gone."""
-        self._queue_requests.set_function(lambda: 0.0)
 
 
 class BatcherMetrics:
