@@ -14,7 +14,7 @@ class VersionPolicy:
     """Which of the versions on disk are served. One of the three is set.
 
     Attributes:
-        latest: this many of the newest.
+        latest: this many of the newest that can be served.
         specific: these.
         everything: all of them.
     """
@@ -102,9 +102,11 @@ class Release:
     Attributes:
         config: how it is to be run.
         version: as it is named to callers; the directory's number, or what a lone file says.
-        file: the model's file; of the variant ``variant``.
+        file: the model's file; of the variant ``variant``. For a model on another server its
+            configuration.
         variant: ``fp32`` unless it is another file of `ModelConfig.variants`.
-        digest: hexadecimal SHA-256 of the file.
+        digest: hexadecimal SHA-256 of the file; where weights or a sidecar beside it belong to
+            it, of the list of their names and digests; empty for a model on another server.
     """
 
     config: ModelConfig
