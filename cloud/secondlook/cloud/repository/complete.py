@@ -37,7 +37,7 @@ def complete(
         ("input", config.inputs, described.inputs),
         ("output", config.outputs, described.outputs),
     ):
-        _compare(kind, stated, found, lead, file, config.max_batch)
+        _compare(kind, stated, found, lead, file)
     missing = [name for name in ("input", "output") if not getattr(config, f"{name}s")]
     if not described.told and missing and config.backend == "pytorch":
         raise InvalidModel(
@@ -70,7 +70,10 @@ def _with_batch(
                 f"{file}: dynamic_batching.preferred_batch_size {beyond[0]} is configured, but "
                 f"at most {max(most, 1)} rows go into one call"
             )
-    if not config.max_batch or not described.told:
+    if not config.max_batch:
+        # Without a batch axis there is nothing to put together.
+        return replace(config, batching=None)
+    if not described.told:
         return config
     if config.max_batch > described.max_rows > 0:
         raise InvalidModel(
@@ -96,7 +99,6 @@ def _compare(
     found: Sequence[FileTensor],
     lead: tuple[int, ...],
     file: Path,
-    max_batch: int,
 ) -> None:
     if not stated or not found:
         return

@@ -58,6 +58,11 @@ def test_a_batch_of_0_that_is_written_stays() -> None:
     assert found.inputs == (TensorSpec("x", "FP32", (-1, 3, -1)),)
 
 
+def test_without_a_batch_axis_nothing_is_put_together() -> None:
+    assert made(config(0, batching=Batching()), OPEN).batching is None
+    assert made(config(2, batching=Batching()), OPEN).batching == Batching()
+
+
 def test_some_of_the_outputs_may_be_named() -> None:
     z = TensorSpec("z", "INT64", (1,))
     assert made(config(8, X, outputs=(z,)), OPEN).outputs == (z,)
