@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import grpc.aio
 import numpy as np
 import pytest
 from support.cloud import CloudProcess, channel_to, cloud_process
 from support.versioned import WEIGHTS, publish
+from support.waiting import until
 
 from secondlook.oip import inference_pb2 as pb
 from secondlook.oip import inference_pb2_grpc
@@ -85,8 +85,7 @@ class Traffic:
 
     async def _until(self, condition: Any) -> None:
         with anyio.fail_after(60):
-            while not condition():
-                await anyio.sleep(0.005)  # noqa: ASYNC110 - calls to another process are waited for
+            await until(condition)
 
 
 def _question(tensor: np.ndarray, request_id: str) -> pb.ModelInferRequest:

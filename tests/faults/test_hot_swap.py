@@ -1,4 +1,4 @@
-"""Versions are swapped as fast as they go while requests keep coming: none fails, none is misled."""
+"""Versions are swapped as fast as they go while requests come: none fails, none is misled."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -15,11 +16,22 @@ from secondlook.cloud.engine.lifecycle import Opened
 from secondlook.cloud.engine.lineup import Changed
 from secondlook.cloud.engine.local import LocalEngine
 from secondlook.cloud.engine.local_static import Loaded
+from secondlook.cloud.engine.protocol import Engine
+from secondlook.cloud.engine.ray import RayEngine
+from secondlook.cloud.engine.remote import RemoteEngine
 from secondlook.cloud.models import Models, open_release
+from secondlook.cloud.prefetch import LeastRecent, Prefetcher, Residency
 from secondlook.cloud.repository.config import Release
 from secondlook.cloud.repository.repository import ModelRepository
 from secondlook.cloud.repository.snapshot import Snapshot
-from secondlook.cloud.settings import BatcherSettings, CloudSettings, Control, ModelSettings
+from secondlook.cloud.settings import (
+    BatcherSettings,
+    CloudSettings,
+    Control,
+    EngineKind,
+    ModelSettings,
+    RepositorySettings,
+)
 from secondlook.cloud.stability import Breakers, GuardedBackend
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import InvalidConfig
@@ -28,7 +40,7 @@ LoadModels = Callable[[Sequence[ModelSettings]], Sequence[Loaded]]
 
 
 @asynccontextmanager
-async def local_engine(
+async def running_engine(
     settings: CloudSettings,
     registry: CollectorRegistry,
     clock: Clock,
@@ -36,8 +48,8 @@ async def local_engine(
     load: LoadModels | None = None,
     breakers: Breakers | None = None,
     changed: Changed | None = None,
-) -> AsyncIterator[LocalEngine]:
-    """The engine `local`, serving what the settings say; follows the repository meanwhile.
+) -> AsyncIterator[Engine]:
+    """The engine that the settings ask for, serving what they say.
 
     Args:
         settings: of the service.
@@ -45,53 +57,93 @@ async def local_engine(
         clock: the clock of the deadlines.
         load: opens the models of the settings in another way than from their files.
         breakers: one goes around each backend; ``None``: none does.
-        changed: told of each version that came, was replaced, or has gone.
+        changed: told of each version that came, was replaced, or is served no more.
 
     Raises:
         InvalidConfig, InvalidModel: a model that the settings name cannot be served.
+        MissingDependency: ray is not installed.
+        Unavailable: there is no such cluster, or no such server.
     """
+    if settings.engine.kind is EngineKind.REMOTE:
+        remote = RemoteEngine(settings.engine.remote, default=settings.engine.default, clock=clock)
+        async with remote.running() as engine:
+            yield engine
+        return
     lone = () if load is not None else settings.models
     opened: Sequence[Loaded] = ()
     if load is not None:
         opened = await anyio.to_thread.run_sync(load, settings.models)
     held = settings.repository
     repository = await anyio.to_thread.run_sync(_repository, held.paths)
-    engine = LocalEngine(
-        [model.opened() for model in opened],
-        registry=registry,
-        policy=policy_of(settings.batcher),
-        open_release=_opener(breakers),
-        source=Models(lone, repository),
-        explicit=held.control is Control.EXPLICIT,
-        default=settings.engine.default or (lone[0].name if lone else ""),
-        changed=changed,
-        gone=None if breakers is None else _forgetting(breakers),
-        clock=clock,
-    )
-    async with engine.running():
+    options: dict[str, Any] = {
+        "registry": registry,
+        "policy": policy_of(settings.batcher),
+        "source": Models(lone, repository),
+        "explicit": held.control is Control.EXPLICIT,
+        "default": settings.engine.default or (lone[0].name if lone else ""),
+        "memory_bytes": held.memory_mb * 1024 * 1024,
+        "residency": _residency(settings),
+        "changed": changed,
+        "clock": clock,
+    }
+    local: LocalEngine
+    if settings.engine.kind is EngineKind.RAY:
+        local = RayEngine(settings.engine.ray, open_release=open_release, **options)
+    else:
+        local = LocalEngine(
+            [model.opened() for model in opened],
+            open_release=_opener(breakers),
+            gone=None if breakers is None else _forgetting(breakers),
+            **options,
+        )
+    async with local.running():
         for model in lone:
-            await engine.fetch(model.name)
-        if repository is None:
-            yield engine
-        elif held.control is Control.EXPLICIT:
-            for name in held.load:
-                await engine.fetch(name)
-            await engine.survey()
-            yield engine
-        else:
-            changes = repository.changes(held.poll_s)
-            await engine.update(await anext(changes))
-            async with anyio.create_task_group() as tasks:
-                if held.control is Control.POLL:
-                    tasks.start_soon(_follow, engine, changes)
-                failure: Exception | None = None
-                try:
-                    yield engine
-                except Exception as error:  # noqa: BLE001 - raised below: a group would wrap it
-                    failure = error
-                tasks.cancel_scope.cancel()
-            if failure is not None:
-                raise failure
+            await local.fetch(model.name)
+        async with _following(local, repository, held):
+            yield local
+
+
+@asynccontextmanager
+async def _following(
+    engine: LocalEngine, repository: ModelRepository | None, held: RepositorySettings
+) -> AsyncIterator[None]:
+    """Serve what the repository holds, and follow it while the block runs."""
+    if repository is None:
+        yield
+        return
+    if held.control is Control.EXPLICIT:
+        for name in held.load:
+            await engine.fetch(name)
+        await engine.survey()
+        yield
+        return
+    changes = repository.changes(held.poll_s)
+    await engine.update(await anext(changes))
+    failure: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+        if held.control is Control.POLL:
+            tasks.start_soon(_follow, engine, changes)
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - raised below: a group would wrap it
+            failure = error
+        tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+def _residency(settings: CloudSettings) -> Residency:
+    """What chooses the models in memory.
+
+    Raises:
+        MissingDependency: it is to forecast, and river is not installed.
+    """
+    prefetch = settings.prefetch
+    if not (prefetch.enabled and settings.repository.memory_mb):
+        return LeastRecent()
+    return Prefetcher(
+        spare_s=prefetch.spare_s, at_once=prefetch.at_once, when_idle=prefetch.when_idle
+    )
 
 
 def policy_of(batcher: BatcherSettings) -> Policy:

@@ -123,6 +123,15 @@ class Judge:
         self, asked: Escalation, deadline: Deadline, seen: Seen | None, tenant: str
     ) -> Verdict:
         started_s = self._clock.monotonic()
+        ask = Ask(
+            deadline,
+            asked.model,
+            priority=Priority.AUDIT if asked.purpose is Purpose.AUDIT else Priority.ESCALATION,
+            tenant=tenant or asked.camera.rpartition("/")[0],
+            camera=asked.camera,
+            request_id=asked.request_id,
+        )
+        await self._engine.prepare(ask)
         info = self._engine.detector(asked.model)
         if seen is not None:
             scene, decode_s = self._on_canvas(asked, seen, deadline), seen.decode_s
@@ -130,14 +139,6 @@ class Judge:
             scene, decode_s = await asyncio.get_running_loop().run_in_executor(
                 self._decoders, self._see, asked, info, deadline
             )
-        ask = Ask(
-            deadline,
-            info.name,
-            priority=Priority.AUDIT if asked.purpose is Purpose.AUDIT else Priority.ESCALATION,
-            tenant=tenant or asked.camera.rpartition("/")[0],
-            camera=asked.camera,
-            request_id=asked.request_id,
-        )
         found = await self._engine.detect(scene.picture, ask, min_score=asked.min_score)
         detections = self._to_native(found.detections, scene, asked)
         if not scene.whole:

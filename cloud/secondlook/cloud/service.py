@@ -26,7 +26,7 @@ from secondlook.cloud.cache import CachedEngine, CacheMetrics, VerdictCache, War
 from secondlook.cloud.canvas.canvases import Canvases
 from secondlook.cloud.canvas.metrics import CanvasMetrics
 from secondlook.cloud.engine.protocol import Engine
-from secondlook.cloud.engines import LoadModels, local_engine
+from secondlook.cloud.engines import LoadModels, running_engine
 from secondlook.cloud.judge import Judge, Limits
 from secondlook.cloud.maintenance import maintained
 from secondlook.cloud.metrics import JudgeMetrics, MemoryMetrics, RpcMetrics
@@ -234,7 +234,9 @@ async def _engine(
     cache_metrics = CacheMetrics(registry)
     cache = VerdictCache(settings.cache.max_bytes, cache_metrics)
     engine: Engine = await stack.enter_async_context(
-        local_engine(settings, registry, clock, load=load, breakers=breakers, changed=cache.forget)
+        running_engine(
+            settings, registry, clock, load=load, breakers=breakers, changed=cache.forget
+        )
     )
     stack.push_async_callback(_drain_engine, engine, settings.server.drain_timeout_s)
     await stack.enter_async_context(

@@ -13,6 +13,9 @@ from typing_extensions import Self
 from secondlook.cloud.access import check_pattern
 from secondlook.cloud.cache.settings import CacheSettings
 from secondlook.cloud.engine.batching import Overflow
+from secondlook.cloud.engine.ray.settings import RaySettings
+from secondlook.cloud.engine.remote.settings import RemoteSettings
+from secondlook.cloud.prefetch.settings import PrefetchSettings
 from secondlook.cloud.stability.settings import BreakerSettings, MonitorSettings
 from secondlook.shared.memory.redis_url import is_redis_url
 from secondlook.shared.settings import Section
@@ -148,8 +151,18 @@ class RepositorySettings(Section):
         (), description="Models to load at the start; with `explicit` control only."
     )
 
+    memory_mb: int = Field(
+        0,
+        ge=0,
+        le=16 * 1024 * 1024,
+        description="Most that the models in memory take together, MiB; the others are loaded when "
+        "they are asked for, or ahead, see `prefetch`. 0: no bound, all are loaded.",
+    )
+
     @model_validator(mode="after")
     def _named(self) -> Self:
+        if self.memory_mb and not self.paths:
+            raise ValueError("memory_mb needs paths")
         if self.load and self.control is not Control.EXPLICIT:
             raise ValueError('load goes with control = "explicit" only; otherwise all is loaded')
         if self.load and not self.paths:
@@ -157,14 +170,37 @@ class RepositorySettings(Section):
         return self
 
 
+class EngineKind(str, Enum):
+    """What runs the models."""
+
+    LOCAL = "local"
+    """This process."""
+
+    RAY = "ray"
+    """A Ray cluster."""
+
+    REMOTE = "remote"
+    """A Triton or KServe server, which has models of its own."""
+
+
 class EngineSettings(Section):
     """What runs the models."""
+
+    kind: EngineKind = Field(
+        EngineKind.LOCAL,
+        description="`local`: this process; `ray`: a Ray cluster; `remote`: a Triton or KServe "
+        "server, with models of its own.",
+    )
 
     default: str = Field(
         "",
         max_length=128,
         description="Model of the escalations that name none; default: the first of `models`, or "
         "the first that is ready.",
+    )
+    ray: RaySettings = Field(default_factory=RaySettings, description="The Ray cluster.")
+    remote: RemoteSettings = Field(
+        default_factory=RemoteSettings, description="The server elsewhere."
     )
 
 
@@ -313,6 +349,9 @@ class CloudSettings(Section):
     )
     batcher: BatcherSettings = Field(
         default_factory=BatcherSettings, description="The queue in front of each model."
+    )
+    prefetch: PrefetchSettings = Field(
+        default_factory=PrefetchSettings, description="Loading models ahead."
     )
     breaker: BreakerSettings = Field(
         default_factory=BreakerSettings, description="When a sick backend is left alone."

@@ -31,6 +31,11 @@ class Drains:
         while self._open:
             await next(iter(self._open.values()))[0].wait()
 
+    async def done(self, served: Served) -> None:
+        """Until one version is drained."""
+        if served in self._open:
+            await self._open[served][0].wait()
+
     def cut_short(self) -> None:
         """Fail what still waits for an answer; what runs is left to itself."""
         for _, scope in self._open.values():

@@ -20,8 +20,13 @@ from secondlook.shared.clock import Clock
 from secondlook.shared.errors import NotFound, SecondlookError, Unavailable
 from secondlook.shared.telemetry import get_logger
 
+PATIENCE_S = 10.0
+"""How long the memory of an evicted model is waited for, seconds."""
+
 MAX_HUNG = 3
 """Copies of a version that may hang at once; each holds a thread and the memory of its network."""
+
+UNLOADED = "unloaded"
 
 Changed = Callable[[str, str], None]
 """Told the model and the version that has come, was replaced, or has gone."""
@@ -76,6 +81,7 @@ class Lineup:
         self._draining: list[Served] = []
         self._refused: dict[str, tuple[tuple[Release, ...], SecondlookError]] = {}
         self._unloaded: tuple[str, ...] = ()
+        self._why_unloaded = UNLOADED
         self._log = get_logger(__name__).bind(model=name)
 
     @property
@@ -96,6 +102,11 @@ class Lineup:
     def loading(self) -> bool:
         """Whether a load runs or waits for its turn."""
         return self._turn.locked()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that were accepted and not answered."""
+        return sum(served.in_flight for served in self._serving().values())
 
     @property
     def memory_bytes(self) -> int:
@@ -131,8 +142,25 @@ class Lineup:
             if scope.cancelled_caught:
                 raise Unavailable(f"{self.name!r} was unloaded while it was loaded")
 
-    def unload(self) -> None:
-        """Serve nothing more. What was accepted is finished, beside."""
+    def rests(self, offer: Offer, why: str) -> None:
+        """It is known, and not loaded for now."""
+        self.config = offer.config
+        self._why_unloaded = why
+        self._unloaded = tuple(dict.fromkeys(release.version for release in offer.releases))
+
+    async def drained(self) -> None:
+        """Until what is served no more has gone, or hangs for too long to be waited for."""
+        with anyio.move_on_after(PATIENCE_S):
+            while self._draining:
+                await self._shop.drains.done(self._draining[0])
+
+    def unload(self, why: str = UNLOADED) -> None:
+        """Serve nothing more. What was accepted is finished, beside.
+
+        Args:
+            why: shown in the index.
+        """
+        self._why_unloaded = why
         for scope in self._loading.values():
             scope.cancel()
         self._refused.clear()
@@ -143,7 +171,7 @@ class Lineup:
         """Where each of its versions is."""
         states: dict[str, tuple[State, str]] = {}
         for version in self._unloaded:
-            states[version] = State.UNAVAILABLE, "unloaded"
+            states[version] = State.UNAVAILABLE, self._why_unloaded
         for version, (_, error) in self._refused.items():
             states[version] = State.UNAVAILABLE, str(error)
         for served in self._draining:

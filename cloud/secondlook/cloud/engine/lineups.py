@@ -9,16 +9,31 @@ from typing import Protocol
 import anyio
 import anyio.to_thread
 
+from secondlook.cloud.engine.asking import Ask
 from secondlook.cloud.engine.catalogue import Entry, State
 from secondlook.cloud.engine.lifecycle import Opened, Served
 from secondlook.cloud.engine.lineup import Lineup, Workshop
 from secondlook.cloud.engine.owned import owned
+from secondlook.cloud.engine.residents import Residents
 from secondlook.cloud.engine.routing import Routes
 from secondlook.cloud.repository.config import ModelConfig
 from secondlook.cloud.repository.findings import Finding, Severity
 from secondlook.cloud.repository.snapshot import Offer, Snapshot
 from secondlook.shared.errors import NotFound, SecondlookError
 from secondlook.shared.telemetry import get_logger
+
+
+def key_of(ask: Ask) -> str:
+    """What stays on one version of those that share a name."""
+    return ask.camera or ask.request_id
+
+
+def _beside(entry: Entry, found: Finding) -> Entry:
+    """What serves, with the reason why something newer does not."""
+    here = (entry.name, entry.version) == (found.model, found.version)
+    if not here or entry.state is not State.READY or entry.reason:
+        return entry
+    return replace(entry, reason=f"refused: {found}")
 
 
 class Source(Protocol):
@@ -48,12 +63,20 @@ class Lineups:
         workshop: what the models share.
         source: where `load` finds models; ``None``: nowhere.
         default: what is meant where no model is named; empty: the first that is ready.
+        residents: decides which models are in memory; ``None``: all are.
     """
 
-    def __init__(self, workshop: Workshop, source: Source | None = None, default: str = "") -> None:
+    def __init__(
+        self,
+        workshop: Workshop,
+        source: Source | None = None,
+        default: str = "",
+        residents: Residents | None = None,
+    ) -> None:
         self._shop = workshop
         self._source = source
         self._default = default
+        self._residents = residents
         self._lines: dict[str, Lineup] = {}
         self._offered: tuple[str, ...] = ()
         self._findings: Sequence[Finding] = ()
@@ -74,11 +97,33 @@ class Lineups:
         if line is not None:
             return line.ready
         if not model and not self._default:
-            first = next(self.serving(), None)
+            ready = list(self.serving())
+            detecting = (routes for routes in ready if routes.main.info is not None)
+            first = next(detecting, None) or next(iter(ready), None)
             if first is None:
                 raise NotFound("no model is ready")
             return first
         raise self.unknown(model or self._default)
+
+    async def prepare(self, ask: Ask) -> None:
+        """See `Serving.prepare`."""
+        if self._residents is not None:
+            await self._residents.prepare(ask, ask.model or self._default)
+
+    def route(self, ask: Ask) -> Ask:
+        """The same, with the model and the version that answer it as things stand.
+
+        Raises:
+            NotFound: none does.
+        """
+        model = ask.model or self._default
+        resting = None if self._residents is None else self._residents.knows(model)
+        line = self._lines.get(model)
+        if resting is not None and (line is None or line.routes is None):
+            return replace(ask, model=model, version=ask.version or resting.releases[-1].version)
+        routes = self.ready(ask.model)
+        served = routes.named(ask.version) if ask.version else routes.of(key_of(ask))
+        return replace(ask, model=served.model, version=served.version)
 
     def serving(self) -> Iterator[Routes[Served]]:
         """What serves each model that is ready, the default first."""
@@ -97,9 +142,13 @@ class Lineups:
         entries = [entry for line in self._lines.values() for entry in line.entries()]
         shown = {(entry.name, entry.version) for entry in entries}
         for found in self._findings:
-            if found.severity is Severity.ERROR and (found.model, found.version) not in shown:
-                shown.add((found.model, found.version))
-                entries.append(Entry(found.model, found.version, State.UNAVAILABLE, found.reason))
+            if found.severity is not Severity.ERROR:
+                continue
+            if (found.model, found.version) in shown:
+                entries = [_beside(entry, found) for entry in entries]
+                continue
+            shown.add((found.model, found.version))
+            entries.append(Entry(found.model, found.version, State.UNAVAILABLE, str(found)))
         named = {entry.name for entry in entries}
         entries += [
             Entry(name, "", State.UNAVAILABLE, "not loaded")
@@ -115,7 +164,10 @@ class Lineups:
             raise self.unknown(model)
         line = self._line(model)
         try:
-            await self._load(line, lambda: source.read(model, config))
+            if self._residents is None:
+                await self._load(line, lambda: source.read(model, config))
+            else:
+                await self._hold(line, source, config)
         except NotFound:
             if not line.entries() and not line.loading:
                 self._lines.pop(model, None)
@@ -127,6 +179,8 @@ class Lineups:
         if line is None:
             raise self.unknown(model)
         line.unload()
+        if self._residents is not None:
+            self._residents.forget(model)
         await self._forget(model)
 
     def unload_all(self) -> None:
@@ -149,9 +203,17 @@ class Lineups:
         self._offered = tuple(snapshot.offers)
         for name in gone:
             self._lines.pop(name).unload()
+            if self._residents is not None:
+                self._residents.forget(name)
         async with anyio.create_task_group() as loads:
             for name, offer in snapshot.offers.items():
-                loads.start_soon(self._follow, self._line(name), offer)
+                line = self._line(name)
+                if self._residents is not None:
+                    await self._residents.know(line, offer)
+                if self._residents is None or line.routes is not None:
+                    loads.start_soon(self._follow, line, offer)
+        if self._residents is not None:
+            await self._residents.fill()
 
     def unknown(self, model: str) -> NotFound:
         """The error for a name that nobody has."""
@@ -164,6 +226,17 @@ class Lineups:
         except SecondlookError as error:
             self._log.warning("model not up to date", model=line.name, reason=str(error))
             await self._forget(line.name)
+
+    async def _hold(self, line: Lineup, source: Source, config: str | None) -> None:
+        """Load one that may have to make room, or change what of it is in memory."""
+        assert self._residents is not None
+        offer = await anyio.to_thread.run_sync(source.read, line.name, config)
+        await self._residents.know(line, offer)
+        if line.routes is not None:
+            await self._load(line, lambda: offer)
+            return
+        residents = self._residents
+        await owned(self._shop.drains.tasks, lambda: residents.load(line.name))
 
     async def _load(self, line: Lineup, read: Callable[[], Offer], *, again: bool = True) -> None:
         await owned(self._shop.drains.tasks, lambda: line.load(read, again=again))

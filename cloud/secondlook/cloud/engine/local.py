@@ -18,10 +18,13 @@ from secondlook.cloud.engine.drains import Drains
 from secondlook.cloud.engine.lifecycle import MakeBatcher, Open, Opened, Served
 from secondlook.cloud.engine.lifecycle_metrics import LifecycleMetrics
 from secondlook.cloud.engine.lineup import Changed, Workshop
-from secondlook.cloud.engine.lineups import Lineups, Source
+from secondlook.cloud.engine.lineups import Lineups, Source, key_of
 from secondlook.cloud.engine.metrics import EngineMetrics
+from secondlook.cloud.engine.residents import Residents
+from secondlook.cloud.engine.residents_metrics import ResidentsMetrics
 from secondlook.cloud.engine.statistics import Statistics
 from secondlook.cloud.engine.tensors import Signature, Tensors
+from secondlook.cloud.prefetch import EVERY_S, LeastRecent, Residency
 from secondlook.cloud.repository.config import ModelConfig, Release
 from secondlook.cloud.repository.snapshot import Snapshot
 from secondlook.shared.clock import Clock, SystemClock
@@ -40,6 +43,8 @@ class LocalEngine:
         source: where `load` finds models; ``None``: nowhere.
         explicit: whether callers may load and unload.
         default: what is meant where no model is named; empty: the first that is ready.
+        memory_bytes: most that the models of the source take together; 0: no bound, all are loaded.
+        residency: chooses which are in memory; default: those asked for last.
         changed: told of each version that came, was replaced, or is served no more.
         gone: told of each version of which nothing is in memory any more.
         clock: the clock of the deadlines.
@@ -59,6 +64,8 @@ class LocalEngine:
         source: Source | None = None,
         explicit: bool = False,
         default: str = "",
+        memory_bytes: int = 0,
+        residency: Residency | None = None,
         changed: Changed | None = None,
         gone: Changed | None = None,
         clock: Clock | None = None,
@@ -75,6 +82,9 @@ class LocalEngine:
         self._source = source
         self._explicit = explicit
         self._default = default or next(iter(names), "")
+        self._memory_bytes = memory_bytes
+        self._residency = residency or LeastRecent()
+        self._registry = registry
         self._changed = changed or _nobody
         self._gone = gone or _nobody
         self._clock = clock or SystemClock()
@@ -131,8 +141,7 @@ class LocalEngine:
         Raises:
             NotFound: none does.
         """
-        served = self._choose(ask)
-        return replace(ask, model=served.model, version=served.version)
+        return self._lineups.route(ask)
 
     def fingerprint(self, model: str, version: str = "") -> str:
         """SHA-256 of the file of a version that is ready; empty where there is none.
@@ -142,13 +151,23 @@ class LocalEngine:
         """
         return self._named(model, version).releases[0].digest
 
+    async def prepare(self, ask: Ask) -> None:
+        """See `Serving.prepare`."""
+        if self._draining:
+            raise Unavailable("the engine is draining")
+        await self._lineups.prepare(ask)
+
     async def detect(self, image: Image, ask: Ask, *, min_score: float = 0.0) -> Detected:
         """See `Serving.detect`; a ``min_score`` of 0 means the model's own."""
+        if self._residents is not None:
+            await self.prepare(ask)
         # From here to the queue nothing is awaited: what is chosen is not drained in between.
         return await self._choose(ask).detect(image, ask, min_score=min_score)
 
     async def infer(self, tensors: Tensors, ask: Ask, outputs: Sequence[str] = ()) -> Inferred:
         """See `Serving.infer`."""
+        if self._residents is not None:
+            await self.prepare(ask)
         return await self._choose(ask).infer(tensors, ask, outputs)
 
     async def drain(self) -> None:
@@ -221,11 +240,27 @@ class LocalEngine:
             metrics=self._loads,
             clock=self._clock,
         )
-        self._lineups = Lineups(shop, self._source, self._default)
+        self._residents: Residents | None = None
+        if self._memory_bytes:
+            self._residents = Residents(
+                self._memory_bytes,
+                self._residency,
+                tasks,
+                self._clock,
+                ResidentsMetrics(self._registry),
+                self._policy.max_queue,
+            )
+            tasks.start_soon(self._look_ahead, self._residents)
+        self._lineups = Lineups(shop, self._source, self._default, self._residents)
         for opened in self._models:
             self._lineups.adopt(opened)
         # What is unloaded is to be freed: the line-ups alone hold it from here on.
         self._models = ()
+
+    async def _look_ahead(self, residents: Residents) -> None:
+        while True:
+            await anyio.sleep(EVERY_S)
+            await residents.look()
 
     def _named(self, model: str, version: str) -> Served:
         routes = self._lineups.ready(model)
@@ -235,7 +270,7 @@ class LocalEngine:
         if self._draining:
             raise Unavailable("the engine is draining")
         routes = self._lineups.ready(ask.model)
-        return routes.named(ask.version) if ask.version else routes.of(ask.camera or ask.request_id)
+        return routes.named(ask.version) if ask.version else routes.of(key_of(ask))
 
     def _batcher(self, opened: Opened) -> Batcher:
         release, config = opened.release, opened.release.config

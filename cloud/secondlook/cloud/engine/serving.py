@@ -41,6 +41,18 @@ class Serving(Protocol):
         """
         ...
 
+    async def prepare(self, ask: Ask) -> None:
+        """Have what answers the ask in memory: at once where it is, else when it is loaded.
+
+        Whoever looks at `detector` or `signature` before it asks calls this first.
+
+        Raises:
+            NotFound: no such model is known, or such a version served.
+            DeadlineExceeded, Overloaded, Unavailable: see the class.
+            InvalidModel, InvalidConfig, ModelFailure: it cannot be loaded.
+        """
+        ...
+
     async def detect(self, image: Image, ask: Ask, *, min_score: float = 0.0) -> Detected:
         """Boxes of one image (uint8 (h, w, 3) BGR; not written to).
 

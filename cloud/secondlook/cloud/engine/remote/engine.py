@@ -102,6 +102,9 @@ class RemoteEngine:
         """See `Serving.signature`."""
         return self._find(model, version).signature
 
+    async def prepare(self, ask: Ask) -> None:
+        """Nothing to be done: the other server holds what it serves."""
+
     async def detect(self, image: Image, ask: Ask, *, min_score: float = 0.0) -> Detected:
         """See `Serving.detect`."""
         model = self._find(ask.model, ask.version)
