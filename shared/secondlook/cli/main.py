@@ -54,7 +54,11 @@ EXTRA_OF_MODULE = {
     "imagesize": "edge",
     "scipy": "edge",
     "grpc_reflection": "cloud",
+    "psutil": "cloud",
+    "pynvml": "cloud",
     "redis": "cloud",
+    "river": "cloud",
+    "ultralytics": "torch",
     "torch": "train",
     "onnx": "train",
 }
