@@ -61,6 +61,9 @@ class FakeEngine:
     def fingerprint(self, model: str, version: str = "") -> str:
         return self.fingerprints.get(version or self.version, "")
 
+    async def prepare(self, ask: Ask) -> None:
+        self.route(ask)
+
     async def detect(self, image: Image, ask: Ask, *, min_score: float = 0.0) -> Detected:
         self.asked.append(ask)
         if self.hold is not None:

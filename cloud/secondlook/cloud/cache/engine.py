@@ -89,6 +89,10 @@ class CachedEngine:
         """See `Serving.signature`."""
         return self._engine.signature(model, version)
 
+    async def prepare(self, ask: Ask) -> None:
+        """See `Serving.prepare`."""
+        await self._engine.prepare(ask)
+
     async def detect(self, image: Image, ask: Ask, *, min_score: float = 0.0) -> Detected:
         """See `Serving.detect`."""
         content = await self._content(image, min_score)

@@ -364,6 +364,9 @@ async def test_all_else_is_the_engines(one: Cached) -> None:
     assert [entry.name for entry in one.engine.index()] == ["m"]
     assert one.engine.config("m").name == "m"
     assert (await one.engine.infer({}, ask())).ran.model == "m"
+    await one.engine.prepare(ask())
+    with pytest.raises(NotFound):
+        await one.engine.prepare(ask(model="other"))
     await one.engine.load("m")
     assert one.fake.loads == ["m"]
     await one.engine.unload("m")
