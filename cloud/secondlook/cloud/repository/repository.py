@@ -210,7 +210,13 @@ class ModelRepository:
         main = [release for release in releases if release.variant == BASE]
         if not main:
             return None
-        return Offer(name, main[-1].config, tuple(releases), tuple(reading.findings))
+        # A release that stands against changed content keeps its configuration; how the model's
+        # requests are divided among its releases is of today.
+        now = reading.releases[-1].config
+        config = replace(
+            main[-1].config, versions=now.versions, shares=now.shares, objective_s=now.objective_s
+        )
+        return Offer(name, config, tuple(releases), tuple(reading.findings))
 
     def _compose(self) -> Snapshot:
         offers = {name: self._offers[name] for name in sorted(self._offers)}

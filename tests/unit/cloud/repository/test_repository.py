@@ -186,6 +186,26 @@ def test_other_content_under_a_served_number_is_refused(
     assert after.digest != before[0].digest
 
 
+def test_shares_hold_beside_a_version_that_changed(
+    tree: ModelTree, models: ModelRepository
+) -> None:
+    tree.version("m", 1)
+    tree.version("m", 2, gain=2.0)
+    tree.config("m", "version_policy { all {} }")
+    before = models.scan().offers["m"].releases
+    tree.version("m", 2, gain=3.0)
+    tree.config(
+        "m",
+        """version_policy { all {} }
+        parameters { key: "share.1" value { string_value: "1" } }""",
+    )
+    snapshot = settle(models)
+    assert snapshot is not None
+    offer = snapshot.offers["m"]
+    assert offer.config.shares == {"1": 1.0}
+    assert offer.releases[1] == before[1]
+
+
 def test_after_a_load_that_failed_other_content_may_come(
     tree: ModelTree, models: ModelRepository
 ) -> None:
