@@ -111,7 +111,7 @@ class Delivery:
     def answered_at_once(self, begun_s: float, reason: str) -> Ran:
         """One row was answered here and now, without a queue."""
         took_s = self._clock.monotonic() - begun_s
-        self._dispatch.took(1, took_s)
+        self._dispatch.quickness.took(1, took_s)
         self._called(1, 1, 0.0, took_s, 0.0)
         self._statistics.last_inference_ms = int(self._clock.wall() * 1000)
         return self._answered(1, 0.0, took_s, took_s, 1, reason)
@@ -142,7 +142,7 @@ class Delivery:
     def _count(self, report: Report) -> None:
         """A call of the network, by a thread."""
         times, rows = len(report.requests), report.rows
-        self._dispatch.took(rows, report.infer_s)
+        self._dispatch.quickness.took(rows, report.infer_s)
         self._called(times, rows, report.input_s, report.infer_s, report.output_s)
         if report.retried:
             self._metrics.retried(times)

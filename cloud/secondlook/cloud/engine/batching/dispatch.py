@@ -6,7 +6,6 @@ a bell of its own, and is woken by the request that it is to take: a busy device
 
 from __future__ import annotations
 
-import math
 import threading
 
 from secondlook.cloud.engine.batching.admission import MOST_CAUTION, Admission
@@ -14,24 +13,11 @@ from secondlook.cloud.engine.batching.pace import Pace
 from secondlook.cloud.engine.batching.pending import Pending, State
 from secondlook.cloud.engine.batching.policy import Policy
 from secondlook.cloud.engine.batching.queue import RequestQueue
+from secondlook.cloud.engine.batching.rates import Arrivals, Quickness
 from secondlook.cloud.engine.batching.seats import Job, Seat
 from secondlook.cloud.engine.batching.waiting import worth_waiting
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import Overloaded, Unavailable
-
-RATE_OVER_S = 1.0
-"""Arrivals are averaged over so long."""
-
-INLINE_S = 6e-5
-"""A network whose calls take less runs at once, on the event loop: waking a thread costs more."""
-
-INLINE_AFTER = 16
-"""Quick calls that have to be ahead of slow ones before; a slow one counts as `SLOW` quick ones."""
-
-SLOW = 4
-
-STALLED_S = 0.02
-"""A call that takes so long ends it at once: the event loop must not be held up like that again."""
 
 SPARE_S = 60.0
 """After a batch that was too large for the device, larger ones are not tried for so long."""
@@ -54,13 +40,12 @@ class Dispatch:
         self._idle: list[Seat] = []
         self._seats = [Seat() for _ in range(instances)]
         self._closed = False
-        self._arrivals = 0.0
-        self._arrived_s = 0.0
+        self._arrivals = Arrivals()
         self._spare: tuple[int, float] | None = None
         self.pace = Pace(policy.max_batch, policy.preferred)
         self.admission = Admission(self.pace, instances)
         self.limit = policy.max_batch
-        self._quick = 0
+        self.quickness = Quickness()
 
     @property
     def seats(self) -> list[Seat]:
@@ -70,11 +55,12 @@ class Dispatch:
     @property
     def waiting(self) -> int:
         """Requests that wait."""
-        return self._queue.waiting
+        given = sum(seat.given is not None for seat in self._seats)
+        return self._queue.waiting + given
 
     def arrivals_per_s(self) -> float:
         """Rows that were asked for, a second, let in or not."""
-        return self._arrivals * math.exp((self._arrived_s - self._clock.monotonic()) / RATE_OVER_S)
+        return self._arrivals.per_s(self._clock.monotonic())
 
     def capacity_per_s(self) -> float:
         """Rows a second that the measured pace allows; 0 until something has run."""
@@ -98,7 +84,13 @@ class Dispatch:
             if self._closed:
                 raise Unavailable("the engine is draining")
             now_s = request.queued_s
-            self._arrived(request.rows, now_s)
+            self._arrivals.add(request.rows, now_s)
+            if self._idle and not self._queue.waiting and not self._policy.max_queue_delay_s:
+                # Nobody is before it and somebody is free: no order to find, nothing to refuse.
+                seat = self._idle.pop()
+                seat.given = request
+                seat.bell.release()
+                return None
             if self._policy.admission:
                 self._admit(request, now_s)
             try:
@@ -115,15 +107,15 @@ class Dispatch:
     def claim(self, rows: int, now_s: float) -> Seat | None:
         """An idle seat for a call on the event loop, if that is quicker than waking its thread.
 
-        It is when one row has been answered within `INLINE_S` for a while, nothing waits, and a
-        seat is idle. Give it back with `release`.
+        It is when one row has long been answered sooner than a thread wakes, nothing waits, and
+        a seat is idle. Give it back with `release`.
         """
-        if rows > 1 or self._quick < INLINE_AFTER:
+        if rows > 1 or not self.quickness.holds:
             return None
         with self._lock:
             if self._closed or self._queue.waiting or not self._idle:
                 return None
-            self._arrived(rows, now_s)
+            self._arrivals.add(rows, now_s)
             return self._idle.pop()
 
     def release(self, seat: Seat) -> None:
@@ -131,19 +123,10 @@ class Dispatch:
         with self._lock:
             self._idle.append(seat)
 
-    def took(self, rows: int, seconds: float) -> None:
-        """A call of the network took so long; on the event loop."""
-        if seconds <= INLINE_S:
-            self._quick = min(self._quick + 1, 4 * INLINE_AFTER)
-        elif seconds > STALLED_S:
-            self._quick = 0
-        elif rows == 1:
-            self._quick = max(0, self._quick - SLOW)
-
     def leave(self, request: Pending) -> bool:
         """Nobody wants it any more. False where it is taken: it is then not run again."""
         with self._lock:
-            if self._queue.leave(request):
+            if request.by_camera is not None and self._queue.leave(request):
                 return True
             request.state = State.GONE
             return False
@@ -158,6 +141,10 @@ class Dispatch:
                 seat.rows, seat.clean = 0, True
             while True:
                 pause_s: float | None = None
+                if seat.given is not None:
+                    job = self._given(seat, now_s)
+                    if job is not None:
+                        return job
                 if self._queue.waiting:
                     pause_s = 0.0 if self._closed else self._pause_s(seat, now_s)
                     if not pause_s:
@@ -199,19 +186,15 @@ class Dispatch:
     def clear(self) -> list[Pending]:
         """Hand back what waits; it waits no more."""
         with self._lock:
-            return self._queue.clear()
+            given = [seat.given for seat in self._seats if seat.given is not None]
+            for request in given:
+                request.state = State.GONE
+            return [*given, *self._queue.clear()]
 
     def abort(self) -> list[Pending]:
         """Close, and hand back what still waits."""
         self.close()
         return self.clear()
-
-    def _arrived(self, rows: int, now_s: float) -> None:
-        since_s = now_s - self._arrived_s
-        if since_s > 0:
-            self._arrivals *= math.exp(-since_s / RATE_OVER_S)
-            self._arrived_s = now_s
-        self._arrivals += rows / RATE_OVER_S
 
     def _admit(self, request: Pending, now_s: float) -> None:
         left_s, rows = request.deadline_s - now_s, request.rows
@@ -256,10 +239,25 @@ class Dispatch:
         known_s = pace.seconds(size) or 0.0
         batch, late = queue.take(size, now_s, urgent_s=2 * known_s, least_s=pace.least_s(1))
         if batch:
-            seat.rows = sum(request.rows for request in batch)
-            seat.since_s = now_s
-            seat.expected_s = pace.seconds(seat.rows) or 0.0
+            self._run(seat, sum(request.rows for request in batch), now_s)
         return Job(batch, late, now_s)
+
+    def _given(self, seat: Seat, now_s: float) -> Job | None:
+        """Run at once what the seat was given, unless it is gone or has company by now."""
+        request, seat.given = seat.given, None
+        assert request is not None
+        if request.state is State.GONE:
+            return None
+        if self._queue.waiting or request.deadline_s <= now_s:
+            self._queue.add(request)
+            return None
+        request.state = State.TAKEN
+        self._run(seat, request.rows, now_s)
+        return Job([request], [], now_s)
+
+    def _run(self, seat: Seat, rows: int, now_s: float) -> None:
+        seat.rows, seat.since_s = rows, now_s
+        seat.expected_s = self.pace.seconds(rows) or 0.0
 
     def _pause_s(self, seat: Seat, now_s: float) -> float:
         """How long to wait for a fuller batch; 0: not at all. See `Policy.max_queue_delay_s`."""
@@ -271,7 +269,11 @@ class Dispatch:
         assert head is not None
         left_s = head.queued_s + policy.max_queue_delay_s - now_s
         target = worth_waiting(
-            self.pace, rows, limit, policy.preferred, int(self._arrivals * max(0.0, left_s))
+            self.pace,
+            rows,
+            limit,
+            policy.preferred,
+            int(self._arrivals.per_s(now_s) * max(0.0, left_s)),
         )
         if not target:
             return 0.0

@@ -63,13 +63,17 @@ class RequestQueue:
             if dropped is None:
                 raise Overloaded(f"{self.waiting} requests are waiting for the model")
             self.leave(dropped)
+        self.add(request)
+        return dropped
+
+    def add(self, request: Pending) -> None:
+        """Let a request wait, whatever the bounds say."""
         self._order += 1
         request.order = self._order
         self._classes[request.priority].put(request)
         self._count(request, 1)
         if request.priority:
             self._remember(request)
-        return dropped
 
     def leave(self, request: Pending) -> bool:
         """Nobody wants it any more: free its place. False, and nothing, once it is taken."""

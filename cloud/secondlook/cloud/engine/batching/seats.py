@@ -20,9 +20,11 @@ class Seat:
         wants: rows that the thread waits for.
         until_s: how long it waits for them; a deadline before that ends the wait.
         bell: held while nobody rings.
+        given: a request that came while the thread was idle and nothing else waited: if it is
+            still alone when the thread wakes, it never sees the queue.
     """
 
-    __slots__ = ("bell", "clean", "expected_s", "rows", "since_s", "until_s", "wants")
+    __slots__ = ("bell", "clean", "expected_s", "given", "rows", "since_s", "until_s", "wants")
 
     def __init__(self) -> None:
         self.bell = threading.Lock()
@@ -32,6 +34,7 @@ class Seat:
         self.expected_s = 0.0
         self.clean = True
         self.wants = 1
+        self.given: Pending | None = None
         self.until_s = math.inf
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,8 +15,8 @@ from support.waiting import until
 
 from secondlook.cloud.engine.asking import Ask, Priority, Ran
 from secondlook.cloud.engine.batching import IMAGES, Batcher, Instance, Overflow, Policy
-from secondlook.cloud.engine.batching.dispatch import INLINE_AFTER
 from secondlook.cloud.engine.batching.pace import KEEP
+from secondlook.cloud.engine.batching.rates import INLINE_AFTER
 from secondlook.cloud.engine.metrics import TENANTS, EngineMetrics
 from secondlook.cloud.repository.config import Batching, ModelConfig
 from secondlook.shared.errors import (
@@ -224,6 +225,25 @@ async def test_cancelling_while_the_batch_runs_does_not_touch_the_others() -> No
         assert await outcomes(tasks) == [asyncio.CancelledError, 0, 1, 2, 3]
 
 
+async def test_a_request_that_leaves_before_its_thread_wakes_is_not_run() -> None:
+    lane = EchoLane()
+    async with running(lane) as batcher:
+        await until(lambda: len(batcher._dispatch._idle) == 1)
+        (seat,) = batcher._dispatch.seats
+        # The bell is held back: the thread sleeps until the test rings.
+        real, seat.bell = seat.bell, threading.Lock()
+        seat.bell.acquire()
+        gone, kept = start(batcher, Say("gone")), start(batcher, Say("kept"))
+        await until(lambda: batcher.waiting == 2)
+        gone.cancel()
+        assert await outcomes([gone]) == [asyncio.CancelledError]
+        seat.bell.acquire(blocking=False)
+        seat.bell = real
+        real.release()
+        assert await outcomes([kept]) == ["kept"]
+        assert lane.batches == [["kept"]]
+
+
 async def test_a_caller_whose_network_hangs_is_told_at_its_deadline() -> None:
     lane = EchoLane()
     async with running(lane) as batcher:
@@ -427,14 +447,14 @@ async def test_a_network_quicker_than_a_thread_runs_at_once() -> None:
     batcher = Batcher("m", "1", [instance], WIDE, metrics=EngineMetrics(CollectorRegistry()))
     batcher.start()
     for _ in range(INLINE_AFTER):
-        batcher._dispatch.took(1, 1e-6)
+        batcher._dispatch.quickness.took(1, 1e-6)
     await until(lambda: len(batcher._dispatch._idle) == 1)
     asked = batcher.submit(SAY, Say("a"), ask())
     with pytest.raises(StopIteration) as stopped:
         asked.send(None)
     assert stopped.value.value[0] == "a", "answered without waiting for anything"
     assert batcher.statistics.executions == 1
-    batcher._dispatch.took(1, 1.0)
+    batcher._dispatch.quickness.took(1, 1.0)
     assert (await batcher.submit(SAY, Say("b"), ask()))[0] == "b"
     await batcher.drain()
 
@@ -451,7 +471,7 @@ async def test_a_failure_at_once_is_its_callers(raises: BaseException) -> None:
     )
     batcher.start()
     for _ in range(INLINE_AFTER):
-        batcher._dispatch.took(1, 1e-6)
+        batcher._dispatch.quickness.took(1, 1e-6)
     await until(lambda: len(batcher._dispatch._idle) == 1)
     with pytest.raises((ValueError, ModelFailure)):
         await batcher.submit(SAY, Say("bad"), ask())

@@ -1,0 +1,60 @@
+"""Two small things that a batcher keeps in mind: how much arrives, and whether calls are quick."""
+
+from __future__ import annotations
+
+import math
+
+OVER_S = 1.0
+"""Arrivals are averaged over so long."""
+
+INLINE_S = 6e-5
+"""A network whose calls take less runs at once, on the event loop: waking a thread costs more."""
+
+INLINE_AFTER = 16
+"""Quick calls that have to be ahead of slow ones before; a slow one counts as `SLOW` quick ones."""
+
+SLOW = 4
+
+STALLED_S = 0.02
+"""A call that takes so long ends it at once: the event loop must not be held up like that again."""
+
+
+class Arrivals:
+    """Rows that arrive, a second, averaged over the last `OVER_S`."""
+
+    def __init__(self) -> None:
+        self._per_s = 0.0
+        self._at_s = 0.0
+
+    def add(self, rows: int, now_s: float) -> None:
+        """So many have come."""
+        since_s = now_s - self._at_s
+        if since_s > 0:
+            self._per_s *= math.exp(-since_s / OVER_S)
+            self._at_s = now_s
+        self._per_s += rows / OVER_S
+
+    def per_s(self, now_s: float) -> float:
+        """Rows a second."""
+        return self._per_s * math.exp(min(0.0, self._at_s - now_s) / OVER_S)
+
+
+class Quickness:
+    """Whether one row is answered sooner than a thread wakes."""
+
+    def __init__(self) -> None:
+        self._ahead = 0
+
+    @property
+    def holds(self) -> bool:
+        """It has been, for a while."""
+        return self._ahead >= INLINE_AFTER
+
+    def took(self, rows: int, seconds: float) -> None:
+        """A call took so long. A few that the machine held up change nothing."""
+        if seconds <= INLINE_S:
+            self._ahead = min(self._ahead + 1, 4 * INLINE_AFTER)
+        elif seconds > STALLED_S:
+            self._ahead = 0
+        elif rows == 1:
+            self._ahead = max(0, self._ahead - SLOW)
