@@ -62,6 +62,8 @@ class Boundary:
         self._default_deadline_s = default_deadline_s
         self._access = access
         self._tracer = tracer(__name__)
+        # An SDK is set up before the service; asking at each call costs a look at the environment.
+        self._traced = tracing()
         self._endless: set[anyio.CancelScope] = set()
         self._draining = False
         self._log = get_logger(__name__)
@@ -122,7 +124,7 @@ class Boundary:
             fields: bound to all events logged meanwhile, and set on the span. A call that gives
                 none costs less.
         """
-        if not tracing():
+        if not self._traced:
             # Most calls of most services: what nobody records is not made.
             if not fields:
                 return await self._answered(method, context, work)

@@ -18,7 +18,7 @@ def tracer(name: str) -> trace.Tracer:
 
 
 def tracing() -> bool:
-    """Whether spans go anywhere: an SDK has set a provider. Cheap, to be asked on each call."""
+    """Whether spans go anywhere: an SDK has set a provider."""
     return not isinstance(trace.get_tracer_provider(), _NOWHERE)
 
 
