@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -341,6 +342,22 @@ def test_warming_up_a_detector_changes_no_answer(detecting: Backend) -> None:
     np.testing.assert_array_equal(before.boxes, after.boxes)
 
 
+def _truncated_program(path: Path) -> None:
+    """The half of a zip archive, which is what torch's files are."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model/code/__torch__.py", "x" * 5000)
+        archive.writestr("model/data.pkl", "ultralytics")
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _hollow_program(path: Path) -> None:
+    """It has the parts that tell what it is, and nothing in them."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model/code/__torch__.py", "")
+        archive.writestr("model/data.pkl", b"ultralytics")
+        archive.writestr("model/models/model.json", "{}")
+
+
 BAD_FILES: dict[str, Callable[[Path], object]] = {
     "absent": lambda path: None,
     "a folder": lambda path: path.mkdir(),
@@ -348,7 +365,9 @@ BAD_FILES: dict[str, Callable[[Path], object]] = {
     "noise": lambda path: path.write_bytes(np.random.default_rng(1).bytes(5000)),
     "a picture": lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(200)),
     "text": lambda path: path.write_text("model: yes\n" * 50),
+    "a program of nothing": lambda path: _hollow_program(path),
     "a zip of nothing": lambda path: path.write_bytes(b"PK\x05\x06" + bytes(18)),
+    "a truncated program": lambda path: _truncated_program(path),
     "a truncated network": lambda path: path.write_bytes(
         write_arithmetic_model(path.with_name("whole.onnx")).read_bytes()[:-40]
     ),

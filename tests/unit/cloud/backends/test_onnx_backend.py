@@ -13,7 +13,7 @@ from support.networks import blank, paint, write_bright_spot_model
 from support.networks_raw import write_arithmetic_model, write_identity_model
 
 from secondlook.cloud.backends import open_backend, opening
-from secondlook.cloud.backends.onnx_backend import BIND_BYTES
+from secondlook.cloud.backends.onnx_backend import BIND_BYTES, open_onnx
 from secondlook.cloud.engine.backend import Backend
 from secondlook.cloud.engine.tensors import DTYPES, TensorSpec
 from secondlook.cloud.repository.config import InstanceGroup, ModelConfig, Release
@@ -203,6 +203,22 @@ def test_parameters_win_over_a_sidecar_over_the_file(tmp_path: Path) -> None:
         "y",
         "z",
     )
+
+
+def test_a_variant_is_read_by_its_models_sidecar_unless_it_has_its_own(tmp_path: Path) -> None:
+    path = write_bright_spot_model(tmp_path / "m.v2.int8.onnx")
+    (tmp_path / "m.v2.toml").write_text('names = ["a", "b", "c"]\n')
+
+    def names(variant: str) -> tuple[str, ...]:
+        said = Release(ModelConfig("m", "onnxruntime"), "1", path, variant)
+        backend = open_onnx(said, providers=("cpu",), device=0, threads=1, spin=False)
+        assert backend.detector is not None
+        return backend.detector.info.names
+
+    assert names("int8") == ("a", "b", "c")
+    assert names("fp32") == ("person", "car", "bottle")
+    (tmp_path / "m.v2.int8.toml").write_text('names = ["x", "y", "z"]\n')
+    assert names("int8") == ("x", "y", "z")
 
 
 @pytest.mark.parametrize(

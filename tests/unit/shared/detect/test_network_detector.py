@@ -11,7 +11,7 @@ from support.networks import blank, paint, write_bright_spot_model
 from secondlook.shared.detect import load_detector
 from secondlook.shared.detect.heads import HEAD_NAMES
 from secondlook.shared.detect.network_detector import MAX_DETECTIONS, StageTimings
-from secondlook.shared.errors import ModelFailure
+from secondlook.shared.errors import InvalidInput, ModelFailure
 
 
 def scene() -> np.ndarray:
@@ -156,3 +156,20 @@ def test_padding_holds_no_boxes(tmp_path: Path) -> None:
     paint(image, (0, 0, 192, 64), "car")
     (found,) = load_detector(path).detect([image], 0.3)
     np.testing.assert_allclose(found.boxes, [[0, 0, 192, 64]])
+
+
+@pytest.mark.parametrize("batch", [None, 2])
+def test_what_the_network_is_fed_with_can_be_had(tmp_path: Path, batch: int | None) -> None:
+    path = write_bright_spot_model(tmp_path / "x.onnx", head="detr_triple", batch=batch)
+    detector = load_detector(path)
+    fed = detector.prepare(scene())
+    kept = {name: array.copy() for name, array in fed.items()}
+    rows = batch or 1
+    assert fed["images"].shape == (rows, 96, 128, 3)
+    np.testing.assert_array_equal(fed["images"][-1], scene())
+    np.testing.assert_array_equal(fed["orig_target_sizes"], [[128, 96]] * rows)
+    detector.detect([blank(128, 96)])
+    for name, array in kept.items():
+        np.testing.assert_array_equal(fed[name], array)
+    with pytest.raises(InvalidInput):
+        detector.prepare(np.zeros((4, 4), np.uint8))
