@@ -96,6 +96,7 @@ class Play:
                 assert (change.before, change.after) in {
                     (BreakerState.CLOSED, BreakerState.OPEN),
                     (BreakerState.OPEN, BreakerState.HALF_OPEN),
+                    (BreakerState.OPEN, BreakerState.OPEN),
                     (BreakerState.HALF_OPEN, BreakerState.OPEN),
                     (BreakerState.HALF_OPEN, BreakerState.CLOSED),
                 }

@@ -166,8 +166,10 @@ class Breaker:
                 self._open("a probe hangs", now_s)
         elif now_s >= self.probe_at_s:
             if self._lanes and len(hung) >= self._lanes:
-                # No transition: nothing has changed but the time of the next look.
-                self.probe_at_s = now_s + self._pause_s()
+                # Told as a transition, so that whoever can replace its thread tries again.
+                pause_s = self._pause_s()
+                self.probe_at_s = now_s + pause_s
+                self._change(BreakerState.OPEN, "a call hangs still", now_s, pause_s)
                 return
             self._round += 1
             self._good_probes = 0

@@ -127,7 +127,7 @@ class Guard:
         return given_up
 
     def on_open(self, tell: Callable[[], object]) -> Callable[[], None]:
-        """Call ``tell``, in any thread, whenever the backend is cut off.
+        """Call ``tell``, in any thread, when the backend is cut off, and again while it hangs.
 
         Returns:
             What ends it; safe to repeat.
@@ -180,6 +180,8 @@ class Guard:
         for change in changes:
             opened = change.after is BreakerState.OPEN
             self._metrics.state(change.after)
+            if opened and change.before is not BreakerState.OPEN:
+                self._metrics.opened()
             (_log.warning if opened else _log.info)(
                 f"breaker {change.after.value}",
                 backend=self.name,

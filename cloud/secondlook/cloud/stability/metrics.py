@@ -69,8 +69,10 @@ class BackendMetrics:
     def state(self, state: BreakerState) -> None:
         """The state has changed."""
         self._state.set(STATE_NUMBERS[state])
-        if state is BreakerState.OPEN:
-            self._opened.inc()
+
+    def opened(self) -> None:
+        """The backend was cut off."""
+        self._opened.inc()
 
     def refused(self) -> None:
         """A request or call was refused."""

@@ -193,6 +193,8 @@ def test_a_call_that_hangs_opens_it_while_it_hangs() -> None:
     assert "hung" in one.transitions[-1].why
     for at_s in range(14, 400):
         assert not one.admits(float(at_s)), "a probe could only wait behind it"
+    again = [change for change in one.transitions if change.before is change.after]
+    assert again[0].why == "a call hangs still", "whoever can replace its thread is told again"
     assert number is not None
     one.end(number, GOOD, 400.0)
     assert not one.admits(404.9)
