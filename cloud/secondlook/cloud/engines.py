@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from secondlook.cloud.engine.batching import Policy
 from secondlook.cloud.engine.lifecycle import Opened
-from secondlook.cloud.engine.lineup import Changed
+from secondlook.cloud.engine.workshop import Changed
 from secondlook.cloud.engine.local import LocalEngine
 from secondlook.cloud.engine.local_static import Loaded
 from secondlook.cloud.engine.protocol import Engine
@@ -186,8 +187,7 @@ def _opener(breakers: Breakers | None) -> Callable[[Release], Opened]:
         opened = open_release(release)
         name = f"{release.config.name}:{release.version}:{release.variant}"
         guard = breakers.guard(name, lanes=len(opened.backends))
-        return Opened(
-            release, [GuardedBackend(backend, guard) for backend in opened.backends], guard
-        )
+        backends = [GuardedBackend(backend, guard) for backend in opened.backends]
+        return replace(opened, backends=backends, guard=guard)
 
     return open_guarded

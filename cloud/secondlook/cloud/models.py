@@ -8,11 +8,12 @@ from pathlib import Path
 
 from secondlook.cloud.backends import open_backend
 from secondlook.cloud.engine.backend import Backend
-from secondlook.cloud.engine.lifecycle import Opened
+from secondlook.cloud.engine.lifecycle import MAIN_VARIANT, Opened
 from secondlook.cloud.repository.config import Batching, InstanceGroup, Release
 from secondlook.cloud.repository.lone import lone_release
 from secondlook.cloud.repository.repository import ModelRepository
 from secondlook.cloud.repository.snapshot import Offer
+from secondlook.cloud.repository.variants import read_record
 from secondlook.cloud.settings import ModelSettings
 from secondlook.shared.errors import InvalidConfig, InvalidModel, NotFound
 from secondlook.shared.telemetry import get_logger
@@ -105,7 +106,16 @@ def open_release(release: Release) -> Opened:
         head=None if info is None else info.head,
         classes=None if info is None else len(info.names),
     )
-    return Opened(release, backends)
+    loss, speed = _measured(release)
+    return Opened(release, backends, loss=loss, speed=speed)
+
+
+def _measured(release: Release) -> tuple[float | None, float | None]:
+    """Loss of accuracy against the main variant, and speed by it; ``None``: not measured."""
+    if release.variant == MAIN_VARIANT:
+        return 0.0, 1.0
+    measured = read_record(release.file.parent).variants.get(release.variant)
+    return (None, None) if measured is None else (1.0 - measured.f1, measured.speed)
 
 
 def _places(groups: Sequence[InstanceGroup]) -> Iterator[tuple[str, InstanceGroup]]:

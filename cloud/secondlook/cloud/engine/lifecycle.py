@@ -47,11 +47,16 @@ class Opened:
         release: what was opened.
         backends: one for each instance, at least one.
         guard: the breaker around all of them; ``None``: there is none.
+        loss: how much less accurate than the main variant it was measured to be, as a share;
+            ``None``: not measured.
+        speed: how many times faster than that one it was measured to be; ``None``: not measured.
     """
 
     release: Release
     backends: Sequence[Backend]
     guard: Guard | None = None
+    loss: float | None = 0.0
+    speed: float | None = None
 
 
 Open = Callable[[Release], Opened]
@@ -86,10 +91,13 @@ class Lane:
     Attributes:
         batcher: what runs it.
         guard: the breaker around its network; ``None``: there is none.
+        loss, speed: see `Opened`.
     """
 
     batcher: Front
     guard: Guard | None
+    loss: float | None
+    speed: float | None
 
 
 class Served:
@@ -111,7 +119,10 @@ class Served:
         self.signature: Signature = backend.signature
         self.min_score = min_score(self.config.parameters)
         self.memory_bytes = sum(held.memory_bytes for one in opened for held in one.backends)
-        self.lanes = {one.release.variant: Lane(make_batcher(one), one.guard) for one in opened}
+        self.lanes = {
+            one.release.variant: Lane(make_batcher(one), one.guard, one.loss, one.speed)
+            for one in opened
+        }
         self._main = next(iter(self.lanes.values()))
         self._unwatch: list[Callable[[], None]] = []
 
@@ -132,8 +143,9 @@ class Served:
 
     @property
     def statistics(self) -> Statistics:
-        """What its main variant has done."""
-        return self._main.batcher.statistics
+        """What it has done, in all variants."""
+        first, *others = (lane.batcher.statistics for lane in self.lanes.values())
+        return first.plus(others) if others else first
 
     def start(self, cut_off: Callable[[], None] = lambda: None) -> None:
         """Start its threads.

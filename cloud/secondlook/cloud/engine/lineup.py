@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import anyio
 import anyio.to_thread
 
 from secondlook.cloud.engine.catalogue import Entry, State
-from secondlook.cloud.engine.drains import Drains
-from secondlook.cloud.engine.lifecycle import MakeBatcher, Open, Opened, Served, close_all
-from secondlook.cloud.engine.lifecycle_metrics import LifecycleMetrics
+from secondlook.cloud.engine.choosing import Choosing
+from secondlook.cloud.engine.lifecycle import Opened, Served, close_all
 from secondlook.cloud.engine.opening import open_beside
 from secondlook.cloud.engine.routing import Routes
+from secondlook.cloud.engine.workshop import Workshop
 from secondlook.cloud.repository.config import ModelConfig, Release, VersionPolicy
 from secondlook.cloud.repository.snapshot import Offer
-from secondlook.shared.clock import Clock
 from secondlook.shared.errors import NotFound, SecondlookError, Unavailable
 from secondlook.shared.telemetry import get_logger
 
@@ -27,34 +26,6 @@ MAX_HUNG = 3
 """Copies of a version that may hang at once; each holds a thread and the memory of its network."""
 
 UNLOADED = "unloaded"
-
-Changed = Callable[[str, str], None]
-"""Told the model and the version that has come, was replaced, or has gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """What the line-ups of an engine share.
-
-    Attributes:
-        open: loads a release.
-        make_batcher: puts a batcher in front of a variant.
-        drains: what finishes versions that are no longer served.
-        limiter: how many versions are opened at once.
-        changed: told of every switch.
-        gone: told when nothing of a version is in memory any more.
-        metrics: where loads are counted.
-        clock: times them.
-    """
-
-    open: Open
-    make_batcher: MakeBatcher
-    drains: Drains
-    limiter: anyio.CapacityLimiter
-    changed: Changed
-    gone: Changed
-    metrics: LifecycleMetrics
-    clock: Clock
 
 
 class Lineup:
@@ -75,6 +46,7 @@ class Lineup:
         self.name = name
         self.config: ModelConfig | None = None
         self.routes: Routes[Served] | None = None
+        self.choosing = Choosing(name, workshop.drains.tasks, workshop.adapting)
         self._shop = workshop
         self._turn = anyio.Lock()
         self._loading: dict[str, anyio.CancelScope] = {}
@@ -250,6 +222,7 @@ class Lineup:
             )
         shares = {} if self.config is None else self.config.shares
         self.routes = Routes(self.name, versions, shares) if versions else None
+        self.choosing.follow(self.routes, self.config)
         for served in before.values():
             if versions.get(served.version) is not served:
                 self._draining.append(served)

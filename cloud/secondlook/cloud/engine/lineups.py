@@ -11,11 +11,13 @@ import anyio.to_thread
 
 from secondlook.cloud.engine.asking import Ask
 from secondlook.cloud.engine.catalogue import Entry, State
+from secondlook.cloud.engine.choosing import Chosen
 from secondlook.cloud.engine.lifecycle import Opened, Served
-from secondlook.cloud.engine.lineup import Lineup, Workshop
+from secondlook.cloud.engine.lineup import Lineup
 from secondlook.cloud.engine.owned import owned
 from secondlook.cloud.engine.residents import Residents
 from secondlook.cloud.engine.routing import Routes
+from secondlook.cloud.engine.workshop import Workshop
 from secondlook.cloud.repository.config import ModelConfig
 from secondlook.cloud.repository.findings import Finding, Severity
 from secondlook.cloud.repository.snapshot import Offer, Snapshot
@@ -23,9 +25,16 @@ from secondlook.shared.errors import NotFound, SecondlookError
 from secondlook.shared.telemetry import get_logger
 
 
-def key_of(ask: Ask) -> str:
-    """What stays on one version of those that share a name."""
-    return ask.camera or ask.request_id
+def _tell_refused(offer: Offer) -> None:
+    """Say that a version is not among those that were loaded, now that those are served.
+
+    Raises:
+        InvalidModel, InvalidConfig: it is so.
+    """
+    served = {release.version for release in offer.releases}
+    for found in offer.findings:
+        if found.severity is Severity.ERROR and found.version not in served:
+            raise found.error()
 
 
 def _beside(entry: Entry, found: Finding) -> Entry:
@@ -105,6 +114,15 @@ class Lineups:
             return first
         raise self.unknown(model or self._default)
 
+    def choose(self, ask: Ask) -> Chosen:
+        """What answers, as things stand.
+
+        Raises:
+            NotFound: nothing does.
+        """
+        routes = self.ready(ask.model)
+        return self._lines[routes.model].choosing.choose(ask, routes)
+
     async def prepare(self, ask: Ask) -> None:
         """See `Serving.prepare`."""
         if self._residents is not None:
@@ -121,8 +139,7 @@ class Lineups:
         line = self._lines.get(model)
         if resting is not None and (line is None or line.routes is None):
             return replace(ask, model=model, version=ask.version or resting.releases[-1].version)
-        routes = self.ready(ask.model)
-        served = routes.named(ask.version) if ask.version else routes.of(key_of(ask))
+        served, _, _ = self.choose(ask)
         return replace(ask, model=served.model, version=served.version)
 
     def serving(self) -> Iterator[Routes[Served]]:
@@ -163,15 +180,17 @@ class Lineups:
         if source is None:
             raise self.unknown(model)
         line = self._line(model)
+        told: dict[str, Offer] = {}
         try:
             if self._residents is None:
-                await self._load(line, lambda: source.read(model, config))
+                await self._load(line, lambda: told.setdefault("offer", source.read(model, config)))
             else:
-                await self._hold(line, source, config)
+                told["offer"] = await self._hold(line, source, config)
         except NotFound:
             if not line.entries() and not line.loading:
                 self._lines.pop(model, None)
             raise
+        _tell_refused(told["offer"])
 
     async def unload(self, model: str) -> None:
         """See `Catalogue.unload`. A load that runs is ended."""
@@ -227,16 +246,17 @@ class Lineups:
             self._log.warning("model not up to date", model=line.name, reason=str(error))
             await self._forget(line.name)
 
-    async def _hold(self, line: Lineup, source: Source, config: str | None) -> None:
+    async def _hold(self, line: Lineup, source: Source, config: str | None) -> Offer:
         """Load one that may have to make room, or change what of it is in memory."""
         assert self._residents is not None
         offer = await anyio.to_thread.run_sync(source.read, line.name, config)
         await self._residents.know(line, offer)
+        residents = self._residents
         if line.routes is not None:
             await self._load(line, lambda: offer)
-            return
-        residents = self._residents
-        await owned(self._shop.drains.tasks, lambda: residents.load(line.name))
+        else:
+            await owned(self._shop.drains.tasks, lambda: residents.load(line.name))
+        return offer
 
     async def _load(self, line: Lineup, read: Callable[[], Offer], *, again: bool = True) -> None:
         await owned(self._shop.drains.tasks, lambda: line.load(read, again=again))

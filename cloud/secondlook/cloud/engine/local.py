@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import anyio
 from anyio.abc import TaskGroup
 from prometheus_client import CollectorRegistry
 from typing_extensions import Self
 
+from secondlook.cloud.engine.adapting.metrics import AdaptingMetrics
 from secondlook.cloud.engine.asking import Ask, Detected, Inferred
-from secondlook.cloud.engine.batching import Batcher, Instance, Policy
+from secondlook.cloud.engine.batching import Policy
 from secondlook.cloud.engine.catalogue import Entry
+from secondlook.cloud.engine.choosing import Chosen
 from secondlook.cloud.engine.drains import Drains
+from secondlook.cloud.engine.fronts import batchers
 from secondlook.cloud.engine.lifecycle import MakeBatcher, Open, Opened, Served
 from secondlook.cloud.engine.lifecycle_metrics import LifecycleMetrics
-from secondlook.cloud.engine.lineup import Changed, Workshop
-from secondlook.cloud.engine.lineups import Lineups, Source, key_of
+from secondlook.cloud.engine.lineups import Lineups, Source
 from secondlook.cloud.engine.metrics import EngineMetrics
 from secondlook.cloud.engine.residents import Residents
 from secondlook.cloud.engine.residents_metrics import ResidentsMetrics
 from secondlook.cloud.engine.statistics import Statistics
 from secondlook.cloud.engine.tensors import Signature, Tensors
+from secondlook.cloud.engine.workshop import Changed, Workshop
 from secondlook.cloud.prefetch import EVERY_S, LeastRecent, Residency
 from secondlook.cloud.repository.config import ModelConfig, Release
 from secondlook.cloud.repository.snapshot import Snapshot
@@ -76,7 +78,6 @@ class LocalEngine:
         if doubled is not None:
             raise InvalidConfig(f"models: two models are named {doubled!r}")
         self._models = tuple(models)
-        self._make_batcher = make_batcher or self._batcher
         self._policy = policy or Policy()
         self._open = open_release or _opens_nothing
         self._source = source
@@ -89,7 +90,9 @@ class LocalEngine:
         self._gone = gone or _nobody
         self._clock = clock or SystemClock()
         self._metrics = EngineMetrics(registry)
+        self._make_batcher = make_batcher or batchers(self._policy, self._metrics, self._clock)
         self._loads = LifecycleMetrics(registry)
+        self._adapting = AdaptingMetrics(registry)
         self._draining = False
 
     @asynccontextmanager
@@ -162,13 +165,15 @@ class LocalEngine:
         if self._residents is not None:
             await self.prepare(ask)
         # From here to the queue nothing is awaited: what is chosen is not drained in between.
-        return await self._choose(ask).detect(image, ask, min_score=min_score)
+        served, variant, reason = self._choose(ask)
+        return await served.detect(image, ask, min_score=min_score, variant=variant, reason=reason)
 
     async def infer(self, tensors: Tensors, ask: Ask, outputs: Sequence[str] = ()) -> Inferred:
         """See `Serving.infer`."""
         if self._residents is not None:
             await self.prepare(ask)
-        return await self._choose(ask).infer(tensors, ask, outputs)
+        served, variant, reason = self._choose(ask)
+        return await served.infer(tensors, ask, outputs, variant=variant, reason=reason)
 
     async def drain(self) -> None:
         """See `Serving.drain`. A drain that is cancelled fails what still waits."""
@@ -239,6 +244,7 @@ class LocalEngine:
             gone=self._gone,
             metrics=self._loads,
             clock=self._clock,
+            adapting=self._adapting,
         )
         self._residents: Residents | None = None
         if self._memory_bytes:
@@ -266,32 +272,10 @@ class LocalEngine:
         routes = self._lineups.ready(model)
         return routes.named(version) if version else routes.main
 
-    def _choose(self, ask: Ask) -> Served:
+    def _choose(self, ask: Ask) -> Chosen:
         if self._draining:
             raise Unavailable("the engine is draining")
-        routes = self._lineups.ready(ask.model)
-        return routes.named(ask.version) if ask.version else routes.of(key_of(ask))
-
-    def _batcher(self, opened: Opened) -> Batcher:
-        release, config = opened.release, opened.release.config
-        most = max(1, config.max_batch)
-        batcher = Batcher(
-            config.name,
-            release.version,
-            [Instance.of(backend) for backend in opened.backends],
-            # What was derived says nothing of its own.
-            replace(self._policy, max_batch=most)
-            if config.derived
-            else Policy.of(config, most, self._policy),
-            metrics=self._metrics,
-            clock=self._clock,
-            variant=release.variant,
-        )
-        asked = not config.derived or config.batching is not None
-        if not asked and opened.backends[0].device == "CPU":
-            # A batch saves next to nothing there, and makes the first caller wait for the last.
-            batcher.limit = 1
-        return batcher
+        return self._lineups.choose(ask)
 
     def _permit(self, what: str) -> None:
         if self._draining:

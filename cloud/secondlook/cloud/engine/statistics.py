@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
@@ -22,6 +23,17 @@ class Duration:
         """``times`` more, each of ``seconds``."""
         self.count += times
         self.ns += int(seconds * 1e9) * times
+
+    def join(self, other: Duration) -> None:
+        """What another counted, too."""
+        self.count += other.count
+        self.ns += other.ns
+
+
+DURATIONS = (
+    *("success", "fail", "queue", "compute_input", "compute_infer", "compute_output"),
+    *("cache_hit", "cache_miss"),
+)
 
 
 @dataclass(slots=True)
@@ -59,3 +71,16 @@ class Statistics:
     cache_hit: Duration = field(default_factory=Duration)
     cache_miss: Duration = field(default_factory=Duration)
     batches: dict[int, Duration] = field(default_factory=lambda: defaultdict(Duration))
+
+    def plus(self, others: Iterable[Statistics]) -> Statistics:
+        """Of several variants together, as one that nobody counts on."""
+        total = Statistics(self.name, self.version)
+        for one in (self, *others):
+            total.last_inference_ms = max(total.last_inference_ms, one.last_inference_ms)
+            total.inferences += one.inferences
+            total.executions += one.executions
+            for name in DURATIONS:
+                getattr(total, name).join(getattr(one, name))
+            for rows, duration in one.batches.items():
+                total.batches[rows].join(duration)
+        return total
