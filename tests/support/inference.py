@@ -99,6 +99,10 @@ class FakeEngine:
             raise NotFound(f"no model is named {model[:64]!r} with version {version[:64]!r}")
         return self.signatures[model]
 
+    async def prepare(self, ask: Ask) -> None:
+        if ask.model != "eyes":
+            self.signature(ask.model, ask.version)
+
     async def detect(self, image: Image, ask: Ask, *, min_score: float = 0.0) -> Detected:
         await self._answering(ask)
         self.seen.append((image, min_score))

@@ -107,15 +107,17 @@ class InferenceServicer(Management, pb_grpc.GRPCInferenceServiceServicer):
         _check_names(model, version, request.id)
         face = model.endswith(detection.SUFFIX)
         if face:
-            converter = self._converters.detection
             model = model.removesuffix(detection.SUFFIX)
+        ask = self._ask(model, version, request.id, wanted, context)
+        await self._engine.prepare(ask)
+        if face:
+            converter = self._converters.detection
             # Before its tensors are judged by what every detector takes.
             self._engine.detector(model, version)
         else:
             converter = self._converters.of(model, version)
         tensors = converter.reader.tensors(request)
         outputs = converter.reader.outputs(request)
-        ask = self._ask(model, version, request.id, wanted, context)
         if face:
             inferred = await detection.detect(self._engine, self._decoders, tensors, ask, outputs)
         else:
