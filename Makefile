@@ -6,6 +6,8 @@ ARGS ?=
 READY := $(VENV)/.ready
 # torch is pinned here alone: the light environment never has it.
 TORCH ?= torch==2.13.0
+# Likewise Ray, of which the light environment knows nothing.
+RAY ?= ray[serve]==2.60.0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all check format bench stubs constraints clean
@@ -33,7 +35,7 @@ test-all: $(READY) ## the heavy tests as well: torch, training, long runs
 	$(BIN)/python -m venv $(VENV)-heavy
 	$(VENV)-heavy/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
 	$(VENV)-heavy/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(VENV)-heavy/bin/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
+	$(VENV)-heavy/bin/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' '$(RAY)'
 	$(VENV)-heavy/bin/python -m pytest -m 'heavy' $(ARGS)
 
 check: $(READY) ## format, lint, types, layers; the stubs' freshness is a test of `make test` too

@@ -11,7 +11,7 @@ import anyio.to_thread
 import numpy as np
 import pytest
 from support.engine import POISON, NumberedBackend, asked_picture, numbers
-from support.engines import BOUND, ENGINES, Rig
+from support.engines import BOUND, ENGINES, HEAVY_ENGINES, Rig
 
 from secondlook.cloud.engine.asking import Ask, Priority
 from secondlook.cloud.engine.catalogue import State
@@ -32,9 +32,18 @@ pytestmark = pytest.mark.anyio
 CLOCK = SystemClock()
 
 
-@pytest.fixture(params=list(ENGINES))
+@pytest.fixture(
+    params=[
+        *ENGINES,
+        *(
+            # Ray leaves sockets and files to the collector.
+            pytest.param(name, marks=(pytest.mark.heavy, pytest.mark.filterwarnings("ignore")))
+            for name in HEAVY_ENGINES
+        ),
+    ]
+)
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
-    async with ENGINES[request.param]() as made:
+    async with {**ENGINES, **HEAVY_ENGINES}[request.param]() as made:
         yield made
 
 

@@ -6,11 +6,15 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
+from prometheus_client import CollectorRegistry
+
 from secondlook.cloud.engine.batching import Policy
 from secondlook.cloud.engine.protocol import Engine
+from secondlook.cloud.engine.ray import RayEngine, RaySettings
 from secondlook.cloud.engine.remote import RemoteEngine, RemoteSettings
-from support.engine import Bench, NumberedBackend, engine_over, offer
+from support.engine import Bench, NumberedBackend, engine_over, offer, snapshot
 from support.inference import inference_server
+from support.ray_models import open_numbered
 
 BOUND = 6
 """Most requests that wait."""
@@ -53,7 +57,35 @@ async def remote_rig() -> AsyncIterator[Rig]:
             yield Rig(engine, None)
 
 
+@asynccontextmanager
+async def ray_rig() -> AsyncIterator[Rig]:
+    """The engine `ray`, on a cluster of one node that all tests share."""
+    from support.ray_cluster import shared_cluster
+
+    # What a test leaves, the next one uses: starting a replica takes seconds.
+    settings = RaySettings(
+        address=shared_cluster(),
+        cpus=0.1,
+        max_replicas=1,
+        keep=True,
+    )
+    engine = RayEngine(
+        settings,
+        open_release=open_numbered,
+        registry=CollectorRegistry(),
+        source=Bench([offer("first", 2), offer("third", 7), offer("broken", 9)]),
+        explicit=True,
+        default="first",
+    )
+    async with engine.running():
+        await engine.update(snapshot(offer("first", 1), offer("second", 5)))
+        yield Rig(engine, None)
+
+
 ENGINES: Mapping[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
     "local": local_rig,
     "remote": remote_rig,
 }
+
+HEAVY_ENGINES: Mapping[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {"ray": ray_rig}
+"""Those that need more than the light environment."""

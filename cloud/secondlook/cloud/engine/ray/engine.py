@@ -1,0 +1,80 @@
+"""The engine `ray`: versions come and go as in `local`; the networks run on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from typing_extensions import Self
+
+from secondlook.cloud.engine.batching import Policy
+from secondlook.cloud.engine.lifecycle import Open, Opened
+from secondlook.cloud.engine.local import LocalEngine
+from secondlook.cloud.engine.ray.deploying import Deployer, connect
+from secondlook.cloud.engine.ray.front import RayFront
+from secondlook.cloud.engine.ray.settings import RaySettings
+from secondlook.shared.clock import Clock, SystemClock
+
+
+class RayEngine(LocalEngine):
+    """See `LocalEngine`, whose arguments it takes as well.
+
+    Each version of a model is an application of Ray Serve, whose replicas hold the same backends
+    behind the same batchers. This process keeps no state beside what it has under way.
+
+    Args:
+        settings: which cluster.
+        open_release: loads a release, in a replica: a function of a module, and files that are on
+            every node.
+        policy: of the replicas' batchers, where a model says nothing.
+        clock: the clock of the deadlines.
+        options: see `LocalEngine`.
+    """
+
+    def __init__(
+        self,
+        settings: RaySettings,
+        *,
+        open_release: Open,
+        policy: Policy | None = None,
+        clock: Clock | None = None,
+        **options: Any,
+    ) -> None:
+        self._ray_settings = settings
+        self._deployer = Deployer(settings, open_release, policy or Policy())
+        front_clock = clock or SystemClock()
+
+        def make_front(opened: Opened) -> RayFront:
+            return RayFront(opened, settings, front_clock)
+
+        super().__init__(
+            open_release=self._deployer,
+            policy=policy,
+            clock=clock,
+            make_batcher=make_front,
+            **options,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Self]:
+        """Serve while the block runs; on leaving, finish what was accepted.
+
+        Raises:
+            MissingDependency: ray is not installed.
+            Unavailable: there is no cluster.
+        """
+        leave = await anyio.to_thread.run_sync(connect, self._ray_settings)
+        try:
+            async with super().running():
+                yield self
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(leave)
+
+    async def drain(self) -> None:
+        """See `Serving.drain`."""
+        self._deployer.leaving = True
+        await super().drain()

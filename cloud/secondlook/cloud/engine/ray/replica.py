@@ -1,0 +1,75 @@
+"""One replica: the same backend and batcher as in the engine `local`, in an actor of Ray."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from secondlook.cloud.engine.batching import Batcher, Instance, Policy
+from secondlook.cloud.engine.lifecycle import Open
+from secondlook.cloud.engine.metrics import EngineMetrics
+from secondlook.cloud.engine.ray.messages import Answered, Described, Failed, Question
+from secondlook.cloud.repository.config import Release
+from secondlook.shared.clock import SystemClock
+from secondlook.shared.errors import ModelFailure, SecondlookError, Unavailable
+from secondlook.shared.telemetry import get_logger
+
+
+class Replica:
+    """Made by Ray Serve, on some node. A release that cannot be loaded is told, not raised: Ray
+    would try again, and tell nobody why.
+
+    Args:
+        open_release: loads the release; the files are where they are on the other nodes.
+        release: what to load.
+        policy: of the batcher.
+    """
+
+    def __init__(self, open_release: Open, release: Release, policy: Policy) -> None:
+        self._clock = SystemClock()
+        self._started = False
+        self._refused: SecondlookError | None = None
+        try:
+            self._opened = open_release(release)
+        except SecondlookError as error:
+            self._refused = error
+            return
+        except Exception as error:  # noqa: BLE001 - whatever a library raises on a file, the file is refused
+            get_logger(__name__).exception("loading failed")
+            self._refused = ModelFailure(f"it cannot be loaded: {type(error).__name__}")
+            return
+        self._batcher = Batcher(
+            release.config.name,
+            release.version,
+            [Instance.of(backend) for backend in self._opened.backends],
+            policy,
+            metrics=EngineMetrics(CollectorRegistry()),
+            clock=self._clock,
+            variant=release.variant,
+        )
+
+    async def describe(self) -> Described | Failed:
+        """What was loaded, or why not."""
+        if self._refused is not None:
+            return Failed(self._refused)
+        backend = self._opened.backends[0]
+        return Described(
+            backend.signature,
+            None if backend.detector is None else backend.detector.info,
+            backend.device,
+            sum(held.memory_bytes for held in self._opened.backends),
+        )
+
+    async def ask(self, question: Question) -> Answered | Failed:
+        """One request; cancelled by Ray when its caller goes away."""
+        if self._refused is not None:
+            return Failed(Unavailable(f"the replica could not load the model: {self._refused}"))
+        if not self._started:
+            self._started = True
+            self._batcher.start()
+        try:
+            result, ran = await self._batcher.submit(
+                question.lane(), question.payload, question.ask(self._clock)
+            )
+        except SecondlookError as error:
+            return Failed(error)
+        return Answered(result, ran)
