@@ -14,12 +14,12 @@ from prometheus_client import CollectorRegistry
 
 from secondlook.cloud.engine.batching import Policy
 from secondlook.cloud.engine.lifecycle import Opened
-from secondlook.cloud.engine.workshop import Changed
 from secondlook.cloud.engine.local import LocalEngine
 from secondlook.cloud.engine.local_static import Loaded
 from secondlook.cloud.engine.protocol import Engine
 from secondlook.cloud.engine.ray import RayEngine
 from secondlook.cloud.engine.remote import RemoteEngine
+from secondlook.cloud.engine.workshop import Changed
 from secondlook.cloud.models import Models, open_release
 from secondlook.cloud.prefetch import LeastRecent, Prefetcher, Residency
 from secondlook.cloud.repository.config import Release
