@@ -171,14 +171,27 @@ class RemoteClient:
             request.raw_input_contents.append(to_raw(name, datatype, array))
         for name in outputs:
             request.outputs.add(name=name)
-        return self._read(self._call(self._stub.ModelInfer, request), outputs)
+        return self.read(self._call(self._stub.ModelInfer, request), outputs)
 
     def close(self) -> None:
         """End the channel; a call that is under way fails. Safe to repeat."""
         self._closed = True
         self._channel.close()
 
-    def _read(self, reply: pb.ModelInferResponse, outputs: tuple[str, ...]) -> dict[str, Array]:
+    @staticmethod
+    def read(reply: pb.ModelInferResponse, outputs: tuple[str, ...]) -> dict[str, Array]:
+        """What a reply holds.
+
+        Args:
+            reply: of any server.
+            outputs: names of the outputs that must be there.
+
+        Returns:
+            Those outputs, read only.
+
+        Raises:
+            ModelFailure: it cannot be read, or one of them is missing.
+        """
         raws = reply.raw_output_contents
         if raws and len(raws) != len(reply.outputs):
             raise ModelFailure(f"answered {len(raws)} contents for {len(reply.outputs)} outputs")
