@@ -8,10 +8,12 @@ is the formula of the pause.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from secondlook.cloud.stability.settings import BreakerSettings
 from secondlook.cloud.stability.windows import Bad, Usual, Windows
@@ -65,8 +67,7 @@ class Transition:
         return f"{self.at_s:.2f} s: {self.before.value} -> {self.after.value}: {self.why}{pause}"
 
 
-@dataclass(slots=True)
-class _Call:
+class _Call(NamedTuple):
     began_s: float
     rows: int
     round: int
@@ -85,6 +86,13 @@ class Breaker:
         settings: its limits.
         draw: for the jitter.
         lanes: calls that the backend runs at once; 0: any number.
+
+    Attributes:
+        state: whether calls go through.
+        quiet_until_s: until then it is closed whatever time does; in the past where it is not.
+        probe_at_s: when the first probe may go, while it is open.
+        changes: changes of state so far.
+        transitions: the last `MAX_TRANSITIONS` of them.
     """
 
     def __init__(self, settings: BreakerSettings, draw: random.Random, lanes: int = 1) -> None:
@@ -99,8 +107,14 @@ class Breaker:
         self._tries = 0
         self._good_probes = 0
         self._closed_s: float | None = None
+        # A call below this is not slow, whatever is usual.
+        self._quick_s = min(
+            settings.slow_s or math.inf, settings.slow_least_s if settings.slow_ratio else math.inf
+        )
+        self._soonest_s = min(settings.window_s, settings.hang_s)
         self.state = BreakerState.CLOSED
         self.probe_at_s = 0.0
+        self.quiet_until_s = -math.inf if settings.enabled else math.inf
         self.changes = 0
         self.transitions: deque[Transition] = deque(maxlen=MAX_TRANSITIONS)
 
@@ -123,11 +137,26 @@ class Breaker:
 
     def begin(self, now_s: float, rows: int = 1) -> int | None:
         """A call begins; its number, or ``None`` where it does not go through."""
-        if not self.admits(now_s):
+        if now_s >= self.quiet_until_s and not self.admits(now_s):
             return None
         self._last_id += 1
         self._calls[self._last_id] = _Call(now_s, rows, self._round)
         return self._last_id
+
+    def end_good(self, call_id: int, now_s: float) -> bool:
+        """`end` for most calls: good, quick, and nothing is up; ``False`` where that is not so."""
+        if now_s >= self.quiet_until_s:
+            return False
+        call = self._calls.get(call_id)
+        if call is None or call.round != self._round:
+            return False
+        took_s = now_s - call.began_s
+        if took_s >= self._quick_s:
+            return False
+        del self._calls[call_id]
+        self._usual.saw(call.rows, took_s)
+        self._windows.add(None, now_s)
+        return True
 
     def end(self, call_id: int, ending: Ending, now_s: float) -> Bad | None:
         """A call has ended.
@@ -161,6 +190,8 @@ class Breaker:
                     self._usual.learn()
             if self._windows.streak >= self._settings.windows:
                 self._open(self._windows.why, now_s)
+            else:
+                self.quiet_until_s = self._quiet_until_s(now_s)
         elif self.state is BreakerState.HALF_OPEN:
             if ours:
                 self._open("a probe hangs", now_s)
@@ -212,6 +243,20 @@ class Breaker:
                 self._usual.concede()
             self._open(f"a probe {'was slow' if bad is Bad.SLOW else 'failed'}", now_s)
 
+    def _quiet_until_s(self, now_s: float) -> float:
+        """Until then a closed breaker has nothing to do but to count.
+
+        A window or a call that begins from now on is over, or hangs, later than that.
+        """
+        soonest_s = now_s + self._soonest_s
+        window_s = self._windows.ends_s
+        if window_s is not None:
+            soonest_s = min(soonest_s, window_s)
+        if self._calls:
+            oldest_s = min(call.began_s for call in self._calls.values())
+            soonest_s = min(soonest_s, oldest_s + self._settings.hang_s)
+        return soonest_s
+
     def _hung(self, now_s: float) -> list[_Call]:
         latest_s = now_s - self._settings.hang_s
         return [call for call in self._calls.values() if call.began_s <= latest_s]
@@ -250,6 +295,7 @@ class Breaker:
         return pause_s * self._draw.uniform(1 - settings.jitter, 1 + settings.jitter)
 
     def _change(self, after: BreakerState, why: str, now_s: float, pause_s: float = 0.0) -> None:
+        self.quiet_until_s = -math.inf
         self.changes += 1
         self.transitions.append(Transition(now_s, self.state, after, why, pause_s))
         self.state = after

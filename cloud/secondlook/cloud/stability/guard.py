@@ -59,11 +59,12 @@ class Guard:
         lanes: int = 1,
     ) -> None:
         self.name = name
-        self._clock = clock or SystemClock()
+        self._now_s = (clock or SystemClock()).monotonic
         self._metrics: BackendMetrics = metrics.of_backend(name)
         self._breaker = Breaker(settings, draw or random.Random(), lanes)
         self._lock = threading.Lock()
         self._told = 0
+        self._good = 0
         self._listeners: list[Callable[[], object]] = []
 
     @property
@@ -75,7 +76,7 @@ class Guard:
     def hung(self) -> int:
         """Calls that are under way for too long."""
         with self._lock:
-            return self._breaker.hung(self._clock.monotonic())
+            return self._breaker.hung(self._now_s())
 
     def states(self) -> tuple[Transition, ...]:
         """The changes of state so far, the last `MAX_TRANSITIONS` of them, oldest first."""
@@ -88,8 +89,10 @@ class Guard:
         Raises:
             Unavailable: the backend is cut off; says for how long.
         """
+        if self._now_s() < self._breaker.quiet_until_s:
+            return
         with self._lock:
-            admitted = self._breaker.admits(self._clock.monotonic())
+            admitted = self._breaker.admits(self._now_s())
         self._tell()
         if not admitted:
             raise self._refusal()
@@ -108,7 +111,7 @@ class Guard:
     def tick(self) -> None:
         """Let time pass where no request comes; about once a second."""
         with self._lock:
-            now_s = self._clock.monotonic()
+            now_s = self._now_s()
             self._breaker.tick(now_s)
             hung = self._breaker.hung(now_s)
         self._metrics.hung(hung)
@@ -121,7 +124,7 @@ class Guard:
             How many were given up.
         """
         with self._lock:
-            given_up = self._breaker.abandon(self._clock.monotonic())
+            given_up = self._breaker.abandon(self._now_s())
         if given_up:
             _log.warning("calls given up", backend=self.name, calls=given_up)
         return given_up
@@ -147,15 +150,24 @@ class Guard:
 
     def _begin(self, rows: int) -> int:
         with self._lock:
-            number = self._breaker.begin(self._clock.monotonic(), rows)
-        self._tell()
+            number = self._breaker.begin(self._now_s(), rows)
+        if self._told != self._breaker.changes:
+            self._tell()
         if number is None:
             raise self._refusal()
         return number
 
+    def _end_good(self, number: int) -> None:
+        with self._lock:
+            if self._breaker.end_good(number, self._now_s()):
+                # Counted with the next look: a counter costs more than all of this.
+                self._good += 1
+                return
+        self._end(number, Ending.GOOD)
+
     def _end(self, number: int, ending: Ending) -> None:
         with self._lock:
-            bad = self._breaker.end(number, ending, self._clock.monotonic())
+            bad = self._breaker.end(number, ending, self._now_s())
         self._metrics.ended(ending.value if bad is None else bad.value)
         self._tell()
 
@@ -163,7 +175,7 @@ class Guard:
         self._metrics.refused()
         with self._lock:
             last = self._breaker.transitions[-1]
-            wait_s = self._breaker.wait_s(self._clock.monotonic())
+            wait_s = self._breaker.wait_s(self._now_s())
         return Unavailable(
             f"{self.name} is cut off ({last.why}); ask again in {wait_s:.1f} s",
             retry_after_s=wait_s,
@@ -171,12 +183,13 @@ class Guard:
 
     def _tell(self) -> None:
         """Metrics, log events and listeners, for what has changed; without the lock."""
-        if self._told == self._breaker.changes:
-            return
         with self._lock:
+            good, self._good = self._good, 0
             news = self._breaker.changes - self._told
             self._told = self._breaker.changes
             changes = tuple(self._breaker.transitions)[-news:] if news else ()
+        if good:
+            self._metrics.ended(Ending.GOOD.value, good)
         for change in changes:
             opened = change.after is BreakerState.OPEN
             self._metrics.state(change.after)
@@ -213,8 +226,9 @@ class Call:
         trace: TracebackType | None,
     ) -> Literal[False]:
         if error is None:
-            ending = Ending.GOOD
-        elif isinstance(error, NOT_ITS_FAULT) or not isinstance(error, Exception):
+            self._guard._end_good(self._number)
+            return False
+        if isinstance(error, NOT_ITS_FAULT) or not isinstance(error, Exception):
             # What is no Exception is a cancellation: its caller went away.
             ending = Ending.NEUTRAL
         else:

@@ -67,10 +67,11 @@ class GuardedBackend:
         self._backend.close()
 
     def _rows(self, inputs: Tensors) -> int:
-        first = next(iter(inputs.values()), None)
-        if not self._batched or first is None or not first.ndim:
+        if not self._batched:
             return 1
-        return max(1, len(first))
+        for array in inputs.values():
+            return max(1, len(array)) if array.ndim else 1
+        return 1
 
 
 class GuardedDetector:

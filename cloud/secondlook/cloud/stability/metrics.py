@@ -78,9 +78,9 @@ class BackendMetrics:
         """A request or call was refused."""
         self._refused.inc()
 
-    def ended(self, outcome: str) -> None:
-        """A call ended, one of `OUTCOMES`."""
-        self._calls[outcome].inc()
+    def ended(self, outcome: str, calls: int = 1) -> None:
+        """Calls ended, one of `OUTCOMES`."""
+        self._calls[outcome].inc(calls)
 
     def hung(self, calls: int) -> None:
         """So many calls hang."""

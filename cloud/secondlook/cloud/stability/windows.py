@@ -43,6 +43,11 @@ class Windows:
         self.streak = 0
         self.why = ""
 
+    @property
+    def ends_s(self) -> float | None:
+        """When the window is over, if there is one."""
+        return None if self._since_s is None else self._since_s + self._settings.window_s
+
     def add(self, bad: Bad | None, now_s: float) -> None:
         """A call has ended."""
         if self._since_s is None:
@@ -104,7 +109,7 @@ class Usual:
     def __init__(self, settings: BreakerSettings) -> None:
         self._settings = settings
         self._mean_s: dict[int, float] = {}
-        self._new: dict[int, tuple[int, float]] = {}
+        self._new: dict[int, list[float]] = {}
 
     def slow(self, rows: int, took_s: float) -> bool:
         """Whether a call was slow."""
@@ -117,8 +122,11 @@ class Usual:
 
     def saw(self, rows: int, took_s: float) -> None:
         """A call that was neither slow nor failed."""
-        count, total_s = self._new.get(rows.bit_length(), (0, 0.0))
-        self._new[rows.bit_length()] = count + 1, total_s + took_s
+        seen = self._new.get(rows.bit_length())
+        if seen is None:
+            seen = self._new[rows.bit_length()] = [0, 0.0]
+        seen[0] += 1
+        seen[1] += took_s
 
     def learn(self) -> None:
         """The window was good: what was seen in it is usual. Too few calls wait for the next."""

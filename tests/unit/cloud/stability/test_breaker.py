@@ -25,7 +25,8 @@ def call(one: Breaker, ending: Ending, now_s: float, took_s: float = 0.0, rows: 
     number = one.begin(now_s - took_s, rows)
     if number is None:
         return False
-    one.end(number, ending, now_s)
+    if not (ending is GOOD and one.end_good(number, now_s)):
+        one.end(number, ending, now_s)
     return True
 
 
@@ -328,3 +329,30 @@ def test_settings_have_bounds(field: str) -> None:
 def test_the_longest_pause_is_no_shorter_than_the_first() -> None:
     with pytest.raises(ValueError, match="open_max_s"):
         BreakerSettings(open_s=10, open_max_s=5)
+
+
+def test_while_all_is_well_nothing_is_looked_at() -> None:
+    one = breaker(hang_s=10.0)
+    assert one.quiet_until_s < 0.0
+    one.tick(0.0)
+    assert one.quiet_until_s == 1.0, "a window that begins now is over by then"
+    number = one.begin(0.5)
+    assert number is not None
+    assert one.end_good(number, 0.6)
+    assert not one.end_good(number, 0.6), "it has ended"
+    one.tick(1.0)
+    assert one.quiet_until_s == 1.6, "the window began with the call that ended in it"
+    number = one.begin(1.0)
+    assert number is not None
+    assert not one.end_good(number, 1.6), "the window may be over"
+    one.end(number, GOOD, 1.6)
+    cut(one, 20.0)
+    assert one.quiet_until_s < 0.0
+
+
+def test_a_long_call_is_never_counted_in_passing() -> None:
+    one = breaker(slow_ratio=10.0, slow_least_s=0.5, window_s=100.0)
+    one.tick(0.0)
+    number = one.begin(0.0)
+    assert number is not None
+    assert not one.end_good(number, 0.5)

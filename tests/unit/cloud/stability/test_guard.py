@@ -37,6 +37,8 @@ class Guarded:
         self.guard: Guard = self.breakers.guard("m:1", lanes)
 
     def value(self, name: str, **labels: str) -> float | None:
+        if name == "calls_total" and self.breakers.guards():
+            self.guard.tick()  # good calls are counted with the next look
         return self.registry.get_sample_value(
             f"secondlook_cloud_breaker_{name}", {"backend": "m:1", **labels}
         )
