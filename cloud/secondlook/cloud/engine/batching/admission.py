@@ -23,6 +23,11 @@ MOST_CAUTION = 3.0
 LATE = 1.05
 """A late answer widens the margin by so much."""
 
+DRIFT_WEIGHT = 0.1
+"""Weight of the last batch in how much longer batches take than their pace says."""
+
+MOST_DRIFT = 10.0
+
 ONCE_S = 0.1
 """What is late within so long is late for one reason."""
 
@@ -52,6 +57,17 @@ class Admission:
         self._pace = pace
         self._instances = max(1, instances)
         self._margins: dict[str, _Margin] = {}
+        self._drift = 1.0
+
+    def ran(self, expected_s: float, took_s: float) -> None:
+        """A batch was expected to take so long, and has taken so long.
+
+        The pace is a median, which hiccups do not move. What waits for many batches meets their
+        mean: so predictions follow what batches really take, by their last ones.
+        """
+        if expected_s > 0:
+            ratio = min(MOST_DRIFT, took_s / expected_s)
+            self._drift += DRIFT_WEIGHT * (ratio - self._drift)
 
     def predict_s(self, ahead: int, rows: int, busy_s: float) -> float | None:
         """Seconds until the answer of a newcomer; ``None`` while nothing has been measured.
@@ -67,7 +83,8 @@ class Admission:
         if batch_s is None:
             return None
         own_s = batch_s if rows <= size else pace.seconds(rows) or batch_s
-        return busy_s + ahead * batch_s / size / self._instances + own_s
+        ahead_s = ahead * batch_s / size / self._instances
+        return busy_s + (ahead_s + own_s) * max(1.0, self._drift)
 
     def check(self, tenant: str, now_s: float, left_s: float, predicted_s: float) -> None:
         """Let a newcomer in.

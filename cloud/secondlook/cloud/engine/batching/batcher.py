@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 
 from secondlook.cloud.engine.asking import Ask, Ran
+from secondlook.cloud.engine.batching.atonce import AtOnce
 from secondlook.cloud.engine.batching.delivery import Delivery, Statement
 from secondlook.cloud.engine.batching.dispatch import Dispatch
 from secondlook.cloud.engine.batching.expiry import Expiry
@@ -18,7 +19,7 @@ from secondlook.cloud.engine.batching.lanes import Instance, Kind
 from secondlook.cloud.engine.batching.pace import Pace
 from secondlook.cloud.engine.batching.pending import Pending
 from secondlook.cloud.engine.batching.policy import Policy
-from secondlook.cloud.engine.batching.runner import TOO_LATE, Report, Runner, sayable
+from secondlook.cloud.engine.batching.runner import TOO_LATE, Report, Runner
 from secondlook.cloud.engine.batching.seats import Job, Seat
 from secondlook.cloud.engine.metrics import EngineMetrics
 from secondlook.cloud.engine.statistics import Statistics
@@ -78,13 +79,13 @@ class Batcher:
         self._most = policy.max_rows or policy.max_batch
         self._instances = list(instances)
         self._lanes = self._instances[0].lanes
-        self._here = all(instance.here for instance in self._instances)
         self._dispatch = Dispatch(policy, len(self._instances), self._clock)
         self._expiry = Expiry(self._expired, self._clock)
         self._metrics = metrics.of_batcher(name, version, variant)
         self._log = get_logger(__name__)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._in_flight = 0
+        self._ringing = False
         self.statistics = Statistics(name, version)
         self._delivery = Delivery(
             Statement(name, version, variant),
@@ -93,6 +94,7 @@ class Batcher:
             self._dispatch,
             self._clock,
         )
+        self._at_once = AtOnce(self._instances, self._dispatch, self._delivery)
         # Daemons, so that a second signal can end a process whose network never returns.
         self._threads = [
             threading.Thread(
@@ -190,10 +192,9 @@ class Batcher:
             self._metrics.dropped("expired")
             raise DeadlineExceeded(TOO_LATE)
         assert self._loop is not None, "start() comes first"
-        if self._here:
-            seat = self._dispatch.claim(rows, now_s)
-            if seat is not None:
-                return self._at_once(seat, kind, payload, now_s, reason)
+        seat = self._at_once.claim(rows, now_s)
+        if seat is not None:
+            return self._at_once.answer(seat, kind, payload, now_s, reason)
         request = Pending(
             kind,
             payload,
@@ -221,6 +222,9 @@ class Batcher:
                     retry_after_s=self._dispatch.admission.predict_s(self.waiting, 1, 0.0),
                 ),
             )
+        if self._dispatch.has_to_ring and not self._ringing:
+            self._ringing = True
+            self._loop.call_soon(self._ring)
         self._in_flight += 1
         self._expiry.add(request, self._in_flight)
         try:
@@ -241,24 +245,6 @@ class Batcher:
             self._delivery.fail(request, error)
         return len(failed)
 
-    def _at_once(
-        self, seat: Seat, kind: Kind[P, R], payload: P, now_s: float, reason: str
-    ) -> tuple[R, Ran]:
-        """Answer on the event loop; see `Dispatch.claim`."""
-        lane = self._instances[self._dispatch.seats.index(seat)].lanes[kind]
-        try:
-            (answer,) = lane.run([payload])
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is this caller's to hear
-            self._delivery.failed_at_once(now_s)
-            raise sayable(error) from None
-        finally:
-            self._dispatch.release(seat)
-        if isinstance(answer, Exception):
-            self._delivery.failed_at_once(now_s)
-            raise answer
-        result: R = answer
-        return result, self._delivery.answered_at_once(now_s, reason)
-
     async def drain(self) -> None:
         """Finish what was accepted, then stop the threads and close the instances."""
         self._dispatch.close()
@@ -276,6 +262,10 @@ class Batcher:
             for thread, instance in zip(self._threads, self._instances, strict=True):
                 if not thread.is_alive():
                     instance.close()
+
+    def _ring(self) -> None:
+        self._ringing = False
+        self._dispatch.ring()
 
     def _expired(self, request: Pending) -> None:
         self._dispatch.leave(request)

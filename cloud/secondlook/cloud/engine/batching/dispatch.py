@@ -13,14 +13,11 @@ from secondlook.cloud.engine.batching.pace import Pace
 from secondlook.cloud.engine.batching.pending import Pending, State
 from secondlook.cloud.engine.batching.policy import Policy
 from secondlook.cloud.engine.batching.queue import RequestQueue
-from secondlook.cloud.engine.batching.rates import Arrivals, Quickness
+from secondlook.cloud.engine.batching.rates import Arrivals, Ceiling, Quickness
 from secondlook.cloud.engine.batching.seats import Job, Seat
 from secondlook.cloud.engine.batching.waiting import worth_waiting
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import Overloaded, Unavailable
-
-SPARE_S = 60.0
-"""After a batch that was too large for the device, larger ones are not tried for so long."""
 
 
 class Dispatch:
@@ -30,6 +27,10 @@ class Dispatch:
         policy: the rules.
         instances: threads that will call `next`.
         clock: the clock of the deadlines.
+
+    Attributes:
+        seats: one for each thread.
+        limit: most rows of a batch now.
     """
 
     def __init__(self, policy: Policy, instances: int, clock: Clock) -> None:
@@ -38,24 +39,20 @@ class Dispatch:
         self._lock = threading.Lock()
         self._queue = RequestQueue(policy)
         self._idle: list[Seat] = []
-        self._seats = [Seat() for _ in range(instances)]
+        self._to_ring: list[Seat] = []
+        self.seats = [Seat() for _ in range(instances)]
         self._closed = False
         self._arrivals = Arrivals()
-        self._spare: tuple[int, float] | None = None
+        self._ceiling = Ceiling()
         self.pace = Pace(policy.max_batch, policy.preferred)
         self.admission = Admission(self.pace, instances)
         self.limit = policy.max_batch
         self.quickness = Quickness()
 
     @property
-    def seats(self) -> list[Seat]:
-        """One for each thread."""
-        return self._seats
-
-    @property
     def waiting(self) -> int:
         """Requests that wait."""
-        given = sum(seat.given is not None for seat in self._seats)
+        given = sum(seat.given is not None for seat in self.seats)
         return self._queue.waiting + given
 
     def arrivals_per_s(self) -> float:
@@ -66,12 +63,12 @@ class Dispatch:
         """Rows a second that the measured pace allows; 0 until something has run."""
         with self._lock:
             rate = self.pace.rate(max(1, self.limit))
-            return 0.0 if rate is None else rate * len(self._seats)
+            return 0.0 if rate is None else rate * len(self.seats)
 
     def stuck_s(self) -> float:
         """How long the batch that has run longest has run."""
         now_s = self._clock.monotonic()
-        return max((now_s - seat.since_s for seat in self._seats if seat.rows), default=0.0)
+        return max((now_s - seat.since_s for seat in self.seats if seat.rows), default=0.0)
 
     def put(self, request: Pending) -> Pending | None:
         """Let a request wait. Returns the one dropped for it, if any.
@@ -89,20 +86,36 @@ class Dispatch:
                 # Nobody is before it and somebody is free: no order to find, nothing to refuse.
                 seat = self._idle.pop()
                 seat.given = request
-                seat.bell.release()
+                self._to_ring.append(seat)
                 return None
             if self._policy.admission:
                 self._admit(request, now_s)
             try:
                 dropped = self._queue.put(request)
             except Overloaded as error:
-                error.retry_after_s = self._relief_s()
+                # When a part of the queue will have been served.
+                error.retry_after_s = self.admission.predict_s(self._queue.rows // 4 + 1, 1, 0.0)
                 raise
             if self._idle:
                 seat = self._idle[-1]
                 if self._queue.rows >= seat.wants or request.deadline_s <= seat.until_s:
-                    self._idle.pop().bell.release()
+                    self._to_ring.append(self._idle.pop())
             return dropped
+
+    @property
+    def has_to_ring(self) -> bool:
+        """Whether `put` has found work for a thread that sleeps."""
+        return bool(self._to_ring)
+
+    def ring(self) -> None:
+        """Wake the threads that `put` has found work for.
+
+        Apart from `put`, so that whatever comes in one turn of the event loop runs together, and
+        the thread wakes when the loop is about to let it run.
+        """
+        with self._lock:
+            while self._to_ring:
+                self._to_ring.pop().bell.release()
 
     def claim(self, rows: int, now_s: float) -> Seat | None:
         """An idle seat for a call on the event loop, if that is quicker than waking its thread.
@@ -137,6 +150,7 @@ class Dispatch:
             now_s = self._clock.monotonic()
             if seat.rows:
                 if seat.clean:
+                    self.admission.ran(seat.expected_s, now_s - seat.since_s)
                     self.pace.record(seat.rows, now_s - seat.since_s)
                 seat.rows, seat.clean = 0, True
             while True:
@@ -169,7 +183,7 @@ class Dispatch:
         with self._lock:
             seat.clean = False
             if too_large > 1:
-                self._spare = too_large // 2, self._clock.monotonic() + SPARE_S
+                self._ceiling.too_large(too_large, self._clock.monotonic())
 
     def late(self, request: Pending) -> None:
         """An accepted request was not answered in time."""
@@ -180,13 +194,15 @@ class Dispatch:
         """Accept nothing more; what waits is still taken."""
         with self._lock:
             self._closed = True
-            while self._idle:
-                self._idle.pop().bell.release()
+            for seat in (*self._to_ring, *self._idle):
+                seat.bell.release()
+            self._to_ring.clear()
+            self._idle.clear()
 
     def clear(self) -> list[Pending]:
         """Hand back what waits; it waits no more."""
         with self._lock:
-            given = [seat.given for seat in self._seats if seat.given is not None]
+            given = [seat.given for seat in self.seats if seat.given is not None]
             for request in given:
                 request.state = State.GONE
             return [*given, *self._queue.clear()]
@@ -212,30 +228,17 @@ class Dispatch:
         assert predicted_s is not None
         admission.check(request.tenant, now_s, left_s, predicted_s)
 
-    def _relief_s(self) -> float | None:
-        """When a full queue has room for some more."""
-        return self.admission.predict_s(max(1, self._queue.rows // 4), 1, 0.0)
-
     def _busy_s(self, now_s: float) -> float:
         """Until the first thread is free, as far as is known."""
         if self._idle:
             return 0.0
-        return min(max(0.0, seat.since_s + seat.expected_s - now_s) for seat in self._seats)
-
-    def _ceiling(self, now_s: float) -> int:
-        limit = min(self.limit, self._policy.max_batch)
-        if self._spare is not None:
-            rows, until_s = self._spare
-            if now_s < until_s:
-                return max(1, min(limit, rows))
-            self._spare = None
-        return max(1, limit)
+        return min(max(0.0, seat.since_s + seat.expected_s - now_s) for seat in self.seats)
 
     def _take(self, seat: Seat, now_s: float) -> Job:
         pace, queue = self.pace, self._queue
         head = queue.head(now_s)
         slack_s = None if head is None else max(0.0, head.deadline_s - now_s)
-        size = pace.size(queue.rows, self._ceiling(now_s), slack_s)
+        size = pace.size(queue.rows, self._ceiling.under(self.limit, now_s), slack_s)
         known_s = pace.seconds(size) or 0.0
         batch, late = queue.take(size, now_s, urgent_s=2 * known_s, least_s=pace.least_s(1))
         if batch:
@@ -262,7 +265,7 @@ class Dispatch:
     def _pause_s(self, seat: Seat, now_s: float) -> float:
         """How long to wait for a fuller batch; 0: not at all. See `Policy.max_queue_delay_s`."""
         policy, rows = self._policy, self._queue.rows
-        limit = self._ceiling(now_s)
+        limit = self._ceiling.under(self.limit, now_s)
         if policy.max_queue_delay_s <= 0 or rows >= limit:
             return 0.0
         head = self._queue.head(now_s)

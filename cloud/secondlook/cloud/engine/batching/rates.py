@@ -1,4 +1,5 @@
-"""Two small things that a batcher keeps in mind: how much arrives, and whether calls are quick."""
+"""What a batcher keeps in mind beside the pace: how much arrives, whether calls are quick, and how
+much at once was too much."""
 
 from __future__ import annotations
 
@@ -17,6 +18,9 @@ SLOW = 4
 
 STALLED_S = 0.02
 """A call that takes so long ends it at once: the event loop must not be held up like that again."""
+
+SPARE_S = 60.0
+"""After a batch that was too large for the device, larger ones are not tried for so long."""
 
 
 class Arrivals:
@@ -58,3 +62,19 @@ class Quickness:
             self._ahead = 0
         elif rows == 1:
             self._ahead = max(0, self._ahead - SLOW)
+
+
+class Ceiling:
+    """The largest batch that the device bears, as far as batches that failed have told."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._until_s = 0.0
+
+    def too_large(self, rows: int, now_s: float) -> None:
+        """A batch of so many rows failed, and its halves did not."""
+        self._rows, self._until_s = rows // 2, now_s + SPARE_S
+
+    def under(self, limit: int, now_s: float) -> int:
+        """The limit, or less; at least 1."""
+        return max(1, min(limit, self._rows) if now_s < self._until_s else limit)

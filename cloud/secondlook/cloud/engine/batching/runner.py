@@ -94,7 +94,7 @@ class Runner:
         started_s = self._clock.monotonic()
         begun_s = time.perf_counter()
         try:
-            answers = _checked(lane.run([request.payload for request in batch]), len(batch))
+            answers = checked(lane.run([request.payload for request in batch]), len(batch))
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is these callers' to hear
             return self._on_failure(batch, error, taken_s)
         took_s = time.perf_counter() - begun_s
@@ -141,7 +141,12 @@ class Runner:
         return [request for request in present if request.deadline_s > now_s]
 
 
-def _checked(answers: list[Any], wanted: int) -> list[Any]:
+def checked(answers: list[Any], wanted: int) -> list[Any]:
+    """The answers, one for each request.
+
+    Raises:
+        ModelFailure: there are more or fewer.
+    """
     if len(answers) != wanted:
         raise ModelFailure(f"the model answered {len(answers)} of {wanted} requests")
     return answers

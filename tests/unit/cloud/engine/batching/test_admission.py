@@ -45,6 +45,16 @@ def test_who_would_be_too_late_is_refused_and_told_when_to_come_again() -> None:
     assert refused.value.retry_after_s == pytest.approx(0.6 * CAUTION - 0.5)
 
 
+def test_the_prediction_follows_what_batches_really_take() -> None:
+    door = admission(0.1)
+    for took_s in [0.05, 0.25] * 50:
+        door.ran(0.1, took_s)
+    assert door.predict_s(4, 1, 0.0) == pytest.approx(1.5 * 0.5, rel=0.1)
+    for _ in range(100):
+        door.ran(0.1, 0.01)
+    assert door.predict_s(4, 1, 0.0) == pytest.approx(0.5), "never below the pace"
+
+
 def test_late_answers_make_it_careful_and_time_makes_it_bold() -> None:
     door = admission()
     for n in range(20):
