@@ -88,25 +88,26 @@ class Exposed:
 
 
 @pytest.fixture(scope="module")
-def exposed() -> Exposed:
+def exposed(tmp_path_factory: pytest.TempPathFactory) -> Exposed:
     """Of the real service, after a little of everything, on a machine with GPUs."""
     before = sys.modules.get("pynvml")
     sys.modules["pynvml"] = FakeNvml()  # type: ignore[assignment]
     try:
-        return anyio.run(_exposed)
+        return anyio.run(_exposed, tmp_path_factory.mktemp("models"))
     finally:
         del sys.modules["pynvml"]
         if before is not None:
             sys.modules["pynvml"] = before
 
 
-async def _exposed() -> Exposed:
+async def _exposed(models: Path) -> Exposed:
     registry = CollectorRegistry()
     chosen = settings(
         metrics={"enabled": True, "port": 0},
         monitor={"enabled": True, "every_s": 0.1},
         cache={"enabled": True},
         breaker={"enabled": True},
+        repository={"paths": [str(models)], "memory_mb": 64},
     )
     detector = FakeDetector()
     exposed = Exposed()

@@ -11,60 +11,14 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
-from dataclasses import dataclass
-from enum import Enum
 from typing import NamedTuple
 
 from secondlook.cloud.stability.settings import BreakerSettings
+from secondlook.cloud.stability.states import BreakerState, Ending, Transition
 from secondlook.cloud.stability.windows import Bad, Usual, Windows
 
 MAX_TRANSITIONS = 128
 """Changes of state that are remembered; then the oldest is forgotten."""
-
-
-class BreakerState(str, Enum):
-    """Whether calls go through."""
-
-    CLOSED = "closed"
-    """They do."""
-
-    HALF_OPEN = "half_open"
-    """A few do, and show whether all may."""
-
-    OPEN = "open"
-    """None does, for a while."""
-
-
-class Ending(str, Enum):
-    """How a call ended."""
-
-    GOOD = "good"
-    FAILED = "failed"
-    NEUTRAL = "neutral"
-    """It says nothing about the backend: the question was wrong, or its caller went away."""
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """One change of state.
-
-    Attributes:
-        at_s: when, monotonic seconds.
-        before: the state before.
-        after: the state after.
-        why: the reason, for people.
-        pause_s: how long no call goes through; 0 unless it opened.
-    """
-
-    at_s: float
-    before: BreakerState
-    after: BreakerState
-    why: str
-    pause_s: float = 0.0
-
-    def __str__(self) -> str:
-        pause = f"; next probe in {self.pause_s:.2f} s" if self.pause_s else ""
-        return f"{self.at_s:.2f} s: {self.before.value} -> {self.after.value}: {self.why}{pause}"
 
 
 class _Call(NamedTuple):

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Literal
 
-from secondlook.cloud.stability.breaker import Breaker, BreakerState, Ending, Transition
+from secondlook.cloud.stability.breaker import Breaker
 from secondlook.cloud.stability.metrics import BackendMetrics, BreakerMetrics
 from secondlook.cloud.stability.settings import BreakerSettings
+from secondlook.cloud.stability.states import BreakerState, Ending, Transition
 from secondlook.shared.clock import Clock, SystemClock
 from secondlook.shared.errors import (
     InvalidInput,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from secondlook.cloud.stability.breaker import BreakerState
+from secondlook.cloud.stability.states import BreakerState
 from secondlook.cloud.stability.windows import Bad
 
 STATE_NUMBERS = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
