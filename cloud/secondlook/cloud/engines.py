@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from secondlook.cloud.engine.ray import RayEngine
 from secondlook.cloud.engine.remote import RemoteEngine
 from secondlook.cloud.engine.workshop import Changed
 from secondlook.cloud.models import Models, open_release
-from secondlook.cloud.prefetch import LeastRecent, Prefetcher, Residency
+from secondlook.cloud.prefetch import EVERY_S, LeastRecent, Prefetcher, Recorder, Residency
 from secondlook.cloud.repository.config import Release
 from secondlook.cloud.repository.repository import ModelRepository
 from secondlook.cloud.repository.snapshot import Snapshot
@@ -35,7 +35,8 @@ from secondlook.cloud.settings import (
 )
 from secondlook.cloud.stability import Breakers, GuardedBackend
 from secondlook.shared.clock import Clock
-from secondlook.shared.errors import InvalidConfig
+from secondlook.shared.errors import InvalidConfig, StoreError
+from secondlook.shared.telemetry import get_logger
 
 LoadModels = Callable[[Sequence[ModelSettings]], Sequence[Loaded]]
 
@@ -76,6 +77,7 @@ async def running_engine(
         opened = await anyio.to_thread.run_sync(load, settings.models)
     held = settings.repository
     repository = await anyio.to_thread.run_sync(_repository, held.paths)
+    recorder = None if settings.prefetch.record is None else Recorder(settings.prefetch.record)
     options: dict[str, Any] = {
         "registry": registry,
         "policy": policy_of(settings.batcher),
@@ -85,6 +87,7 @@ async def running_engine(
         "memory_bytes": held.memory_mb * 1024 * 1024,
         "residency": _residency(settings),
         "changed": changed,
+        "asked": None if recorder is None else recorder.asked,
         "clock": clock,
     }
     local: LocalEngine
@@ -97,11 +100,40 @@ async def running_engine(
             gone=None if breakers is None else _forgetting(breakers),
             **options,
         )
-    async with local.running():
+    async with _writing(recorder), local.running():
         for model in lone:
             await local.fetch(model.name)
         async with _following(local, repository, held):
             yield local
+
+
+@asynccontextmanager
+async def _writing(recorder: Recorder | None) -> AsyncIterator[None]:
+    """Write down, about every second, what is recorded while the block runs."""
+    if recorder is None:
+        yield
+        return
+
+    async def write() -> None:
+        while True:
+            await anyio.sleep(EVERY_S)
+            try:
+                await recorder.flush()
+            except StoreError as error:
+                get_logger(__name__).warning("requests were not recorded", error=str(error))
+
+    failure: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(write)
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - raised below: a group would wrap it
+            failure = error
+        tasks.cancel_scope.cancel()
+    with suppress(StoreError):
+        await recorder.flush()
+    if failure is not None:
+        raise failure
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -50,6 +50,7 @@ class LocalEngine:
         changed: told of each version that came, was replaced, or is served no more.
         gone: told of each version of which nothing is in memory any more.
         clock: the clock of the deadlines.
+        asked: told of each request: its model, and when it came, monotonic seconds.
         make_batcher: what stands in front of what was opened; ``None``: a batcher of ``policy``.
 
     Raises:
@@ -72,12 +73,14 @@ class LocalEngine:
         gone: Changed | None = None,
         clock: Clock | None = None,
         make_batcher: MakeBatcher | None = None,
+        asked: Callable[[str, float], None] | None = None,
     ) -> None:
         names = [opened.release.config.name for opened in models]
         doubled = next((name for place, name in enumerate(names) if name in names[:place]), None)
         if doubled is not None:
             raise InvalidConfig(f"models: two models are named {doubled!r}")
         self._models = tuple(models)
+        self._asked = asked or (lambda _model, _at_s: None)
         self._policy = policy or Policy()
         self._open = open_release or _opens_nothing
         self._source = source
@@ -162,17 +165,21 @@ class LocalEngine:
 
     async def detect(self, image: Image, ask: Ask, *, min_score: float = 0.0) -> Detected:
         """See `Serving.detect`; a ``min_score`` of 0 means the model's own."""
+        asked_s = self._clock.monotonic()
         if self._residents is not None:
             await self.prepare(ask)
         # From here to the queue nothing is awaited: what is chosen is not drained in between.
         served, variant, reason = self._choose(ask)
+        self._asked(served.model, asked_s)
         return await served.detect(image, ask, min_score=min_score, variant=variant, reason=reason)
 
     async def infer(self, tensors: Tensors, ask: Ask, outputs: Sequence[str] = ()) -> Inferred:
         """See `Serving.infer`."""
+        asked_s = self._clock.monotonic()
         if self._residents is not None:
             await self.prepare(ask)
         served, variant, reason = self._choose(ask)
+        self._asked(served.model, asked_s)
         return await served.infer(tensors, ask, outputs, variant=variant, reason=reason)
 
     async def drain(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,6 +20,8 @@ from secondlook.cloud.repository.config import ModelConfig, Release
 from secondlook.shared.detect.protocol import Image, ModelInfo
 from secondlook.shared.errors import MissingDependency, Unavailable
 from secondlook.shared.values import Detections
+
+_RUNNING = "RUNNING"
 
 SHUTDOWN_S = 20.0
 """Longest time that a replica gets to finish what it has accepted."""
@@ -75,6 +79,9 @@ class Deployer:
         self._settings = settings
         self._open = open_release
         self._policy = policy
+        # What is unloaded may be loaded again before it has drained: the last one out deletes.
+        self._held: Counter[str] = Counter()
+        self._lock = threading.Lock()
         self.leaving = False
         """Whether the process ends: then applications may be left to others."""
 
@@ -87,25 +94,39 @@ class Deployer:
         """
         ray, serve = libraries()
         name = application(release)
+        with self._lock:
+            self._held[name] += 1
         try:
-            if not _runs(serve, name):
+            return self._deploy(ray, serve, name, release)
+        except BaseException:
+            self._close(serve, name)
+            raise
+
+    def _deploy(self, ray: Any, serve: Any, name: str, release: Release) -> Opened:
+        try:
+            status = _status(serve, name)
+            if status != _RUNNING:
+                if status is not None:
+                    # It is on its way out, or could not be deployed.
+                    serve.delete(name)
                 serve.run(self._bound(serve, release), name=name, route_prefix=None)
             handle = serve.get_app_handle(name)
             told = handle.describe.remote().result(timeout_s=self._settings.start_timeout_s)
         except (ray.exceptions.RayError, serve.exceptions.RayServeException) as error:
             raise Unavailable(f"{name} did not start: {type(error).__name__}") from error
         except (RuntimeError, TimeoutError) as error:
-            _delete(serve, name)
             raise Unavailable(f"{name} did not start: {str(error)[:300]}") from error
         if isinstance(told, Failed):
-            _delete(serve, name)
             raise told.error
         assert isinstance(told, Described)
         return Opened(release, [Deployed(handle, told, lambda: self._close(serve, name))])
 
     def _close(self, serve: Any, name: str) -> None:
-        if not (self.leaving and self._settings.keep):
-            _delete(serve, name)
+        with self._lock:
+            self._held[name] -= 1
+            if not self._held[name] and not (self.leaving and self._settings.keep):
+                # What was never deployed is passed over by Serve.
+                serve.delete(name, _blocking=False)
 
     def _bound(self, serve: Any, release: Release) -> Any:
         settings = self._settings
@@ -192,11 +213,6 @@ def policy_for(config: ModelConfig, defaults: Policy) -> Policy:
     )
 
 
-def _runs(serve: Any, name: str) -> bool:
+def _status(serve: Any, name: str) -> str | None:
     found = serve.status().applications.get(name)
-    return found is not None and found.status == "RUNNING"
-
-
-def _delete(serve: Any, name: str) -> None:
-    # What was never deployed, or is deleted already, is passed over by Serve.
-    serve.delete(name, _blocking=False)
+    return None if found is None else str(found.status.value)
