@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,6 +23,7 @@ from secondlook.shared.errors import MissingDependency, Unavailable
 from secondlook.shared.values import Detections
 
 _RUNNING = "RUNNING"
+_COMING = "DEPLOYING"
 
 SHUTDOWN_S = 20.0
 """Longest time that a replica gets to finish what it has accepted."""
@@ -81,6 +83,7 @@ class Deployer:
         self._policy = policy
         # What is unloaded may be loaded again before it has drained: the last one out deletes.
         self._held: Counter[str] = Counter()
+        self._deleted: set[str] = set()
         self._lock = threading.Lock()
         self.leaving = False
         """Whether the process ends: then applications may be left to others."""
@@ -104,13 +107,14 @@ class Deployer:
 
     def _deploy(self, ray: Any, serve: Any, name: str, release: Release) -> Opened:
         try:
-            status = _status(serve, name)
-            if status != _RUNNING:
-                if status is not None:
-                    # It is on its way out, or could not be deployed.
-                    serve.delete(name)
-                serve.run(self._bound(serve, release), name=name, route_prefix=None)
-            handle = serve.get_app_handle(name)
+            handle = None
+            if name not in self._deleted:
+                handle = _running(serve, name, self._settings.start_timeout_s)
+            if handle is None:
+                # It may be on its way out, or one that could not be deployed.
+                serve.delete(name)
+                self._deleted.discard(name)
+                handle = serve.run(self._bound(serve, release), name=name, route_prefix=None)
             told = handle.describe.remote().result(timeout_s=self._settings.start_timeout_s)
         except (ray.exceptions.RayError, serve.exceptions.RayServeException) as error:
             raise Unavailable(f"{name} did not start: {type(error).__name__}") from error
@@ -127,6 +131,8 @@ class Deployer:
             if not self._held[name] and not (self.leaving and self._settings.keep):
                 # What was never deployed is passed over by Serve.
                 serve.delete(name, _blocking=False)
+                # Serve calls it running for some time yet.
+                self._deleted.add(name)
 
     def _bound(self, serve: Any, release: Release) -> Any:
         settings = self._settings
@@ -213,6 +219,21 @@ def policy_for(config: ModelConfig, defaults: Policy) -> Policy:
     )
 
 
-def _status(serve: Any, name: str) -> str | None:
-    found = serve.status().applications.get(name)
-    return None if found is None else str(found.status.value)
+def _running(serve: Any, name: str, timeout_s: float) -> Any:
+    """The handle of an application that another process has deployed; ``None``: there is none."""
+    give_up_s = time.monotonic() + timeout_s
+    while True:
+        found = serve.status().applications.get(name)
+        if found is None or found.status not in (_RUNNING, _COMING):
+            return None
+        if found.status == _RUNNING:
+            break
+        if time.monotonic() > give_up_s:
+            raise TimeoutError(f"still {found.status.value} after {timeout_s:.0f} s")
+        # Serve tells nobody but those who ask.
+        time.sleep(0.2)
+    try:
+        return serve.get_app_handle(name)
+    except serve.exceptions.RayServeException:
+        # Deleted in this moment.
+        return None
