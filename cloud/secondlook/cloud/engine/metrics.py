@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
+
+from secondlook.shared.telemetry import QuickCounter, QuickHistogram
 
 if TYPE_CHECKING:
     from secondlook.cloud.engine.batching.dispatch import Dispatch
@@ -17,22 +19,22 @@ BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class EngineMetrics:
-    """The engine's metrics in one registry."""
+    """The engine's metrics in one registry; counted on the event loop only."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.dropped = Counter(
+        self.dropped = QuickCounter(
             "secondlook_cloud_engine_dropped",
             "Requests that a model did not answer: overloaded, expired or cancelled.",
             ["model", "reason"],
             registry=registry,
         )
-        self.retried = Counter(
+        self.retried = QuickCounter(
             "secondlook_cloud_engine_retried",
             "Requests run again in a part of their batch because it failed.",
             ["model"],
             registry=registry,
         )
-        self.infer_seconds = Histogram(
+        self.infer_seconds = QuickHistogram(
             "secondlook_cloud_engine_infer_seconds",
             "Time in the network, per batch.",
             ["model"],
@@ -45,28 +47,28 @@ class EngineMetrics:
             ["model"],
             registry=registry,
         )
-        self.batch_rows = Histogram(
+        self.batch_rows = QuickHistogram(
             "secondlook_cloud_engine_batch_rows",
             "Rows in one call of the network.",
             ["model"],
             buckets=BATCH_SIZES,
             registry=registry,
         )
-        self.wait_seconds = Histogram(
+        self.wait_seconds = QuickHistogram(
             "secondlook_cloud_engine_wait_seconds",
             "Time from acceptance to the network, per request.",
             ["model"],
             buckets=SECONDS,
             registry=registry,
         )
-        self.request_seconds = Histogram(
+        self.request_seconds = QuickHistogram(
             "secondlook_cloud_engine_request_seconds",
             "Time from acceptance to the answer, per request that was answered.",
             ["model"],
             buckets=SECONDS,
             registry=registry,
         )
-        self.refused = Counter(
+        self.refused = QuickCounter(
             "secondlook_cloud_engine_refused",
             "Requests refused at once: no room, or no chance of an answer in time.",
             ["model", "tenant"],
