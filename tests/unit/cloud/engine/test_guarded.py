@@ -85,7 +85,7 @@ async def test_what_fails_is_cut_off_at_once_and_comes_back_by_itself() -> None:
         ran = len(device.calls)
         await until_refused(engine)
         assert len(device.calls) == ran
-        # What waited when it was cut off is told in the next turn of the loop, not ten seconds later.
+        # Whoever waited when it was cut off is told in the next turn of the loop.
         await anyio.lowlevel.checkpoint()
         device.broken = False
         bench.pass_time(10)
