@@ -19,12 +19,12 @@ from typing import Any
 
 import grpc.aio
 import numpy as np
-import onnxruntime as ort
 
 from secondlook.cloud.picture.decode import decode_image
 from secondlook.oip import inference_pb2 as pb
 from secondlook.oip import inference_pb2_grpc as pb_grpc
 from secondlook.shared.detect import load_detector
+from secondlook.shared.detect.runtime import ort
 from secondlook.shared.values import ImageEncoding
 
 DTYPES = {"FP32": np.float32, "UINT8": np.uint8}
