@@ -224,6 +224,8 @@ def test_metrics_that_are_named_exist() -> None:
         ("secondlook.cloud.canvas.metrics", "CanvasMetrics"),
         ("secondlook.cloud.engine.metrics", "EngineMetrics"),
         ("secondlook.cloud.engine.adapting.metrics", "AdaptingMetrics"),
+        ("secondlook.cloud.engine.lifecycle_metrics", "LifecycleMetrics"),
+        ("secondlook.cloud.engine.residents_metrics", "ResidentsMetrics"),
     ):
         getattr(importlib.import_module(module), owner)(registry)
     Outlets([], 1, registry)
