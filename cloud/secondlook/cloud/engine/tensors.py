@@ -53,8 +53,12 @@ class TensorSpec:
 
     def accepts(self, shape: tuple[int, ...]) -> bool:
         """Whether an array of this shape, without the batch axis, goes."""
-        return len(shape) == len(self.shape) and all(
-            wanted in (-1, length) for wanted, length in zip(self.shape, shape, strict=True)
+        # Most often equal, and asked for each tensor of each request.
+        return shape == self.shape or (
+            len(shape) == len(self.shape)
+            and all(
+                wanted in (-1, length) for wanted, length in zip(self.shape, shape, strict=True)
+            )
         )
 
 
@@ -78,17 +82,24 @@ class Signature:
         Raises:
             InvalidInput: an input is missing, unknown, of another type or shape; rows differ.
         """
-        names = {spec.name for spec in self.inputs}
-        unknown = sorted(tensors.keys() - names)
-        if unknown:
-            raise InvalidInput(f"unexpected input {unknown[0]!r}; inputs are {sorted(names)}")
         rows: int | None = None
         for spec in self.inputs:
             array = tensors.get(spec.name)
             if array is None:
-                raise InvalidInput(f"input {spec.name!r} is missing; inputs are {sorted(names)}")
+                raise self._misnamed(tensors)
             rows = self._rows_of(spec, array, rows)
+        if len(tensors) > len(self.inputs):
+            raise self._misnamed(tensors)
         return rows or 1
+
+    def _misnamed(self, tensors: Tensors) -> InvalidInput:
+        """What to say where names are not those of the inputs."""
+        names = {spec.name for spec in self.inputs}
+        unknown = sorted(tensors.keys() - names)
+        if unknown:
+            return InvalidInput(f"unexpected input {unknown[0]!r}; inputs are {sorted(names)}")
+        missing = next(spec.name for spec in self.inputs if spec.name not in tensors)
+        return InvalidInput(f"input {missing!r} is missing; inputs are {sorted(names)}")
 
     def _rows_of(self, spec: TensorSpec, array: Array, rows: int | None) -> int | None:
         if array.dtype != DTYPES[spec.dtype]:
