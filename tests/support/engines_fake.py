@@ -8,6 +8,7 @@ from dataclasses import replace
 import anyio
 import numpy as np
 
+from secondlook.cloud.cache import CachedEngine
 from secondlook.cloud.engine.asking import Ask, Detected, Inferred, Ran
 from secondlook.cloud.engine.catalogue import Entry, State
 from secondlook.cloud.engine.statistics import Statistics
@@ -102,3 +103,9 @@ class FakeEngine:
 def blue(level: int, side: int = 8) -> Image:
     """uint8 (side, side, 3): one question for each level."""
     return np.full((side, side, 3), level, np.uint8)
+
+
+def followed(engine: object) -> bool:
+    """Whether a caller waits for another caller's question."""
+    assert isinstance(engine, CachedEngine)
+    return any(flight.followers for flight in engine.cache.flights.values())

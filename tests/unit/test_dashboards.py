@@ -21,6 +21,7 @@ import yaml
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from support.cloud import FakeDetector, channel_to, escalation_stub, picture, settings, whole_frame
+from support.engines_fake import followed
 from support.nvml import FakeNvml
 from support.promql import Malformed, Query, read
 from support.waiting import until
@@ -78,13 +79,12 @@ class Exposed:
 
     def take_unused(self, registry: CollectorRegistry) -> None:
         """Metrics with labels have no samples before they are first used; their labels stand."""
-        for collector, names in registry._collector_to_names.items():
-            declared = set(getattr(collector, "_labelnames", ()))
-            suffixes = SUFFIXES.get(getattr(collector, "_type", ""), ("",))
-            for name in names:
-                if name.endswith(suffixes):
-                    extra = {"le"} if name.endswith("_bucket") else set()
-                    self.labels.setdefault(name, declared | extra)
+        for collector in registry._collector_to_names:
+            for family in collector.describe():
+                declared = getattr(collector, "_labelnames", getattr(family, "_labelnames", ()))
+                for suffix in SUFFIXES.get(family.type, ("",)):
+                    extra = {"le"} if suffix == "_bucket" else set()
+                    self.labels.setdefault(family.name + suffix, {*declared, *extra})
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ async def _exposed(models: Path) -> Exposed:
                 tasks.start_soon(ask, 0)
                 await anyio.to_thread.run_sync(detector.wait_entered)
                 tasks.start_soon(ask, 0)
-                await until(lambda: cloud.judge.in_flight == 2)
+                await until(lambda: followed(cloud.engine))
                 detector.release()
             while True:
                 await look()

@@ -179,6 +179,7 @@ class CachedEngine:
 
     async def _follow(self, flight: Flight, ask: Ask) -> Detected | None:
         """What became of another caller's question; ``None`` where that says nothing to us."""
+        flight.followers += 1
         with anyio.move_on_after(ask.deadline.remaining_s(self._clock)):
             await flight.done.wait()
         if not flight.done.is_set():

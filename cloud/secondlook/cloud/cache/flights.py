@@ -24,12 +24,14 @@ class Flight:
         detected: the answer; ``None`` where there is none: the leader went away, or was refused or
             late, which says nothing about anybody else.
         failure: what is true of the question, whoever asks.
+        followers: callers that have waited for it.
     """
 
     ask: Ask
     done: anyio.Event = field(default_factory=anyio.Event)
     detected: Detected | None = None
     failure: ModelFailure | None = None
+    followers: int = 0
 
     def carries(self, ask: Ask, clock: Clock) -> bool:
         """Whether another caller is served by it hardly later than if it asked itself.
