@@ -10,6 +10,7 @@ import numpy as np
 
 from secondlook.cloud.canvas.canvases import Seen
 from secondlook.cloud.engine.asking import Ask, Priority
+from secondlook.cloud.engine.lifecycle import MAIN_VARIANT
 from secondlook.cloud.engine.serving import Serving
 from secondlook.cloud.metrics import JudgeMetrics
 from secondlook.cloud.picture.background import Backgrounds
@@ -155,6 +156,8 @@ class Judge:
             # The one that answered: another may be served by the time of the next question.
             version=found.ran.version,
             purpose=asked.purpose,
+            variant="" if found.ran.variant == MAIN_VARIANT else found.ran.variant,
+            reason=found.ran.reason,
             timings=VerdictTimings(decode_s, found.ran.queue_s, found.ran.infer_s, total_s),
         )
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from support.cloud import NAMES, FakeDetector, one_region, picture, whole_frame
 
 from secondlook.cloud.canvas.canvases import Seen
+from secondlook.cloud.engine.asking import Detected
 from secondlook.cloud.engine.local import LocalEngine
 from secondlook.cloud.engine.local_static import Loaded
 from secondlook.cloud.judge import Judge, Limits, inside
@@ -65,6 +67,22 @@ async def test_the_verdict_speaks_for_the_frame_in_native_pixels() -> None:
     assert verdict.regions == asked.regions
     timings = verdict.timings
     assert timings.total_s >= timings.decode_s > 0
+
+
+@pytest.mark.parametrize(("variant", "told"), [("int8", "int8"), ("fp32", "")])
+async def test_the_verdict_says_which_variant_answered_and_why(
+    monkeypatch: pytest.MonkeyPatch, variant: str, told: str
+) -> None:
+    detect = LocalEngine.detect
+
+    async def chosen(self: LocalEngine, *given: Any, **more: Any) -> Detected:
+        found = await detect(self, *given, **more)
+        return replace(found, ran=replace(found.ran, variant=variant, reason="it was too slow"))
+
+    monkeypatch.setattr(LocalEngine, "detect", chosen)
+    async with judging(FakeDetector()) as judge:
+        verdict = await judge.judge(whole_frame(picture(320, 240)), soon())
+    assert (verdict.variant, verdict.reason) == (told, "it was too slow")
 
 
 async def test_a_whole_frame_sent_small_answers_in_native_pixels() -> None:

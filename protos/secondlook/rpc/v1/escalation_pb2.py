@@ -24,21 +24,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"secondlook/rpc/v1/escalation.proto\x12\x11secondlook.rpc.v1\"*\n\tFrameSize\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\"\x8a\x01\n\x06Region\x12\t\n\x01x\x18\x01 \x01(\r\x12\t\n\x01y\x18\x02 \x01(\r\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\r\x12\x0f\n\x07image_x\x18\x05 \x01(\r\x12\x0f\n\x07image_y\x18\x06 \x01(\r\x12\x13\n\x0bimage_width\x18\x07 \x01(\r\x12\x14\n\x0cimage_height\x18\x08 \x01(\r\"\xec\x02\n\x0f\x45scalateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06\x63\x61mera\x18\x02 \x01(\t\x12\x16\n\x0e\x66rame_sequence\x18\x03 \x01(\x04\x12\x30\n\nframe_size\x18\x04 \x01(\x0b\x32\x1c.secondlook.rpc.v1.FrameSize\x12\r\n\x05image\x18\x05 \x01(\x0c\x12\x32\n\x08\x65ncoding\x18\x06 \x01(\x0e\x32 .secondlook.rpc.v1.ImageEncoding\x12*\n\x07regions\x18\x07 \x03(\x0b\x32\x19.secondlook.rpc.v1.Region\x12+\n\x07purpose\x18\x08 \x01(\x0e\x32\x1a.secondlook.rpc.v1.Purpose\x12\x15\n\ruseful_for_ms\x18\t \x01(\r\x12\x11\n\tmin_score\x18\n \x01(\x02\x12\r\n\x05model\x18\x0b \x01(\t\x12\x16\n\x0e\x63\x61ptured_at_ms\x18\x10 \x01(\x03\"U\n\x0e\x44\x65tectionArray\x12\r\n\x05\x62oxes\x18\x01 \x03(\x02\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x0f\n\x07\x63lasses\x18\x03 \x03(\r\x12\x13\n\x0b\x63lass_names\x18\x04 \x03(\t\"R\n\x07Timings\x12\x11\n\tdecode_us\x18\x01 \x01(\r\x12\x10\n\x08queue_us\x18\x02 \x01(\r\x12\x10\n\x08infer_us\x18\x03 \x01(\r\x12\x10\n\x08total_us\x18\x04 \x01(\r\"\xb0\x01\n\x10\x45scalateResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x35\n\ndetections\x18\x02 \x01(\x0b\x32!.secondlook.rpc.v1.DetectionArray\x12\r\n\x05model\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12+\n\x07timings\x18\x05 \x01(\x0b\x32\x1a.secondlook.rpc.v1.Timings\"\x93\x01\n\x0eSessionRequest\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x34\n\x06mosaic\x18\x02 \x01(\x0b\x32\".secondlook.rpc.v1.EscalateRequestH\x00\x12\x31\n\x06\x63\x61nvas\x18\x03 \x01(\x0b\x32\x1f.secondlook.rpc.v1.CanvasUpdateH\x00\x42\t\n\x07\x63\x61rrier\"\x84\x02\n\rCanvasOpening\x12\x0e\n\x06\x63\x61mera\x18\x01 \x01(\t\x12\x30\n\nframe_size\x18\x02 \x01(\x0b\x32\x1c.secondlook.rpc.v1.FrameSize\x12\x31\n\x0b\x63\x61nvas_size\x18\x03 \x01(\x0b\x32\x1c.secondlook.rpc.v1.FrameSize\x12-\n\x05\x63odec\x18\x04 \x01(\x0e\x32\x1e.secondlook.rpc.v1.CanvasCodec\x12\x11\n\tmin_score\x18\x05 \x01(\x02\x12\r\n\x05model\x18\x06 \x01(\t\x12\x15\n\ruseful_for_ms\x18\x07 \x01(\r\x12\x16\n\x0e\x63\x61ptured_at_ms\x18\x08 \x01(\x03\"\xe5\x01\n\x0c\x43\x61nvasUpdate\x12\x0c\n\x04unit\x18\x01 \x01(\x0c\x12\r\n\x05\x63heck\x18\x02 \x01(\r\x12\x12\n\nrectangles\x18\x03 \x01(\x0c\x12\x16\n\x0e\x66rame_sequence\x18\x04 \x01(\x04\x12+\n\x07purpose\x18\x05 \x01(\x0e\x32\x1a.secondlook.rpc.v1.Purpose\x12\x11\n\tkey_frame\x18\x06 \x01(\x08\x12\x31\n\x07opening\x18\x07 \x01(\x0b\x32 .secondlook.rpc.v1.CanvasOpening\x12\x19\n\x11\x63\x61ptured_after_ms\x18\x08 \x01(\x12\"-\n\x0cSessionError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xb8\x01\n\x0fSessionResponse\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x30\n\x06status\x18\x02 \x01(\x0e\x32 .secondlook.rpc.v1.SessionStatus\x12\x34\n\x07verdict\x18\x03 \x01(\x0b\x32#.secondlook.rpc.v1.EscalateResponse\x12.\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x1f.secondlook.rpc.v1.SessionError*^\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x12\n\x0ePURPOSE_UNSURE\x10\x01\x12\x11\n\rPURPOSE_AUDIT\x10\x02\x12\x13\n\x0fPURPOSE_REFRESH\x10\x03*y\n\rImageEncoding\x12\x1e\n\x1aIMAGE_ENCODING_UNSPECIFIED\x10\x00\x12\x17\n\x13IMAGE_ENCODING_JPEG\x10\x01\x12\x17\n\x13IMAGE_ENCODING_WEBP\x10\x02\x12\x16\n\x12IMAGE_ENCODING_PNG\x10\x03*B\n\x0b\x43\x61nvasCodec\x12\x1c\n\x18\x43\x41NVAS_CODEC_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43\x41NVAS_CODEC_H264\x10\x01*\x82\x01\n\rSessionStatus\x12\x1e\n\x1aSESSION_STATUS_UNSPECIFIED\x10\x00\x12\x15\n\x11SESSION_STATUS_OK\x10\x01\x12 \n\x1cSESSION_STATUS_NEED_KEYFRAME\x10\x02\x12\x18\n\x14SESSION_STATUS_ERROR\x10\x03\x32\xb7\x01\n\nEscalation\x12S\n\x08\x45scalate\x12\".secondlook.rpc.v1.EscalateRequest\x1a#.secondlook.rpc.v1.EscalateResponse\x12T\n\x07Session\x12!.secondlook.rpc.v1.SessionRequest\x1a\".secondlook.rpc.v1.SessionResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"secondlook/rpc/v1/escalation.proto\x12\x11secondlook.rpc.v1\"*\n\tFrameSize\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\"\x8a\x01\n\x06Region\x12\t\n\x01x\x18\x01 \x01(\r\x12\t\n\x01y\x18\x02 \x01(\r\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\r\x12\x0f\n\x07image_x\x18\x05 \x01(\r\x12\x0f\n\x07image_y\x18\x06 \x01(\r\x12\x13\n\x0bimage_width\x18\x07 \x01(\r\x12\x14\n\x0cimage_height\x18\x08 \x01(\r\"\xec\x02\n\x0f\x45scalateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06\x63\x61mera\x18\x02 \x01(\t\x12\x16\n\x0e\x66rame_sequence\x18\x03 \x01(\x04\x12\x30\n\nframe_size\x18\x04 \x01(\x0b\x32\x1c.secondlook.rpc.v1.FrameSize\x12\r\n\x05image\x18\x05 \x01(\x0c\x12\x32\n\x08\x65ncoding\x18\x06 \x01(\x0e\x32 .secondlook.rpc.v1.ImageEncoding\x12*\n\x07regions\x18\x07 \x03(\x0b\x32\x19.secondlook.rpc.v1.Region\x12+\n\x07purpose\x18\x08 \x01(\x0e\x32\x1a.secondlook.rpc.v1.Purpose\x12\x15\n\ruseful_for_ms\x18\t \x01(\r\x12\x11\n\tmin_score\x18\n \x01(\x02\x12\r\n\x05model\x18\x0b \x01(\t\x12\x16\n\x0e\x63\x61ptured_at_ms\x18\x10 \x01(\x03\"U\n\x0e\x44\x65tectionArray\x12\r\n\x05\x62oxes\x18\x01 \x03(\x02\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x0f\n\x07\x63lasses\x18\x03 \x03(\r\x12\x13\n\x0b\x63lass_names\x18\x04 \x03(\t\"R\n\x07Timings\x12\x11\n\tdecode_us\x18\x01 \x01(\r\x12\x10\n\x08queue_us\x18\x02 \x01(\r\x12\x10\n\x08infer_us\x18\x03 \x01(\r\x12\x10\n\x08total_us\x18\x04 \x01(\r\"\xde\x01\n\x10\x45scalateResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x35\n\ndetections\x18\x02 \x01(\x0b\x32!.secondlook.rpc.v1.DetectionArray\x12\r\n\x05model\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12+\n\x07timings\x18\x05 \x01(\x0b\x32\x1a.secondlook.rpc.v1.Timings\x12\x15\n\rmodel_variant\x18\x06 \x01(\t\x12\x15\n\rchoice_reason\x18\x07 \x01(\t\"\x93\x01\n\x0eSessionRequest\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x34\n\x06mosaic\x18\x02 \x01(\x0b\x32\".secondlook.rpc.v1.EscalateRequestH\x00\x12\x31\n\x06\x63\x61nvas\x18\x03 \x01(\x0b\x32\x1f.secondlook.rpc.v1.CanvasUpdateH\x00\x42\t\n\x07\x63\x61rrier\"\x84\x02\n\rCanvasOpening\x12\x0e\n\x06\x63\x61mera\x18\x01 \x01(\t\x12\x30\n\nframe_size\x18\x02 \x01(\x0b\x32\x1c.secondlook.rpc.v1.FrameSize\x12\x31\n\x0b\x63\x61nvas_size\x18\x03 \x01(\x0b\x32\x1c.secondlook.rpc.v1.FrameSize\x12-\n\x05\x63odec\x18\x04 \x01(\x0e\x32\x1e.secondlook.rpc.v1.CanvasCodec\x12\x11\n\tmin_score\x18\x05 \x01(\x02\x12\r\n\x05model\x18\x06 \x01(\t\x12\x15\n\ruseful_for_ms\x18\x07 \x01(\r\x12\x16\n\x0e\x63\x61ptured_at_ms\x18\x08 \x01(\x03\"\xe5\x01\n\x0c\x43\x61nvasUpdate\x12\x0c\n\x04unit\x18\x01 \x01(\x0c\x12\r\n\x05\x63heck\x18\x02 \x01(\r\x12\x12\n\nrectangles\x18\x03 \x01(\x0c\x12\x16\n\x0e\x66rame_sequence\x18\x04 \x01(\x04\x12+\n\x07purpose\x18\x05 \x01(\x0e\x32\x1a.secondlook.rpc.v1.Purpose\x12\x11\n\tkey_frame\x18\x06 \x01(\x08\x12\x31\n\x07opening\x18\x07 \x01(\x0b\x32 .secondlook.rpc.v1.CanvasOpening\x12\x19\n\x11\x63\x61ptured_after_ms\x18\x08 \x01(\x12\"-\n\x0cSessionError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xb8\x01\n\x0fSessionResponse\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x30\n\x06status\x18\x02 \x01(\x0e\x32 .secondlook.rpc.v1.SessionStatus\x12\x34\n\x07verdict\x18\x03 \x01(\x0b\x32#.secondlook.rpc.v1.EscalateResponse\x12.\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x1f.secondlook.rpc.v1.SessionError*^\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x12\n\x0ePURPOSE_UNSURE\x10\x01\x12\x11\n\rPURPOSE_AUDIT\x10\x02\x12\x13\n\x0fPURPOSE_REFRESH\x10\x03*y\n\rImageEncoding\x12\x1e\n\x1aIMAGE_ENCODING_UNSPECIFIED\x10\x00\x12\x17\n\x13IMAGE_ENCODING_JPEG\x10\x01\x12\x17\n\x13IMAGE_ENCODING_WEBP\x10\x02\x12\x16\n\x12IMAGE_ENCODING_PNG\x10\x03*B\n\x0b\x43\x61nvasCodec\x12\x1c\n\x18\x43\x41NVAS_CODEC_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43\x41NVAS_CODEC_H264\x10\x01*\x82\x01\n\rSessionStatus\x12\x1e\n\x1aSESSION_STATUS_UNSPECIFIED\x10\x00\x12\x15\n\x11SESSION_STATUS_OK\x10\x01\x12 \n\x1cSESSION_STATUS_NEED_KEYFRAME\x10\x02\x12\x18\n\x14SESSION_STATUS_ERROR\x10\x03\x32\xb7\x01\n\nEscalation\x12S\n\x08\x45scalate\x12\".secondlook.rpc.v1.EscalateRequest\x1a#.secondlook.rpc.v1.EscalateResponse\x12T\n\x07Session\x12!.secondlook.rpc.v1.SessionRequest\x1a\".secondlook.rpc.v1.SessionResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'secondlook.rpc.v1.escalation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PURPOSE']._serialized_start=1838
-  _globals['_PURPOSE']._serialized_end=1932
-  _globals['_IMAGEENCODING']._serialized_start=1934
-  _globals['_IMAGEENCODING']._serialized_end=2055
-  _globals['_CANVASCODEC']._serialized_start=2057
-  _globals['_CANVASCODEC']._serialized_end=2123
-  _globals['_SESSIONSTATUS']._serialized_start=2126
-  _globals['_SESSIONSTATUS']._serialized_end=2256
+  _globals['_PURPOSE']._serialized_start=1884
+  _globals['_PURPOSE']._serialized_end=1978
+  _globals['_IMAGEENCODING']._serialized_start=1980
+  _globals['_IMAGEENCODING']._serialized_end=2101
+  _globals['_CANVASCODEC']._serialized_start=2103
+  _globals['_CANVASCODEC']._serialized_end=2169
+  _globals['_SESSIONSTATUS']._serialized_start=2172
+  _globals['_SESSIONSTATUS']._serialized_end=2302
   _globals['_FRAMESIZE']._serialized_start=57
   _globals['_FRAMESIZE']._serialized_end=99
   _globals['_REGION']._serialized_start=102
@@ -50,17 +50,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TIMINGS']._serialized_start=696
   _globals['_TIMINGS']._serialized_end=778
   _globals['_ESCALATERESPONSE']._serialized_start=781
-  _globals['_ESCALATERESPONSE']._serialized_end=957
-  _globals['_SESSIONREQUEST']._serialized_start=960
-  _globals['_SESSIONREQUEST']._serialized_end=1107
-  _globals['_CANVASOPENING']._serialized_start=1110
-  _globals['_CANVASOPENING']._serialized_end=1370
-  _globals['_CANVASUPDATE']._serialized_start=1373
-  _globals['_CANVASUPDATE']._serialized_end=1602
-  _globals['_SESSIONERROR']._serialized_start=1604
-  _globals['_SESSIONERROR']._serialized_end=1649
-  _globals['_SESSIONRESPONSE']._serialized_start=1652
-  _globals['_SESSIONRESPONSE']._serialized_end=1836
-  _globals['_ESCALATION']._serialized_start=2259
-  _globals['_ESCALATION']._serialized_end=2442
+  _globals['_ESCALATERESPONSE']._serialized_end=1003
+  _globals['_SESSIONREQUEST']._serialized_start=1006
+  _globals['_SESSIONREQUEST']._serialized_end=1153
+  _globals['_CANVASOPENING']._serialized_start=1156
+  _globals['_CANVASOPENING']._serialized_end=1416
+  _globals['_CANVASUPDATE']._serialized_start=1419
+  _globals['_CANVASUPDATE']._serialized_end=1648
+  _globals['_SESSIONERROR']._serialized_start=1650
+  _globals['_SESSIONERROR']._serialized_end=1695
+  _globals['_SESSIONRESPONSE']._serialized_start=1698
+  _globals['_SESSIONRESPONSE']._serialized_end=1882
+  _globals['_ESCALATION']._serialized_start=2305
+  _globals['_ESCALATION']._serialized_end=2488
 # @@protoc_insertion_point(module_scope)

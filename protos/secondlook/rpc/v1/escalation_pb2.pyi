@@ -314,6 +314,8 @@ class EscalateResponse(google.protobuf.message.Message):
     MODEL_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     TIMINGS_FIELD_NUMBER: builtins.int
+    MODEL_VARIANT_FIELD_NUMBER: builtins.int
+    CHOICE_REASON_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """Empty where a canvas was asked about: the index tells."""
     model: builtins.str
@@ -321,6 +323,10 @@ class EscalateResponse(google.protobuf.message.Message):
     before on the same stream.
     """
     model_version: builtins.str
+    model_variant: builtins.str
+    """Which of the version's variants answered ("int8"); empty: the main one."""
+    choice_reason: builtins.str
+    """Why this version and variant, for people; empty where there was no choice."""
     @property
     def detections(self) -> global___DetectionArray: ...
     @property
@@ -333,9 +339,11 @@ class EscalateResponse(google.protobuf.message.Message):
         model: builtins.str = ...,
         model_version: builtins.str = ...,
         timings: global___Timings | None = ...,
+        model_variant: builtins.str = ...,
+        choice_reason: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["detections", b"detections", "timings", b"timings"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["detections", b"detections", "model", b"model", "model_version", b"model_version", "request_id", b"request_id", "timings", b"timings"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["choice_reason", b"choice_reason", "detections", b"detections", "model", b"model", "model_variant", b"model_variant", "model_version", b"model_version", "request_id", b"request_id", "timings", b"timings"]) -> None: ...
 
 global___EscalateResponse = EscalateResponse
 

@@ -32,6 +32,8 @@ class Verdict:
         version: version of the model.
         purpose: why it was asked.
         timings: where the cloud's time went.
+        variant: which of the version's variants answered (``int8``); empty: the main one.
+        reason: why this version and variant; empty where there was no choice.
     """
 
     request_id: str
@@ -43,3 +45,5 @@ class Verdict:
     version: str
     purpose: Purpose = Purpose.UNSURE
     timings: VerdictTimings = VerdictTimings()
+    variant: str = ""
+    reason: str = ""

@@ -19,6 +19,8 @@ from secondlook.shared.values import (
 
 MAX_DETECTIONS = 4096
 MAX_CLASS_NAMES = 4096
+MAX_REASON = 300
+"""Characters of a reason that travel, and that are taken over."""
 
 _ENCODING_TO_PROTO = {
     ImageEncoding.JPEG: pb.IMAGE_ENCODING_JPEG,
@@ -102,6 +104,8 @@ def verdict_to_proto(verdict: Verdict) -> pb.EscalateResponse:
             infer_us=_microseconds(timings.infer_s),
             total_us=_microseconds(timings.total_s),
         ),
+        model_variant=verdict.variant,
+        choice_reason=verdict.reason[:MAX_REASON],
     )
 
 
@@ -131,6 +135,8 @@ def verdict_from_proto(message: pb.EscalateResponse, asked: Escalation) -> Verdi
             timings.infer_us / 1e6,
             timings.total_us / 1e6,
         ),
+        variant=message.model_variant[:MAX_REASON],
+        reason=message.choice_reason[:MAX_REASON],
     )
 
 

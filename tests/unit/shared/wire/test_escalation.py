@@ -17,6 +17,7 @@ from secondlook.shared.values import (
 )
 from secondlook.shared.wire.escalation import (
     MAX_DETECTIONS,
+    MAX_REASON,
     request_from_proto,
     request_to_proto,
     verdict_from_proto,
@@ -128,6 +129,8 @@ VERDICT = Verdict(
     "3",
     Purpose.AUDIT,
     VerdictTimings(0.001, 0.002, 0.003, 0.006),
+    "int8",
+    "fp32 took 140 ms, objective 100 ms",
 )
 
 
@@ -140,6 +143,14 @@ def test_a_verdict_survives_the_wire_with_only_the_names_that_occur() -> None:
     assert verdict.detections.class_names() == ["car", "person"]
     assert verdict.timings == VERDICT.timings
     assert (verdict.purpose, verdict.sequence) == (Purpose.AUDIT, 7)
+    assert (verdict.variant, verdict.reason) == ("int8", "fp32 took 140 ms, objective 100 ms")
+
+
+def test_a_reason_is_cut_on_either_side() -> None:
+    message = verdict_to_proto(replace(VERDICT, reason="x" * 1000))
+    assert len(message.choice_reason) == MAX_REASON
+    message.choice_reason = "y" * 100_000
+    assert len(verdict_from_proto(message, ASKED).reason) == MAX_REASON
 
 
 def test_an_empty_verdict_survives_the_wire() -> None:
