@@ -197,7 +197,8 @@ async def inference_server(
     try:
         yield port, boundary
     finally:
-        await server.stop(0)
+        # Not 0: what gRPC then still tells comes to the loop of the next test.
+        await server.stop(5)
         decoders.close()
 
 
