@@ -76,7 +76,8 @@ async def test_a_node_killed_under_load_costs_no_answer(
 
     async with engine.running():
         await engine.update(snapshot(offer("first", 1)))
-        await _both_up()
+        # One node's death shall find work there.
+        await _replicas_up(2)
         async with anyio.create_task_group() as callers:
             for number in range(CALLERS):
                 callers.start_soon(caller, number)
@@ -106,6 +107,36 @@ async def test_a_node_killed_under_load_costs_no_answer(
         await engine.infer(numbers(4), _soon())
 
 
+async def test_more_requests_bring_more_replicas(cluster: tuple[Any, list[Any]]) -> None:
+    settings = RaySettings(
+        address=cluster[0].address,
+        cpus=0.3,
+        max_replicas=3,
+        target_in_flight=2,
+        scale_up_s=0.5,
+    )
+    engine = RayEngine(
+        settings,
+        open_release=open_slow,
+        registry=CollectorRegistry(),
+        source=Bench(),
+        default="first",
+    )
+
+    async def caller() -> None:
+        while True:
+            assert (await engine.infer(numbers(1), _soon())).outputs["y"][0, 0] == 1001
+
+    async with engine.running():
+        await engine.update(snapshot(offer("first", 1)))
+        assert await anyio.to_thread.run_sync(_replicas) == 1
+        async with anyio.create_task_group() as callers:
+            for _ in range(12):
+                callers.start_soon(caller)
+            await _replicas_up(3)
+            callers.cancel_scope.cancel()
+
+
 def _soon() -> Ask:
     return Ask(Deadline.after(30.0, CLOCK), "first")
 
@@ -114,14 +145,15 @@ def _lanes(engine: RayEngine) -> list[Any]:
     return list(engine._lineups.ready("first").main.lanes.values())
 
 
-async def _both_up() -> None:
-    """Both replicas answer: one node's death shall find work there."""
+def _replicas() -> int:
     from ray import serve
 
-    def running() -> int:
-        (application,) = serve.status().applications.values()
-        return application.deployments["model"].replica_states.get("RUNNING", 0)
+    (application,) = serve.status().applications.values()
+    running: int = application.deployments["model"].replica_states.get("RUNNING", 0)
+    return running
 
+
+async def _replicas_up(count: int) -> None:
     with anyio.fail_after(120):
-        while await anyio.to_thread.run_sync(running) < 2:  # noqa: ASYNC110 - Ray tells no event
+        while await anyio.to_thread.run_sync(_replicas) < count:  # noqa: ASYNC110 - Ray tells no event
             await anyio.sleep(0.1)

@@ -67,7 +67,9 @@ async def running_engine(
         Unavailable: there is no such cluster, or no such server.
     """
     if settings.engine.kind is EngineKind.REMOTE:
-        remote = RemoteEngine(settings.engine.remote, default=settings.engine.default, clock=clock)
+        there = settings.engine.remote
+        guard = None if breakers is None else breakers.guard(f"remote:{there.address}", lanes=0)
+        remote = RemoteEngine(there, default=settings.engine.default, clock=clock, guard=guard)
         async with remote.running() as engine:
             yield engine
         return
@@ -92,7 +94,13 @@ async def running_engine(
     }
     local: LocalEngine
     if settings.engine.kind is EngineKind.RAY:
-        local = RayEngine(settings.engine.ray, open_release=open_release, **options)
+        local = RayEngine(
+            settings.engine.ray,
+            open_release=open_release,
+            breakers=breakers,
+            gone=None if breakers is None else _forgetting(breakers),
+            **options,
+        )
     else:
         local = LocalEngine(
             [model.opened() for model in opened],

@@ -18,6 +18,7 @@ from secondlook.cloud.engine.ray.replica import Replica
 from secondlook.cloud.engine.ray.settings import RaySettings
 from secondlook.cloud.engine.tensors import Array, Signature, Tensors
 from secondlook.cloud.repository.config import ModelConfig, Release
+from secondlook.cloud.stability import Breakers
 from secondlook.shared.detect.protocol import Image, ModelInfo
 from secondlook.shared.errors import MissingDependency, Unavailable
 from secondlook.shared.values import Detections
@@ -75,9 +76,17 @@ class Deployer:
         settings: how large.
         open_release: loads a release, in a replica.
         policy: of the replicas' batchers, where a model says nothing.
+        breakers: one goes around each application; ``None``: none does.
     """
 
-    def __init__(self, settings: RaySettings, open_release: Open, policy: Policy) -> None:
+    def __init__(
+        self,
+        settings: RaySettings,
+        open_release: Open,
+        policy: Policy,
+        breakers: Breakers | None = None,
+    ) -> None:
+        self._breakers = breakers
         self._settings = settings
         self._open = open_release
         self._policy = policy
@@ -123,7 +132,14 @@ class Deployer:
         if isinstance(told, Failed):
             raise told.error
         assert isinstance(told, Described)
-        return Opened(release, [Deployed(handle, told, lambda: self._close(serve, name))])
+        guard = None
+        if self._breakers is not None:
+            config = release.config
+            guard = self._breakers.guard(
+                f"{config.name}:{release.version}:{release.variant}", lanes=0
+            )
+        deployed = Deployed(handle, told, lambda: self._close(serve, name))
+        return Opened(release, [deployed], guard)
 
     def _close(self, serve: Any, name: str) -> None:
         with self._lock:
@@ -142,6 +158,10 @@ class Deployer:
                 "min_replicas": settings.min_replicas,
                 "max_replicas": settings.max_replicas,
                 "target_ongoing_requests": settings.target_in_flight,
+                "upscale_delay_s": settings.scale_up_s,
+                "downscale_delay_s": settings.scale_down_s,
+                "metrics_interval_s": min(10.0, settings.scale_up_s),
+                "look_back_period_s": max(2.0, settings.scale_up_s),
             },
             ray_actor_options={"num_cpus": settings.cpus, "num_gpus": settings.gpus},
             # Batches are put together, and work is refused, by the replica's batcher.

@@ -16,6 +16,7 @@ from secondlook.cloud.engine.local import LocalEngine
 from secondlook.cloud.engine.ray.deploying import Deployer, connect
 from secondlook.cloud.engine.ray.front import RayFront
 from secondlook.cloud.engine.ray.settings import RaySettings
+from secondlook.cloud.stability import Breakers
 from secondlook.shared.clock import Clock, SystemClock
 
 
@@ -30,6 +31,7 @@ class RayEngine(LocalEngine):
         open_release: loads a release, in a replica: a function of a module, and files that are on
             every node.
         policy: of the replicas' batchers, where a model says nothing.
+        breakers: one goes around each application; ``None``: none does.
         clock: the clock of the deadlines.
         options: see `LocalEngine`.
     """
@@ -40,11 +42,12 @@ class RayEngine(LocalEngine):
         *,
         open_release: Open,
         policy: Policy | None = None,
+        breakers: Breakers | None = None,
         clock: Clock | None = None,
         **options: Any,
     ) -> None:
         self._ray_settings = settings
-        self._deployer = Deployer(settings, open_release, policy or Policy())
+        self._deployer = Deployer(settings, open_release, policy or Policy(), breakers)
         front_clock = clock or SystemClock()
 
         def make_front(opened: Opened) -> RayFront:

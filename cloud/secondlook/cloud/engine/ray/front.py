@@ -16,10 +16,12 @@ from secondlook.cloud.engine.ray.deploying import Deployed, libraries
 from secondlook.cloud.engine.ray.messages import Failed, Question
 from secondlook.cloud.engine.ray.settings import RaySettings
 from secondlook.cloud.engine.statistics import Statistics
+from secondlook.cloud.engine.watched import watched
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import (
     DeadlineExceeded,
     InvalidInput,
+    ModelFailure,
     Overloaded,
     SecondlookError,
     Unavailable,
@@ -51,6 +53,7 @@ class RayFront:
         self._backend = backend
         self._ray, self._serve = libraries()
         self._release = opened.release
+        self._guard = opened.guard
         self._settings = settings
         self._clock = clock
         self._in_flight = 0
@@ -92,7 +95,7 @@ class RayFront:
         self._in_flight += 1
         ran: Ran | None = None
         try:
-            result, ran = await self._ask(kind, payload, ask)
+            result, ran = await self._ask(kind, payload, ask, rows)
         finally:
             self._in_flight -= 1
             if not self._in_flight:
@@ -124,7 +127,9 @@ class RayFront:
             raise InvalidInput(f"{self._release.config.name} cannot be asked by {kind.name}")
         return 1
 
-    async def _ask(self, kind: Kind[Any, Any], payload: Any, ask: Ask) -> tuple[Any, Ran]:
+    async def _ask(
+        self, kind: Kind[Any, Any], payload: Any, ask: Ask, rows: int
+    ) -> tuple[Any, Ran]:
         tries = 0
         while True:
             left_s = ask.deadline.remaining_s(self._clock)
@@ -132,7 +137,10 @@ class RayFront:
                 raise DeadlineExceeded(TOO_LATE)
             tries += 1
             try:
-                told = await self._once(Question.of(kind, payload, ask, left_s), left_s)
+                with watched(self._guard, rows, left_s):
+                    told = await self._once(Question.of(kind, payload, ask, left_s), left_s)
+                    if isinstance(told, Failed) and isinstance(told.error, ModelFailure):
+                        raise told.error
             except _Gone as gone:
                 if tries >= self._settings.attempts:
                     raise Unavailable(f"no replica answered: {gone.why}") from gone

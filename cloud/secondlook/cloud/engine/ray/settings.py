@@ -21,6 +21,12 @@ class RaySettings(Section):
     target_in_flight: float = Field(
         4.0, gt=0, le=1024, description="Requests per replica at which another one is added."
     )
+    scale_up_s: float = Field(
+        5.0, gt=0, le=3600, description="How long that holds before another one is added, seconds."
+    )
+    scale_down_s: float = Field(
+        120.0, gt=0, le=86400, description="How long fewer would do before one is ended, seconds."
+    )
     cpus: float = Field(1.0, ge=0, le=1024, description="Processors that a replica claims.")
     gpus: float = Field(0.0, ge=0, le=64, description="GPUs that a replica claims.")
     max_in_flight: int = Field(

@@ -17,7 +17,9 @@ from secondlook.cloud.engine.remote.model import RemoteModel
 from secondlook.cloud.engine.remote.settings import RemoteSettings
 from secondlook.cloud.engine.statistics import Statistics
 from secondlook.cloud.engine.tensors import Signature, Tensors
+from secondlook.cloud.engine.watched import watched
 from secondlook.cloud.repository.config import ModelConfig
+from secondlook.cloud.stability.guard import Guard
 from secondlook.shared.clock import Clock, SystemClock
 from secondlook.shared.detect.protocol import Image, ModelInfo
 from secondlook.shared.errors import (
@@ -43,14 +45,21 @@ class RemoteEngine:
         settings: where the server is.
         default: what is meant where no model is named; empty: the first detector.
         clock: the clock of the deadlines.
+        guard: the breaker around the server; ``None``: there is none.
     """
 
     def __init__(
-        self, settings: RemoteSettings, *, default: str = "", clock: Clock | None = None
+        self,
+        settings: RemoteSettings,
+        *,
+        default: str = "",
+        clock: Clock | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._settings = settings
         self._default = default
         self._clock = clock or SystemClock()
+        self._guard = guard
         self._in_flight = 0
         self._quiet = anyio.Event()
         self._draining = False
@@ -200,7 +209,8 @@ class RemoteEngine:
         answered: list[Ran] = []
         self._in_flight += 1
         try:
-            yield answered.append
+            with watched(self._guard, rows, ask.deadline.at_s - began_s):
+                yield answered.append
         except NotFound:
             # It was there when we looked.
             self._directory.stale()

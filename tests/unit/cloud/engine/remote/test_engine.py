@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 from support.engine import Bench, asked_picture, engine_over, numbers, offer
 from support.inference import inference_server
 from support.networks import NAMES, blank, paint, write_bright_spot_model
@@ -23,10 +24,12 @@ from secondlook.cloud.engine.backend import Backend
 from secondlook.cloud.engine.local import LocalEngine
 from secondlook.cloud.engine.remote import RemoteEngine, RemoteSettings
 from secondlook.cloud.repository.config import ModelConfig, Release
-from secondlook.shared.clock import Deadline, SystemClock
+from secondlook.cloud.stability import BreakerMetrics, BreakerSettings, BreakerState, Guard
+from secondlook.shared.clock import Deadline, ManualClock, SystemClock
 from secondlook.shared.errors import (
     DeadlineExceeded,
     InvalidConfig,
+    ModelFailure,
     NotFound,
     Overloaded,
     Unavailable,
@@ -208,3 +211,44 @@ async def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> Non
     with pytest.raises(InvalidConfig, match=r"gone\.pem"):
         async with asking(1, ca=tmp_path / "gone.pem", tls=True):
             pass
+
+
+async def test_a_server_that_keeps_failing_is_left_alone_and_asked_again_later(
+    far: tuple[LocalEngine, Bench, int],
+) -> None:
+    _, bench, port = far
+    clock = ManualClock()
+    settings = BreakerSettings(window_s=1.0, windows=3, min_calls=2, open_s=5.0)
+    guard = Guard("there", settings, BreakerMetrics(CollectorRegistry()), clock, lanes=0)
+    device = bench.of(1)
+    made = RemoteEngine(RemoteSettings(address=f"127.0.0.1:{port}"), guard=guard)
+    async with made.running() as engine:
+        device.broken = True
+        for _ in range(12):
+            with pytest.raises((ModelFailure, Unavailable)):
+                await engine.infer(numbers(1), soon("first"))
+            clock.advance(0.4)
+        called = len(device.calls)
+        with pytest.raises(Unavailable, match="cut off"):
+            await engine.infer(numbers(1), soon("first"))
+        assert len(device.calls) == called
+        device.broken = False
+        clock.advance(30.0)
+        for _ in range(10):
+            assert (await engine.infer(numbers(1), soon("first"))).outputs["y"][0, 0] == 1001
+            clock.advance(1.0)
+        assert guard.state is BreakerState.CLOSED
+
+
+async def test_whoever_gives_no_time_has_no_complaint(far: tuple[LocalEngine, Bench, int]) -> None:
+    _, bench, port = far
+    settings = BreakerSettings(window_s=0.01, windows=1, min_calls=1)
+    guard = Guard("there", settings, BreakerMetrics(CollectorRegistry()), lanes=0)
+    made = RemoteEngine(RemoteSettings(address=f"127.0.0.1:{port}"), guard=guard)
+    async with made.running() as engine:
+        bench.of(1).hold()
+        for _ in range(5):
+            with pytest.raises(DeadlineExceeded):
+                await engine.infer(numbers(1), soon("first", seconds=0.02))
+        bench.of(1).release()
+        assert guard.state is BreakerState.CLOSED
