@@ -161,6 +161,44 @@ def test_an_object_that_only_the_cloud_sees_is_published_while_nothing_changes()
     assert len(gone.detections) == 0
 
 
+def test_an_object_that_only_the_cloud_saw_goes_when_it_is_seen_no_more() -> None:
+    street = Street(audit_rate=1.0)
+    _, first = street.show()
+    _, second = street.show()
+    assert first is not None
+    assert second is not None
+    street.pipeline.apply(verdict(first, ((200, 100, 240, 160), 0.8, "person")))
+    revised = street.pipeline.apply(verdict(second))
+    # Each frame has what the verdict nearest to it says.
+    assert [(one.frame.sequence, said(one.detections)) for one in revised] == [(2, [])]
+    later, _ = street.show()
+    assert said(later.detections) == []
+
+
+def test_an_object_that_only_the_cloud_sees_keeps_its_track_when_it_moves() -> None:
+    street = Street(audit_rate=1.0)
+    _, first = street.show()
+    _, second = street.show()
+    assert first is not None
+    assert second is not None
+    (known, _) = street.pipeline.apply(verdict(first, ((200, 100, 240, 160), 0.8, "person")))
+    moved: Seen = ((206, 100, 246, 160), 0.7, "person")
+    (revised,) = street.pipeline.apply(verdict(second, moved))
+    assert said(revised.detections) == [("person", 0.7)]
+    np.testing.assert_allclose(revised.detections.boxes[0], moved[0])
+    assert revised.detections.track_ids.tolist() == known.detections.track_ids.tolist()
+
+
+def test_a_second_box_on_what_the_cloud_sees_once_is_not_published() -> None:
+    street = Street(audit_rate=1.0)
+    double: Seen = ((100, 100, 140, 124), 0.9, "car")
+    answer, asked = street.show(SURE, ((100, 100, 140, 140), 0.9, "car"), double)
+    assert len(answer.detections) == 3
+    assert asked is not None
+    revised = street.pipeline.apply(verdict(asked, SURE, ((100, 100, 140, 140), 0.9, "car")))
+    assert len(revised[0].detections) == 2
+
+
 def test_a_late_verdict_about_a_new_object_reaches_now() -> None:
     street = Street(background=False)
     _, asked = street.show()

@@ -40,6 +40,7 @@ def compose(
     scores = right.astype(np.float32)
     classes = tracked.classes.copy()
     published = right >= settings.publish_probability
+    published[list(entry.doubles)] = False
     rank = scores.copy()
     for row, track_id in enumerate(tracked.track_ids.tolist()):
         belief = entry.beliefs.get(track_id)

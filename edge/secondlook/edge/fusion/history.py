@@ -44,6 +44,8 @@ class Entry:
             nearest in time.
         signs: what it shows beside its boxes.
         corrected: boxes that a verdict about this very frame put right, by track id.
+        doubles: rows of ``tracked`` that, as a verdict about this very frame says, lie on an object
+            that another row is.
         observation: what stands for this frame now.
     """
 
@@ -57,6 +59,7 @@ class Entry:
     observation: Observation
     signs: Signs = field(default_factory=Signs)
     corrected: dict[int, npt.NDArray[np.float32]] = field(default_factory=dict)
+    doubles: set[int] = field(default_factory=set)
 
     def holds(self, track_id: int) -> bool:
         """Whether the track occurs in this frame."""

@@ -11,7 +11,7 @@ from secondlook.edge.fusion.belief import Belief
 from secondlook.edge.fusion.history import Entry, Unseen
 from secondlook.edge.fusion.newcomers import follow
 from secondlook.edge.fusion.places import Sight
-from secondlook.edge.fusion.reading import Reading
+from secondlook.edge.fusion.reading import Reading, reread
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.edge.scene import Scene
 from secondlook.shared.values import Verdict
@@ -79,11 +79,43 @@ def learn(
         track_id = int(tracked.track_ids[row])
         if track_id >= 0:
             settle(track_id, belief(track_id, row, tracked.boxes[row], None))
-    for found in reading.new:
+    entry.doubles.update(reading.doubles)
+    known = _known(entry, reading, given, settings)
+    for track_id, box, found in known:
+        said = belief(track_id, None, box, found)
+        if found is None:
+            said = replace(said, class_index=entry.beliefs[track_id].class_index)
+        settle(track_id, said)
+    again = {found for _, _, found in known}
+    for found in (row for row in reading.new if row not in again):
         track_id = _introduce(scene, entry, verdict.boxes[found], settings)
         said = belief(track_id, None, verdict.boxes[found], found)
         settle(track_id, said)
     return touched
+
+
+def _known(
+    entry: Entry, reading: Reading, given: Verdict, settings: PipelineSettings
+) -> list[tuple[int, npt.NDArray[np.float32], int | None]]:
+    """What a verdict says of the objects that only earlier ones knew of.
+
+    Returns:
+        The track, where it is, and its row of the verdict's boxes; ``None``: nothing is there.
+    """
+    items = [item for item in entry.unseen if item.track_id in entry.beliefs]
+    if not items:
+        return []
+    boxes = np.stack([item.box for item in items])
+    reading_again = reread(reading, boxes, given.regions, settings.fusion)
+    out: list[tuple[int, npt.NDArray[np.float32], int | None]] = []
+    for row, found in reading_again.seen:
+        box = reading.verdict.boxes[found]
+        out.append((items[row].track_id, box, found))
+        entry.unseen[entry.unseen.index(items[row])] = replace(items[row], box=box)
+    out += [(items[row].track_id, items[row].box, None) for row in reading_again.refuted]
+    for row in reading_again.doubles:
+        entry.unseen.remove(items[row])
+    return out
 
 
 def _nearer(said: Belief, known: Belief, time_s: float) -> bool:

@@ -17,6 +17,8 @@ _INSIDE = 0.9
 """Share of a box that must lie in a region for the verdict to speak about it."""
 _OTHER_CLASS_IOU = 0.6
 """Overlap from which two boxes of different classes are taken for one object."""
+_DOUBLE_IOU = 0.5
+"""Overlap from which a box that no object was left for lies on one that another box has."""
 _CUT_PX = 2.0
 """A box that comes this near to a region's inner border may be cut off there."""
 
@@ -28,6 +30,7 @@ class Reading:
     Attributes:
         seen: pairs (row of the edge's boxes, row of ``verdict``) that are the same object.
         refuted: rows of the edge's boxes where the cloud saw nothing.
+        doubles: rows of the edge's boxes that lie on an object which another row is.
         new: rows of ``verdict`` that the edge did not see.
         cut: bool, for each row of ``verdict``: whether it may be cut off by a region's border.
         verdict: the cloud's boxes that count.
@@ -35,6 +38,7 @@ class Reading:
 
     seen: tuple[tuple[int, int], ...]
     refuted: tuple[int, ...]
+    doubles: tuple[int, ...]
     new: tuple[int, ...]
     cut: npt.NDArray[np.bool_]
     verdict: Detections
@@ -67,7 +71,7 @@ def read(
     matched = np.zeros(len(edge), bool)
     matched[rows] = True
     # A second box on an object that was found is neither refuted nor new: it says the same.
-    double = overlap.max(axis=1, initial=0) >= 0.5
+    double = overlap.max(axis=1, initial=0) >= _DOUBLE_IOU
     refuted = np.flatnonzero(spoken & ~matched & ~double)
     cut = _cut(counted.boxes, places, frame)
     fresh = np.ones(len(counted), bool)
@@ -75,9 +79,52 @@ def read(
     return Reading(
         tuple(zip(rows.tolist(), columns.tolist(), strict=True)),
         tuple(refuted.tolist()),
+        tuple(np.flatnonzero(spoken & ~matched & double).tolist()),
         tuple(np.flatnonzero(fresh & ~cut).tolist()),
         cut,
         counted,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rereading:
+    """A verdict, read against the objects that the edge knew of and did not see in the frame.
+
+    Attributes:
+        seen: pairs (object, row of the verdict) that are the same.
+        refuted: objects whose place was looked at and found empty.
+        doubles: objects that the edge saw after all, under another track.
+    """
+
+    seen: tuple[tuple[int, int], ...]
+    refuted: tuple[int, ...]
+    doubles: tuple[int, ...]
+
+
+def reread(
+    reading: Reading, unseen: Boxes, regions: tuple[Region, ...], settings: FusionSettings
+) -> Rereading:
+    """Match what `read` found new with objects that only earlier verdicts knew of.
+
+    Args:
+        reading: of the same verdict.
+        unseen: float32 (n, 4), where they were last.
+        regions: what the verdict speaks about.
+        settings: thresholds.
+    """
+    places = np.array([region.xyxy for region in regions], np.float32).reshape(-1, 4)
+    overlap = iou(unseen, reading.verdict.boxes)
+    left = np.zeros(len(reading.verdict), bool)
+    left[list(reading.new)] = True
+    rows, columns = assign((overlap * left).astype(np.float32), settings.match_iou)
+    matched = np.zeros(len(unseen), bool)
+    matched[rows] = True
+    spoken = coverage(unseen, places).max(axis=1, initial=0) >= _INSIDE
+    double = overlap.max(axis=1, initial=0) >= _DOUBLE_IOU
+    return Rereading(
+        tuple(zip(rows.tolist(), columns.tolist(), strict=True)),
+        tuple(np.flatnonzero(spoken & ~matched & ~double).tolist()),
+        tuple(np.flatnonzero(~matched & double).tolist()),
     )
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 from support.edge import Seen, seen
 
 from secondlook.edge.fusion import Reading, read
+from secondlook.edge.fusion.reading import reread
 from secondlook.edge.pipeline_settings import FusionSettings
 from secondlook.shared.values import Detections, FrameRef, Region
 
 FRAME = FrameRef("gate", 1, 0.0, 0.0, 320, 240)
+WHOLE = Region(0, 0, 320, 240)
 CAR: Seen = ((100, 100, 140, 140), 0.4, "car")
 
 
 def _read(edge: Detections, cloud: Detections, *regions: Region) -> Reading:
-    return read(edge, cloud, regions or (Region(0, 0, 320, 240),), FRAME, FusionSettings())
+    return read(edge, cloud, regions or (WHOLE,), FRAME, FusionSettings())
 
 
 def test_the_same_object_is_matched_whatever_its_class() -> None:
@@ -78,3 +81,41 @@ def test_two_labels_of_one_object_are_one_object() -> None:
 def test_empty_meets_empty() -> None:
     reading = _read(seen(), seen())
     assert (reading.seen, reading.refuted, reading.new) == ((), (), ())
+
+
+def test_a_second_box_is_told_apart_from_the_one_that_is_the_object() -> None:
+    double: Seen = ((100, 100, 140, 132), 0.3, "person")
+    assert _read(seen(CAR, double), seen(((100, 100, 140, 140), 0.9, "car"))).doubles == (1,)
+    assert _read(seen(CAR), seen(((100, 100, 140, 140), 0.9, "car"))).doubles == ()
+
+
+def _reread(
+    edge: Detections, cloud: Detections, *unseen: tuple[int, int, int, int], region: Region = WHOLE
+) -> tuple[object, ...]:
+    reading = _read(edge, cloud, region)
+    boxes = np.array(unseen, np.float32).reshape(-1, 4)
+    again = reread(reading, boxes, (region,), FusionSettings())
+    return again.seen, again.refuted, again.doubles
+
+
+def test_an_object_that_only_verdicts_knew_is_found_again_or_gone() -> None:
+    cloud = seen(((200, 50, 240, 90), 0.9, "car"))
+    assert _reread(seen(), cloud, (204, 52, 244, 92)) == (((0, 0),), (), ())
+    assert _reread(seen(), cloud, (20, 20, 60, 60)) == ((), (0,), ())
+
+
+def test_it_stays_where_nobody_looked() -> None:
+    cloud = seen(((100, 100, 140, 140), 0.9, "car"))
+    region = Region(80, 80, 80, 80)
+    assert _reread(seen(CAR), cloud, (200, 20, 240, 60), region=region) == ((), (), ())
+    half_outside = (150, 100, 190, 140)
+    assert _reread(seen(CAR), cloud, half_outside, region=region) == ((), (), ())
+
+
+def test_what_the_edge_sees_itself_is_no_longer_unseen() -> None:
+    cloud = seen(((100, 100, 140, 140), 0.9, "car"))
+    assert _reread(seen(CAR), cloud, (102, 100, 142, 140)) == ((), (), (0,))
+
+
+def test_nothing_known_is_read_again() -> None:
+    assert _reread(seen(CAR), seen()) == ((), (), ())
