@@ -191,7 +191,7 @@ def test_an_object_that_only_the_cloud_sees_keeps_its_track_when_it_moves() -> N
 
 def test_a_second_box_on_what_the_cloud_sees_once_is_not_published() -> None:
     street = Street(audit_rate=1.0)
-    double: Seen = ((100, 100, 140, 124), 0.9, "car")
+    double: Seen = ((100, 100, 140, 121), 0.9, "car")
     answer, asked = street.show(SURE, ((100, 100, 140, 140), 0.9, "car"), double)
     assert len(answer.detections) == 3
     assert asked is not None
