@@ -18,6 +18,7 @@ STEPS = st.lists(
         st.tuples(st.just("burst"), st.integers(1, 12), ENDINGS),
         st.tuples(st.just("wait"), st.floats(0, 30)),
         st.tuples(st.just("abandon")),
+        st.tuples(st.just("half open")),
     ),
     max_size=120,
 )
@@ -60,11 +61,20 @@ class Play:
         elif kind == "wait":
             self.now_s += rest[0]
             self.breaker.tick(self.now_s)
+        elif kind == "half open":
+            self.half_open()
         elif kind == "abandon":
             self.breaker.abandon(self.now_s)
             self.calls.clear()
             self.probes.clear()
         self.check()
+
+    def half_open(self) -> None:
+        """Fail until it opens, and wait for the first probe."""
+        for _ in range(self.settings.windows):
+            self.step("burst", self.settings.min_calls, Ending.FAILED)
+            self.step("wait", self.settings.window_s)
+        self.step("wait", self.breaker.wait_s(self.now_s))
 
     def begin(self, rows: int) -> int | None:
         admitted = self.breaker.admits(self.now_s)
