@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from importlib.util import find_spec
 from pathlib import Path
 
-import anyio
 import click
 from rich.console import Console
 
@@ -72,11 +70,8 @@ def serve(
         seconds, rounds = min(seconds, QUICK_SECONDS), min(rounds, QUICK_ROUNDS)
     console = Console()
     progress = Console(stderr=True)
-    found = anyio.run(
-        measure,
-        Plan(model, clip, counts, seconds, rounds),
-        lambda what: progress.print(what, style="dim"),
-        backend_options={"use_uvloop": find_spec("uvloop") is not None},
+    found = measure(
+        Plan(model, clip, counts, seconds, rounds), lambda what: progress.print(what, style="dim")
     )
     if json_file is not None:
         json_file.write_text(json.dumps(document_of(found), indent=2) + "\n")

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from secondlook.cli.bench.serve.processes import DETECTOR
+from secondlook.cloud.engine.tensors import Array
 from secondlook.edge.capture.clip import read_clip
 from secondlook.oip import inference_pb2 as pb
 from secondlook.shared.errors import InvalidInput
@@ -46,7 +47,7 @@ def largest() -> Job:
     return Job("60 kB", _request("largest", "UINT8", content))
 
 
-def pictures(jpeg: bytes) -> Job:
+def picture(jpeg: bytes) -> Job:
     """A JPEG in, boxes out."""
     request = pb.ModelInferRequest(model_name=f"{DETECTOR}.detect", id="1")
     request.inputs.add(name="image", datatype="BYTES", shape=[1])
@@ -71,7 +72,7 @@ def first_picture(clip: str) -> bytes:
     raise InvalidInput(f"{clip} has no frame")
 
 
-def _request(model: str, datatype: str, row: np.ndarray) -> bytes:  # type: ignore[type-arg]
+def _request(model: str, datatype: str, row: Array) -> bytes:
     request = pb.ModelInferRequest(model_name=model, id="1", raw_input_contents=[row.tobytes()])
     request.inputs.add(name="x", datatype=datatype, shape=[1, len(row)])
     return request.SerializeToString()

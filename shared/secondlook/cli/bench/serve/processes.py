@@ -37,7 +37,7 @@ class Server:
     def cpu_s(self) -> float:
         """Processor time it has used so far, seconds; user and system, of all its processes."""
         spent = [psutil.Process(pid).cpu_times() for pid in self.pids]
-        return sum(times.user + times.system for times in spent)
+        return float(sum(times.user + times.system for times in spent))
 
 
 @contextmanager

@@ -7,15 +7,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import anyio
 import anyio.to_thread
 import grpc.aio
 import psutil
 
 from secondlook.cli.bench.serve.callers import Ask, Turn, stream_callers, turn, unary_callers
-from secondlook.cli.bench.serve.jobs import FILES, Job, first_picture, largest, pictures, tiny
+from secondlook.cli.bench.serve.jobs import FILES, Job, first_picture, largest, picture, tiny
 from secondlook.cli.bench.serve.processes import Server, bare_server, local_loop, our_server
 from secondlook.cli.bench.serve.rows import Key, Row
 from secondlook.shared.errors import Unavailable
@@ -63,8 +65,8 @@ class Found:
     rows: dict[Key, Row] = field(default_factory=dict)
 
 
-async def measure(plan: Plan, told: Callable[[str], None]) -> Found:
-    """Run all parts.
+def measure(plan: Plan, told: Callable[[str], None]) -> Found:
+    """Run all parts. Blocking.
 
     Args:
         plan: what to measure.
@@ -74,25 +76,31 @@ async def measure(plan: Plan, told: Callable[[str], None]) -> Found:
         InvalidModel, InvalidInput: there is no such model or picture.
         Unavailable: a server did not start, or answered a request with an error.
     """
-    jpeg = await anyio.to_thread.run_sync(first_picture, plan.clip)
+    jpeg = first_picture(plan.clip)
     model = model_file(plan.model)
     found = Found(len(jpeg), model.name)
     with TemporaryDirectory(prefix="sl-bench-") as name:
-        picture = Path(name) / "picture.jpg"
-        picture.write_bytes(jpeg)
+        file = Path(name) / "picture.jpg"
+        file.write_bytes(jpeg)
         with ExitStack() as stack:
             told("starting the servers")
             bare = stack.enter_context(bare_server(FILES, model))
             ours = stack.enter_context(our_server(FILES, model))
             for job in (tiny(), largest()):
-                await _jobs(job, bare, ours, plan, found, told)
-            loop = stack.enter_context(local_loop(model, picture))
-            await _pictures(pictures(jpeg), bare, ours, loop, plan, found, told)
+                _run(_jobs, job, bare, ours, plan, found, told)
+            loop = stack.enter_context(local_loop(model, file))
+            _run(_pictures, picture(jpeg), bare, ours, loop, plan, found, told)
         with ExitStack() as stack:
             one = stack.enter_context(our_server(FILES, None))
             two = stack.enter_context(our_server(FILES, None, processes=2))
-            await _shared(tiny(), one, two, plan, found, told)
+            _run(_shared, tiny(), one, two, plan, found, told)
     return found
+
+
+def _run(part: Callable[..., Awaitable[None]], *arguments: object) -> None:
+    # As the service itself is run.
+    uvloop = find_spec("uvloop") is not None
+    anyio.run(part, *arguments, backend_options={"use_uvloop": uvloop})
 
 
 async def _jobs(
@@ -173,9 +181,9 @@ def _asking(server: Server, job: Job, callers: int, way: Callers, seconds: float
 
 async def _looping(loop: subprocess.Popen[bytes], seconds: float) -> Turn:
     """A turn of the loop that serves nobody."""
-    process = psutil.Process(loop.pid)
 
     def run() -> Turn:
+        process = psutil.Process(loop.pid)
         assert loop.stdin is not None
         assert loop.stdout is not None
         before = process.cpu_times()
