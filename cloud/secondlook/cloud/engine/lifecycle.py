@@ -33,7 +33,7 @@ from secondlook.cloud.engine.tensors import Signature, Tensors
 from secondlook.cloud.repository.config import ModelConfig, Release
 from secondlook.cloud.stability.guard import Guard
 from secondlook.shared.detect.protocol import Image, ModelInfo
-from secondlook.shared.errors import InvalidConfig, NotFound, Unavailable
+from secondlook.shared.errors import InvalidConfig, NotFound
 
 DEFAULT_MIN_SCORE = 0.05
 MAIN_VARIANT = "fp32"
@@ -157,7 +157,7 @@ class Served:
         for lane in self.lanes.values():
             lane.batcher.start()
             if lane.guard is not None:
-                self._unwatch.append(lane.guard.on_open(_opened(lane, loop, cut_off)))
+                self._unwatch.append(lane.guard.on_open(_opened(lane, lane.guard, loop, cut_off)))
 
     async def detect(
         self, image: Image, ask: Ask, *, min_score: float, variant: str = "", reason: str = ""
@@ -205,13 +205,13 @@ class Served:
 
 
 def _opened(
-    lane: Lane, loop: asyncio.AbstractEventLoop, cut_off: Callable[[], None]
+    lane: Lane, guard: Guard, loop: asyncio.AbstractEventLoop, cut_off: Callable[[], None]
 ) -> Callable[[], None]:
     """What a breaker calls, in any thread, when it opens."""
 
     def fail() -> None:
         # A thread that hangs comes back for none of them.
-        lane.batcher.fail_waiting(Unavailable("the network was cut off", retry_after_s=1.0))
+        lane.batcher.fail_waiting(guard.refusal())
         cut_off()
 
     def tell() -> None:

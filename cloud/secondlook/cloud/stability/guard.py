@@ -96,7 +96,7 @@ class Guard:
             admitted = self._breaker.admits(self._now_s())
         self._tell()
         if not admitted:
-            raise self._refusal()
+            raise self.refusal()
 
     def call(self, rows: int = 1) -> Call:
         """A context around one call. An exception that leaves it is the call's outcome.
@@ -108,6 +108,16 @@ class Guard:
             Unavailable: on entering; the backend is cut off.
         """
         return Call(self, rows)
+
+    def refusal(self) -> Unavailable:
+        """What a request hears that is refused because it has opened; counts one."""
+        self._metrics.refused()
+        with self._lock:
+            why = self._breaker.transitions[-1].why if self._breaker.transitions else "at once"
+            wait_s = self._breaker.wait_s(self._now_s())
+        return Unavailable(
+            f"{self.name} is cut off ({why}); ask again in {wait_s:.1f} s", retry_after_s=wait_s
+        )
 
     def tick(self) -> None:
         """Let time pass where no request comes; about once a second."""
@@ -155,7 +165,7 @@ class Guard:
         if self._told != self._breaker.changes:
             self._tell()
         if number is None:
-            raise self._refusal()
+            raise self.refusal()
         return number
 
     def _end_good(self, number: int) -> None:
@@ -171,16 +181,6 @@ class Guard:
             bad = self._breaker.end(number, ending, self._now_s())
         self._metrics.ended(ending.value if bad is None else bad.value)
         self._tell()
-
-    def _refusal(self) -> Unavailable:
-        self._metrics.refused()
-        with self._lock:
-            last = self._breaker.transitions[-1]
-            wait_s = self._breaker.wait_s(self._now_s())
-        return Unavailable(
-            f"{self.name} is cut off ({last.why}); ask again in {wait_s:.1f} s",
-            retry_after_s=wait_s,
-        )
 
     def _tell(self) -> None:
         """Metrics, log events and listeners, for what has changed; without the lock."""
