@@ -58,6 +58,7 @@ EXTRA_OF_MODULE = {
     "pynvml": "cloud",
     "redis": "cloud",
     "river": "cloud",
+    "ray": "ray",
     "ultralytics": "torch",
     "torch": "train",
     "onnx": "train",

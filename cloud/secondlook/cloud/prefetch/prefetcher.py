@@ -8,11 +8,11 @@ from collections.abc import Collection
 import numpy as np
 
 from secondlook.cloud.prefetch.company import Company
-from secondlook.cloud.prefetch.contest import Contest
 from secondlook.cloud.prefetch.daytime import Daytime
 from secondlook.cloud.prefetch.forecast import Forecast, evidence
 from secondlook.cloud.prefetch.history import Floats, History
 from secondlook.cloud.prefetch.residency import Advice, When
+from secondlook.cloud.prefetch.rivals import Contest
 
 EVERY_S = 1.0
 """How often to ask for advice, seconds: the forecasts are made anew, and learnt from, each time."""

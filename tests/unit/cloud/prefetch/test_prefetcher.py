@@ -8,8 +8,8 @@ import pytest
 
 from secondlook.cloud.prefetch import LeastRecent, Prefetcher, When
 from secondlook.cloud.prefetch.calibration import Calibration
-from secondlook.cloud.prefetch.contest import Contest
 from secondlook.cloud.prefetch.forecast import PENDING, SOURCES, Forecast, evidence
+from secondlook.cloud.prefetch.rivals import Contest
 from secondlook.shared.errors import MissingDependency
 
 
