@@ -52,6 +52,8 @@ class Lineup:
         self._loading: dict[str, anyio.CancelScope] = {}
         self._draining: list[Served] = []
         self._refused: dict[str, tuple[tuple[Release, ...], SecondlookError]] = {}
+        self._unloads = 0
+        self._retired = False
         self._unloaded: tuple[str, ...] = ()
         self._why_unloaded = UNLOADED
         self._log = get_logger(__name__).bind(model=name)
@@ -101,9 +103,13 @@ class Lineup:
 
         Raises:
             NotFound, InvalidModel, InvalidConfig: see `Catalogue.load`.
-            Unavailable: it was unloaded meanwhile.
+            Unavailable: it was unloaded meanwhile, or is retired.
         """
+        unloads = self._unloads
         async with self._turn:
+            if self._unloads != unloads or self._retired:
+                # Whoever unloaded it since meant this load too.
+                raise self._ended()
             with anyio.CancelScope() as scope:
                 self._loading[""] = scope
                 try:
@@ -112,7 +118,7 @@ class Lineup:
                 finally:
                     self._loading.clear()
             if scope.cancelled_caught:
-                raise Unavailable(f"{self.name!r} was unloaded while it was loaded")
+                raise self._ended()
 
     def rests(self, offer: Offer, why: str) -> None:
         """It is known, and not loaded for now."""
@@ -133,11 +139,17 @@ class Lineup:
             why: shown in the index.
         """
         self._why_unloaded = why
+        self._unloads += 1
         for scope in self._loading.values():
             scope.cancel()
         self._refused.clear()
         self._unloaded = tuple(self._serving()) or self._unloaded
         self._serve({})
+
+    def retire(self) -> None:
+        """Unload it for good: whatever loads come later are refused."""
+        self.unload()
+        self._retired = True
 
     def entries(self) -> list[Entry]:
         """Where each of its versions is."""
@@ -206,6 +218,9 @@ class Lineup:
         self._shop.metrics.loaded(self.name, self._shop.clock.monotonic() - started_s)
         return served
 
+    def _ended(self) -> Unavailable:
+        return Unavailable(f"{self.name!r} was unloaded while it was loaded")
+
     def _serving(self) -> Mapping[str, Served]:
         return {} if self.routes is None else self.routes.versions
 
@@ -258,6 +273,10 @@ class Lineup:
                 fresh = await self._open(served.releases)
             except SecondlookError as error:
                 self._log.error("no fresh copy", version=served.version, reason=str(error))
+                return
+            if self._serving().get(served.version) is not served:
+                # Unloaded meanwhile: nothing has run in it.
+                await fresh.drain()
                 return
             served.replaced()
             self._serve({**self._serving(), served.version: fresh}, fresh)

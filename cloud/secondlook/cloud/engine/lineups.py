@@ -203,9 +203,9 @@ class Lineups:
         await self._forget(model)
 
     def unload_all(self) -> None:
-        """Serve nothing more."""
+        """Serve nothing more, ever."""
         for line in self._lines.values():
-            line.unload()
+            line.retire()
 
     async def survey(self) -> None:
         """Find out which models could be loaded, for the index."""
@@ -221,7 +221,7 @@ class Lineups:
         gone = [name for name in self._offered if name not in snapshot.offers]
         self._offered = tuple(snapshot.offers)
         for name in gone:
-            self._lines.pop(name).unload()
+            self._lines.pop(name).retire()
             if self._residents is not None:
                 self._residents.forget(name)
         async with anyio.create_task_group() as loads:

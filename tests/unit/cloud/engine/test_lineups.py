@@ -292,6 +292,43 @@ async def test_unload_ends_a_load_and_what_it_opened_is_closed(
         await answered(engine)
 
 
+async def test_unload_ends_the_loads_that_wait_for_their_turn_too(
+    engine: LocalEngine, bench: Bench
+) -> None:
+    bench.wait_opening()
+    bench.hold()
+    bench.offers["m"] = offer("m", 2)
+    first = asyncio.ensure_future(engine.load("m"))
+    await anyio.to_thread.run_sync(bench.wait_opening)
+    second = asyncio.ensure_future(engine.load("m"))
+    for _ in range(5):
+        await anyio.lowlevel.checkpoint()
+    await engine.unload("m")
+    for load in (first, second):
+        with pytest.raises(Unavailable, match="unloaded"):
+            await load
+    bench.release()
+    with pytest.raises(NotFound):
+        await answered(engine)
+    await engine.load("m")
+    assert await answered(engine) == 2
+
+
+async def test_a_model_that_vanishes_while_it_loads_is_not_served(
+    engine: LocalEngine, bench: Bench
+) -> None:
+    bench.wait_opening()
+    bench.hold()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(engine.update, snapshot(offer("m", 1), offer("n", 5)))
+        await anyio.to_thread.run_sync(bench.wait_opening)
+        await engine.update(snapshot(offer("m", 1)))
+        bench.release()
+    with pytest.raises(NotFound, match="'n'"):
+        await answered(engine, name="n")
+    await until(lambda: len(bench.opened) == 2 and bench.of(5).closed)
+
+
 async def test_who_asked_for_a_load_and_left_does_not_end_it(
     engine: LocalEngine, bench: Bench
 ) -> None:
