@@ -1,10 +1,11 @@
 """Refuses at once what could not be answered in time: before it waits, not after.
 
 A newcomer's answer is predicted from what runs, the rows that fair shares put before it, and the
-measured pace. It is let in when the prediction, widened by a margin, lies within the time it has
-left. The margin grows when accepted work comes too late all the same (a network that has become
-slower, other work on the machine), and shrinks slowly while all is in time. Each tenant has its
-own: who asks for more than its share waits longest, and is late first.
+measured pace. It is let in when the wait, widened by a margin, and its own batch fit into the time
+that it has left. The margin grows when accepted work comes too late all the same (others came in
+the meantime, the network has become slower, the machine does other work), and shrinks slowly while
+all is in time. Each tenant has its own: who asks for more than its share waits longest, and is late
+first.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from dataclasses import dataclass
 from secondlook.cloud.engine.batching.pace import Pace
 from secondlook.shared.errors import Overloaded
 
-CAUTION = 1.15
-"""What a prediction is widened by at least."""
+CAUTION = 1.4
+"""What a predicted wait is widened by at least: others may come in the meantime."""
 
 MOST_CAUTION = 3.0
 
-LATE = 1.05
+LATE = 1.1
 """A late answer widens the margin by so much."""
 
 DRIFT_WEIGHT = 0.1
@@ -69,8 +70,8 @@ class Admission:
             ratio = min(MOST_DRIFT, took_s / expected_s)
             self._drift += DRIFT_WEIGHT * (ratio - self._drift)
 
-    def predict_s(self, ahead: int, rows: int, busy_s: float) -> float | None:
-        """Seconds until the answer of a newcomer; ``None`` while nothing has been measured.
+    def predict_s(self, ahead: int, rows: int, busy_s: float) -> tuple[float, float] | None:
+        """Seconds that a newcomer waits, and that its batch takes; ``None``: nothing is measured.
 
         Args:
             ahead: rows that go before it.
@@ -83,27 +84,35 @@ class Admission:
         if batch_s is None:
             return None
         own_s = batch_s if rows <= size else pace.seconds(rows) or batch_s
-        ahead_s = ahead * batch_s / size / self._instances
-        return busy_s + (ahead_s + own_s) * max(1.0, self._drift)
+        drift = max(1.0, self._drift)
+        return busy_s + ahead * batch_s / size / self._instances * drift, own_s * drift
 
-    def check(self, tenant: str, now_s: float, left_s: float, predicted_s: float) -> None:
+    def check(
+        self, tenant: str, now_s: float, left_s: float, predicted_s: tuple[float, float]
+    ) -> None:
         """Let a newcomer in.
 
         Args:
             tenant: who asks.
             now_s: the time.
             left_s: seconds until its deadline.
-            predicted_s: seconds until its answer.
+            predicted_s: see `predict_s`.
 
         Raises:
             Overloaded: it could not be answered in time; says when there will be room.
         """
-        wide_s = predicted_s * self.margin(tenant, now_s)
+        wait_s, own_s = predicted_s
+        wide_s = wait_s * self.margin(tenant, now_s) + own_s
         if wide_s > left_s:
             raise Overloaded(
-                f"the answer would take {predicted_s:.3f} s, and {left_s:.3f} s are left",
+                f"the answer would take {wait_s + own_s:.3f} s, and {left_s:.3f} s are left",
                 retry_after_s=wide_s - left_s,
             )
+
+    def relief_s(self, rows: int) -> float | None:
+        """When so many rows will have been served; ``None``: not known."""
+        predicted_s = self.predict_s(rows, 1, 0.0)
+        return None if predicted_s is None else sum(predicted_s)
 
     def margin(self, tenant: str, now_s: float) -> float:
         """What a tenant's predictions are widened by."""

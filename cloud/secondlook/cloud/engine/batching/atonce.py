@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -48,6 +49,7 @@ class AtOnce:
             Whatever the lane raises, as a caller's task may hear it.
         """
         lane = self._instances[id(seat)].lanes[kind]
+        begun_cpu_s = time.thread_time()
         try:
             (answer,) = checked(lane.run([payload]), 1)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - it is this caller's to hear
@@ -59,4 +61,5 @@ class AtOnce:
             self._delivery.failed_at_once(now_s)
             raise answer
         result: R = answer
-        return result, self._delivery.answered_at_once(now_s, reason)
+        computed_s = time.thread_time() - begun_cpu_s
+        return result, self._delivery.answered_at_once(now_s, computed_s, reason)

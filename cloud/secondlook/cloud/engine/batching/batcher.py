@@ -219,7 +219,7 @@ class Batcher:
                 dropped,
                 Overloaded(
                     "dropped for another request",
-                    retry_after_s=self._dispatch.admission.predict_s(self.waiting, 1, 0.0),
+                    retry_after_s=self._dispatch.admission.relief_s(self.waiting),
                 ),
             )
         if self._dispatch.has_to_ring and not self._ringing:

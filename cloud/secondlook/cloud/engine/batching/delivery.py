@@ -11,6 +11,7 @@ from typing import Any
 from secondlook.cloud.engine.asking import Ran
 from secondlook.cloud.engine.batching.dispatch import Dispatch
 from secondlook.cloud.engine.batching.pending import Pending
+from secondlook.cloud.engine.batching.rates import effort_s
 from secondlook.cloud.engine.batching.runner import Report, sayable
 from secondlook.cloud.engine.metrics import BatcherMetrics
 from secondlook.cloud.engine.statistics import Statistics
@@ -108,10 +109,10 @@ class Delivery:
             self._statistics.fail.add(self._clock.monotonic() - request.queued_s)
             request.future.set_exception(sayable(error))
 
-    def answered_at_once(self, begun_s: float, reason: str) -> Ran:
-        """One row was answered here and now, without a queue."""
+    def answered_at_once(self, begun_s: float, computed_s: float, reason: str) -> Ran:
+        """One row was answered here and now, without a queue, by so much processor time."""
         took_s = self._clock.monotonic() - begun_s
-        self._dispatch.quickness.took(1, took_s)
+        self._dispatch.quickness.took(1, effort_s(computed_s, took_s))
         self._called(1, 1, 0.0, took_s, 0.0)
         self._statistics.last_inference_ms = int(self._clock.wall() * 1000)
         return self._answered(1, 0.0, took_s, took_s, 1, reason)
@@ -142,7 +143,7 @@ class Delivery:
     def _count(self, report: Report) -> None:
         """A call of the network, by a thread."""
         times, rows = len(report.requests), report.rows
-        self._dispatch.quickness.took(rows, report.infer_s)
+        self._dispatch.quickness.took(rows, effort_s(report.computed_s, report.infer_s))
         self._called(times, rows, report.input_s, report.infer_s, report.output_s)
         if report.retried:
             self._metrics.retried(times)

@@ -94,7 +94,7 @@ class Dispatch:
                 dropped = self._queue.put(request)
             except Overloaded as error:
                 # When a part of the queue will have been served.
-                error.retry_after_s = self.admission.predict_s(self._queue.rows // 4 + 1, 1, 0.0)
+                error.retry_after_s = self.admission.relief_s(self._queue.rows // 4 + 1)
                 raise
             if self._idle:
                 seat = self._idle[-1]
@@ -221,7 +221,7 @@ class Dispatch:
             return
         # The whole queue before it is the worst case, and needs no counting.
         worst_s = admission.predict_s(queue.rows, rows, busy_s)
-        if worst_s is None or worst_s * MOST_CAUTION <= left_s:
+        if worst_s is None or worst_s[0] * MOST_CAUTION + worst_s[1] <= left_s:
             return
         ahead = queue.rows_ahead(request.priority, request.tenant, request.camera, rows)
         predicted_s = admission.predict_s(ahead, rows, busy_s)

@@ -5,10 +5,11 @@ so that one hiccup changes nothing and a change of the machine is learned in a f
 between are interpolated, larger ones extrapolated along the last slope. The first run of a size
 may pay for its preparation (kernels chosen, memory taken): it counts only until there is another.
 
-A larger batch is worth its wait where it gives more rows a second: on a GPU nearly always, on a
-CPU hardly ever. `size` takes the smallest size that is nearly as good as the best. To learn, it
-doubles the largest size that it knows while enough rows wait and the last doubling has paid, and
-looks again now and then at a size near the best that it has not run for long.
+A larger batch gives more rows a second, on a GPU many more, on a CPU hardly any; and it takes
+longer, so that whoever comes while it runs waits longer. `best` weighs the two: each doubling of
+the time has to gain a tenth of throughput. To learn, the largest size that is known is doubled
+while enough rows wait and the last doubling has paid, and a size near the best that was not run for
+long is looked at again now and then.
 """
 
 from __future__ import annotations
@@ -20,9 +21,8 @@ from collections.abc import Sequence
 KEEP = 9
 """Durations kept of each size."""
 
-WORTH = 0.1
-"""A larger batch has to give so much more throughput, as a share, to be taken: whoever comes while
-it runs waits for all of it."""
+WORTH = 0.15
+"""Exponent: a batch that takes twice as long has to give ``2 ** WORTH`` as many rows a second."""
 
 CHANGE = 0.05
 """A duration that moves by less, as a share, changes no choice."""
@@ -108,7 +108,7 @@ class Pace:
         return None if not seconds else size / seconds
 
     def best(self, waiting: int) -> int:
-        """The smallest known size that gives nearly as many rows a second as any.
+        """The size that serves best; see above.
 
         Args:
             waiting: rows that wait; no size is larger.
@@ -166,7 +166,7 @@ class Pace:
         if len(self._sizes) < 2:
             return True
         below = next((s for s in reversed(self._sizes) if 2 * s <= largest), self._sizes[0])
-        return self._rate_of(largest) >= self._rate_of(below) * (1 + WORTH)
+        return self._worth(largest) > self._worth(below)
 
     def _candidates(self, most: int) -> list[int]:
         if self._preferred:
@@ -182,13 +182,12 @@ class Pace:
     def _find_best(self, most: int) -> int:
         # What is beyond the largest size that was run is a guess, and would be a hopeful one.
         most = min(most, self._sizes[-1]) if self._sizes else 1
-        rates = [(size, self._rate_of(size)) for size in self._candidates(most)]
-        wanted = max(rate for _, rate in rates) * (1 - WORTH)
-        return next(size for size, rate in rates if rate >= wanted)
+        return max(self._candidates(most), key=self._worth)
 
-    def _rate_of(self, size: int) -> float:
+    def _worth(self, size: int) -> float:
+        """Rows a second, and what they cost those who wait."""
         seconds = self.seconds(size)
-        return size / max(seconds, 1e-9) if seconds is not None else 0.0
+        return size / max(seconds, 1e-9) ** (1 + WORTH) if seconds is not None else 0.0
 
     def _beyond(self, rows: int) -> float:
         """Beyond the largest size: along the slope of the two largest, not below it."""

@@ -8,8 +8,12 @@ import math
 OVER_S = 1.0
 """Arrivals are averaged over so long."""
 
-INLINE_S = 6e-5
+INLINE_S = 1e-4
 """A network whose calls take less runs at once, on the event loop: waking a thread costs more."""
+
+HELD_UP = 20
+"""A call may last so many times longer than it computes: it waits for the interpreter, or for a
+processor that others have."""
 
 INLINE_AFTER = 16
 """Quick calls that have to be ahead of slow ones before; a slow one counts as `SLOW` quick ones."""
@@ -55,13 +59,26 @@ class Quickness:
         return self._ahead >= INLINE_AFTER
 
     def took(self, rows: int, seconds: float) -> None:
-        """A call took so long. A few that the machine held up change nothing."""
+        """A call took so much, see `effort_s`. A few that the machine held up change nothing."""
         if seconds <= INLINE_S:
             self._ahead = min(self._ahead + 1, 4 * INLINE_AFTER)
         elif seconds > STALLED_S:
             self._ahead = 0
         elif rows == 1:
             self._ahead = max(0, self._ahead - SLOW)
+
+
+def effort_s(computed_s: float, lasted_s: float) -> float:
+    """How long a call takes where nothing is in its way.
+
+    Once a thread answers, each of its calls waits for the event loop to let go of the interpreter:
+    judged by how long it lasted, no network would ever be quick again on a busy machine.
+
+    Args:
+        computed_s: processor time of the thread that called.
+        lasted_s: what the clock says.
+    """
+    return lasted_s if lasted_s > STALLED_S else max(computed_s, lasted_s / HELD_UP)
 
 
 class Ceiling:

@@ -31,6 +31,7 @@ class Report:
         output_s: seconds that it took to be taken apart.
         rows: of that call.
         retried: whether it was a part of a batch that had failed.
+        computed_s: processor time of the thread, of that call.
     """
 
     requests: Sequence[Pending]
@@ -42,6 +43,7 @@ class Report:
     output_s: float = 0.0
     rows: int = 0
     retried: bool = False
+    computed_s: float = 0.0
 
 
 @runtime_checkable
@@ -92,12 +94,12 @@ class Runner:
         kind = batch[0].lane
         lane, timed = self._lanes[kind], self._timed[kind]
         started_s = self._clock.monotonic()
-        begun_s = time.perf_counter()
+        begun_s, begun_cpu_s = time.perf_counter(), time.thread_time()
         try:
             answers = checked(lane.run([request.payload for request in batch]), len(batch))
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is these callers' to hear
             return self._on_failure(batch, error, taken_s)
-        took_s = time.perf_counter() - begun_s
+        took_s, computed_s = time.perf_counter() - begun_s, time.thread_time() - begun_cpu_s
         input_s, output_s = (timed.input_s, timed.output_s) if timed else (0.0, 0.0)
         self._report(
             Report(
@@ -110,6 +112,7 @@ class Runner:
                 output_s,
                 sum(request.rows for request in batch),
                 retried,
+                computed_s,
             )
         )
         return True
