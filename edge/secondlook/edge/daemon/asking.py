@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from enum import Enum
 
+import anyio
+
 from secondlook.edge.control import Allowance
 from secondlook.edge.daemon.inbox import Inbox
 from secondlook.edge.daemon.status import CameraStatus
@@ -144,11 +146,12 @@ class Asking:
         late = self._around.late
         if late is None or not late.keeps(escalation.purpose):
             return False
-        # On disk it waits for a cloud that may know nothing of this canvas.
-        alone = await self._alone(escalation) if escalation.canvas is not None else escalation
-        if alone is None:
-            return False
-        kept = await late.keep(alone)
+        with anyio.CancelScope(shield=True):
+            # On disk it waits for a cloud that may know nothing of this canvas.
+            alone = await self._alone(escalation) if escalation.canvas is not None else escalation
+            if alone is None:
+                return False
+            kept = await late.keep(alone)
         self._status.spooled += kept
         self._around.meter.spooled.labels(self._camera).inc(kept)
         if kept:

@@ -169,9 +169,11 @@ class CameraLoop:
             return
         self._pipeline.model = around.memory.model_of(self._camera)
         alone = way is Way.DISK
-        escalation = await self._compute(
-            lambda: self._pipeline.escalation(frame, observation, alone=alone)
-        )
+        # What is decided is asked, kept or counted, also where the camera is stopped just now.
+        with anyio.CancelScope(shield=True):
+            escalation = await self._compute(
+                lambda: self._pipeline.escalation(frame, observation, alone=alone)
+            )
         if escalation is None:
             return
         went = await self._asking.ask(escalation, way, late=allowance.late)
