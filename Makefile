@@ -29,7 +29,7 @@ demo: $(READY) ## a minute of a simulated street through both tiers; writes demo
 	$(BIN)/secondlook demo $(ARGS)
 
 test: $(READY) ## all tests that need no torch; under 10 minutes on 2 cores
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-all: $(READY) ## the heavy tests as well: torch, training, long runs
 	$(BIN)/python -m venv $(VENV)-heavy
