@@ -9,6 +9,7 @@ from secondlook.cloud.engine.batching.rates import (
     STALLED_S,
     Arrivals,
     Quickness,
+    effort_s,
 )
 
 
@@ -62,3 +63,11 @@ def test_a_long_call_of_many_rows_says_nothing_about_one() -> None:
     network = quick(INLINE_AFTER)
     network.took(16, 10 * INLINE_S)
     assert network.holds
+
+
+def test_a_call_that_waits_for_the_interpreter_is_judged_by_what_it_computes() -> None:
+    assert effort_s(1e-5, 1.5e-3) <= INLINE_S
+    # But one that waits for something else is not quick, however little it computes.
+    assert effort_s(1e-5, 5e-3) > INLINE_S
+    assert effort_s(2e-4, 2e-4) > INLINE_S
+    assert effort_s(1e-5, 2 * STALLED_S) == 2 * STALLED_S
