@@ -35,26 +35,31 @@ CLOCK = SystemClock()
 
 
 @pytest.fixture
-def cluster() -> Iterator[tuple[Any, list[Any]]]:
-    from support.ray_cluster import ray_cluster
+def cluster() -> Iterator[tuple[Any, Any]]:
+    """A cluster, and the second of its nodes."""
+    from support.ray_cluster import another_node, shared_cluster
 
-    # No replica fits beside the head, and one on each of the others.
-    with ray_cluster(0, 1, 1) as made:
-        yield made
+    shared = shared_cluster()
+    with another_node(shared) as node:
+        yield shared, node
 
 
-async def test_a_node_killed_under_load_costs_no_answer(
-    cluster: tuple[Any, list[Any]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    made, nodes = cluster
-    settings = RaySettings(address=made.address, cpus=0.6, min_replicas=2, max_replicas=2)
-    engine = RayEngine(
-        settings,
+def engine_of(model: str, **settings: Any) -> RayEngine:
+    return RayEngine(
+        RaySettings(**settings),
         open_release=open_slow,
         registry=CollectorRegistry(),
         source=Bench(),
-        default="first",
+        default=model,
     )
+
+
+async def test_a_node_killed_under_load_costs_no_answer(
+    cluster: tuple[Any, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, node = cluster
+    # There is room for one on each node.
+    engine = engine_of("slow", address=made.address, cpus=0.6, min_replicas=2, max_replicas=2)
     answered = 0
     wrong: list[float] = []
     killed = asyncio.Event()
@@ -65,7 +70,7 @@ async def test_a_node_killed_under_load_costs_no_answer(
         rounds = 0
         while rounds < AFTER:
             value = 1000.0 * number + rounds
-            ask = Ask(Deadline.after(60.0, CLOCK), "first")
+            ask = Ask(Deadline.after(60.0, CLOCK), "slow")
             got = await engine.infer(numbers(value), ask)
             if got.outputs["y"].tolist() != [[value + 1000, value + 1000]]:
                 wrong.append(value)
@@ -75,16 +80,16 @@ async def test_a_node_killed_under_load_costs_no_answer(
             rounds += killed.is_set()
 
     async with engine.running():
-        await engine.update(snapshot(offer("first", 1)))
+        await engine.update(snapshot(offer("slow", 1)))
         # One node's death shall find work there.
-        await _replicas_up(2)
+        await _replicas_up("slow", 2)
         async with anyio.create_task_group() as callers:
             for number in range(CALLERS):
                 callers.start_soon(caller, number)
             await warm.wait()
-            await anyio.to_thread.run_sync(lambda: made.remove_node(nodes[0], allow_graceful=False))
+            await anyio.to_thread.run_sync(lambda: made.remove_node(node, allow_graceful=False))
             killed.set()
-        (counted,) = engine.statistics("first")
+        (counted,) = engine.statistics("slow")
         retried = sum(lane.batcher.retried for lane in _lanes(engine))
         with capsys.disabled():
             print(  # noqa: T201 - what happened is to be read
@@ -96,64 +101,56 @@ async def test_a_node_killed_under_load_costs_no_answer(
         assert retried > 0
 
         # Who goes away, or has no time, hurts nobody.
-        gone = asyncio.ensure_future(engine.infer(numbers(1), _soon()))
-        stays = asyncio.ensure_future(engine.infer(numbers(2), _soon()))
+        gone = asyncio.ensure_future(engine.infer(numbers(1), _soon("slow")))
+        stays = asyncio.ensure_future(engine.infer(numbers(2), _soon("slow")))
         await asyncio.sleep(0)
         gone.cancel()
         with pytest.raises(DeadlineExceeded):
-            await engine.infer(numbers(3), Ask(Deadline.after(0.005, CLOCK), "first"))
+            await engine.infer(numbers(3), Ask(Deadline.after(0.005, CLOCK), "slow"))
         assert (await stays).outputs["y"][0, 0] == 1002
     with pytest.raises(Unavailable):
-        await engine.infer(numbers(4), _soon())
+        await engine.infer(numbers(4), _soon("slow"))
 
 
-async def test_more_requests_bring_more_replicas(cluster: tuple[Any, list[Any]]) -> None:
-    settings = RaySettings(
-        address=cluster[0].address,
-        cpus=0.3,
-        max_replicas=3,
-        target_in_flight=2,
-        scale_up_s=0.5,
-    )
-    engine = RayEngine(
-        settings,
-        open_release=open_slow,
-        registry=CollectorRegistry(),
-        source=Bench(),
-        default="first",
+async def test_more_requests_bring_more_replicas(cluster: tuple[Any, Any]) -> None:
+    address = cluster[0].address
+    engine = engine_of(
+        "grow", address=address, cpus=0.3, max_replicas=3, target_in_flight=2, scale_up_s=0.5
     )
 
     async def caller() -> None:
         while True:
-            assert (await engine.infer(numbers(1), _soon())).outputs["y"][0, 0] == 1001
+            assert (await engine.infer(numbers(1), _soon("grow"))).outputs["y"][0, 0] == 1001
 
     async with engine.running():
-        await engine.update(snapshot(offer("first", 1)))
-        assert await anyio.to_thread.run_sync(_replicas) == 1
+        await engine.update(snapshot(offer("grow", 1)))
+        assert await anyio.to_thread.run_sync(_replicas, "grow") == 1
         async with anyio.create_task_group() as callers:
             for _ in range(12):
                 callers.start_soon(caller)
-            await _replicas_up(3)
+            await _replicas_up("grow", 3)
             callers.cancel_scope.cancel()
 
 
-def _soon() -> Ask:
-    return Ask(Deadline.after(30.0, CLOCK), "first")
+def _soon(model: str) -> Ask:
+    return Ask(Deadline.after(30.0, CLOCK), model)
 
 
 def _lanes(engine: RayEngine) -> list[Any]:
-    return list(engine._lineups.ready("first").main.lanes.values())
+    return list(engine._lineups.ready("slow").main.lanes.values())
 
 
-def _replicas() -> int:
+def _replicas(model: str) -> int:
     from ray import serve
 
-    (application,) = serve.status().applications.values()
+    (application,) = (
+        one for name, one in serve.status().applications.items() if f"-{model}-" in name
+    )
     running: int = application.deployments["model"].replica_states.get("RUNNING", 0)
     return running
 
 
-async def _replicas_up(count: int) -> None:
+async def _replicas_up(model: str, count: int) -> None:
     with anyio.fail_after(120):
-        while await anyio.to_thread.run_sync(_replicas) < count:  # noqa: ASYNC110 - Ray tells no event
+        while await anyio.to_thread.run_sync(_replicas, model) < count:  # noqa: ASYNC110 - Ray tells no event
             await anyio.sleep(0.1)

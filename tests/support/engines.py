@@ -64,7 +64,7 @@ async def ray_rig() -> AsyncIterator[Rig]:
 
     # What a test leaves, the next one uses: starting a replica takes seconds.
     settings = RaySettings(
-        address=shared_cluster(),
+        address=shared_cluster().address,
         cpus=0.1,
         max_replicas=1,
         keep=True,
