@@ -29,7 +29,6 @@ from secondlook.cloud.repository.config import ModelConfig
 from secondlook.cloud.repository.proto import from_proto
 from secondlook.cloud.rpc.inference import detection
 from secondlook.shared.clock import Clock, Deadline
-from secondlook.shared.detect.protocol import ModelInfo
 from secondlook.shared.errors import InvalidInput, NotFound, SecondlookError
 
 LOOK_S = 30.0
@@ -152,22 +151,33 @@ class Directory:
 
     async def _look(self, entry: Entry, faced: bool) -> RemoteModel:
         server, name = self._server, entry.name
-        metadata = await server.metadata(name, entry.version)
+        eyes: Eyes | None = None
+        if faced:
+            face = await server.config(name + detection.SUFFIX, entry.version)
+            info = None if face is None else face_info(face.config)
+            if info is not None:
+                eyes = FacedEyes(server, name, info, self._limiter)
+        try:
+            metadata = await server.metadata(name, entry.version)
+        except NotFound:
+            if eyes is None:
+                raise
+            # It takes pictures, and no tensors.
+            config = ModelConfig(name, "remote", max_batch=eyes.info.max_batch)
+            return RemoteModel(
+                name, entry.version, Signature((), (), config.max_batch), config, eyes
+            )
         version = entry.version or (metadata.versions[0] if metadata.versions else "")
         told = await server.config(name, entry.version)
         config = ModelConfig(name, "remote") if told is None else from_proto(told.config).config
         config = complete(
-            replace(config, name=name), describe(metadata), Path(name), batch_said=told is not None
+            replace(config, name=name),
+            describe(metadata),
+            Path(name),
+            batch_said=told is not None,
         )
         signature = Signature(config.inputs, config.outputs, config.max_batch)
-        eyes: Eyes | None = None
-        info: ModelInfo | None = None
-        if faced:
-            face = await server.config(name + detection.SUFFIX, entry.version)
-            info = None if face is None else face_info(face.config)
-        if info is not None:
-            eyes = FacedEyes(server, name, info, self._limiter)
-        else:
+        if eyes is None:
             eyes = await self._bare(config, version, signature)
         return RemoteModel(name, version, signature, config, eyes)
 

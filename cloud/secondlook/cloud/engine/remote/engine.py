@@ -82,6 +82,7 @@ class RemoteEngine:
             anyio.CapacityLimiter(settings.threads),
             self._clock,
         )
+        failure: Exception | None = None
         try:
             await self._server.greet()
             await self._directory.refresh()
@@ -89,8 +90,11 @@ class RemoteEngine:
                 tasks.start_soon(self._keep_fresh)
                 try:
                     yield self
-                finally:
-                    tasks.cancel_scope.cancel()
+                except Exception as error:  # noqa: BLE001 - raised below: a group would wrap it
+                    failure = error
+                tasks.cancel_scope.cancel()
+            if failure is not None:
+                raise failure
         finally:
             with anyio.CancelScope(shield=True):
                 await self.drain()
@@ -109,7 +113,7 @@ class RemoteEngine:
 
     def signature(self, model: str, version: str = "") -> Signature:
         """See `Serving.signature`."""
-        return self._find(model, version).signature
+        return self._raw(model, version).signature
 
     async def prepare(self, ask: Ask) -> None:
         """Nothing to be done: the other server holds what it serves."""
@@ -126,7 +130,7 @@ class RemoteEngine:
 
     async def infer(self, tensors: Tensors, ask: Ask, outputs: Sequence[str] = ()) -> Inferred:
         """See `Serving.infer`."""
-        model = self._find(ask.model, ask.version)
+        model = self._raw(ask.model, ask.version)
         rows = model.signature.rows(tensors)
         known = [spec.name for spec in model.signature.outputs]
         for name in outputs:
@@ -184,6 +188,12 @@ class RemoteEngine:
     def _find(self, model: str, version: str) -> RemoteModel:
         self._check_open()
         return self._directory.find(model or self._first(), version)
+
+    def _raw(self, model: str, version: str) -> RemoteModel:
+        found = self._find(model, version)
+        if not found.signature.inputs:
+            raise NotFound(f"{found.name!r} takes images, no tensors")
+        return found
 
     def _first(self) -> str:
         if self._default:
