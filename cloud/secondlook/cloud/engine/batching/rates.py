@@ -20,6 +20,10 @@ INLINE_AFTER = 16
 
 SLOW = 4
 
+SLOW_S = 3 * INLINE_S
+"""What counts as slow; between it and `INLINE_S` nothing changes, so that a busy machine does not
+make a network change its place all the time."""
+
 STALLED_S = 0.02
 """A call that takes so long ends it at once: the event loop must not be held up like that again."""
 
@@ -64,7 +68,7 @@ class Quickness:
             self._ahead = min(self._ahead + 1, 4 * INLINE_AFTER)
         elif seconds > STALLED_S:
             self._ahead = 0
-        elif rows == 1:
+        elif rows == 1 and seconds > SLOW_S:
             self._ahead = max(0, self._ahead - SLOW)
 
 

@@ -6,6 +6,7 @@ from secondlook.cloud.engine.batching.rates import (
     INLINE_AFTER,
     INLINE_S,
     OVER_S,
+    SLOW_S,
     STALLED_S,
     Arrivals,
     Quickness,
@@ -49,6 +50,16 @@ def test_a_busy_machine_changes_nothing_but_a_slow_network_does() -> None:
         network.took(1, 10 * INLINE_S)
         assert network.holds
     for _ in range(4 * INLINE_AFTER):
+        network.took(1, 2 * INLINE_S)
+        assert network.holds
+    for _ in range(4 * INLINE_AFTER):
+        network.took(1, 2 * SLOW_S)
+    assert not network.holds
+
+
+def test_what_is_neither_quick_nor_slow_does_not_become_quick() -> None:
+    network = quick(0)
+    for _ in range(1000):
         network.took(1, 2 * INLINE_S)
     assert not network.holds
 
