@@ -138,7 +138,7 @@ class Play:
         assert self.breaker.admits(self.now_s)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(chosen=SETTINGS, lanes=st.sampled_from([0, 1, 2]), seed=st.integers(0, 9), steps=STEPS)
 def test_few_probes_go_through_and_it_recovers(
     chosen: BreakerSettings, lanes: int, seed: int, steps: list[tuple[Any, ...]]
@@ -149,7 +149,7 @@ def test_few_probes_go_through_and_it_recovers(
     play.recover()
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(chosen=SETTINGS, lanes=st.sampled_from([0, 1, 2]), seed=st.integers(0, 9), steps=STEPS)
 def test_counting_in_passing_changes_nothing(
     chosen: BreakerSettings, lanes: int, seed: int, steps: list[tuple[Any, ...]]

@@ -79,7 +79,7 @@ class Caller:
         self.over = True
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(steps=STEPS)
 def test_nobody_is_hurt_by_another(steps: list[tuple[Any, ...]]) -> None:
     anyio.run(_play, steps)
