@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import pytest
 from prometheus_client import CollectorRegistry
 from support.cloud import settings
 from support.engine import numbers
 from support.networks import write_bright_spot_model
-from support.versioned import publish
+from support.versioned import publish, write_adder
 from support.waiting import eventually
 
+from secondlook.cloud.engine.adapting.controller import MISSED
 from secondlook.cloud.engine.asking import Ask
 from secondlook.cloud.engine.catalogue import State
+from secondlook.cloud.engine.local import LocalEngine
 from secondlook.cloud.engine.protocol import Engine
 from secondlook.cloud.engines import running_engine
+from secondlook.cloud.repository.variants import Measured, write_record
 from secondlook.cloud.stability import BreakerMetrics, Breakers, BreakerSettings
 from secondlook.shared.clock import Deadline, SystemClock
 from secondlook.shared.errors import InvalidConfig, InvalidModel, NotFound, PermissionDenied
@@ -140,6 +146,66 @@ async def test_two_versions_share_a_name(tmp_path: Path) -> None:
         assert await answered(engine, "2") == (2007, "2")
         turns = [await answered(engine) for _ in range(10)]
         assert {turn[1] for turn in turns} == {"1", "2"}
+
+
+def publish_variant(folder: Path, f1: float) -> None:
+    """An int8 of version 1 that was measured; it answers as if it were version 2."""
+    base, fast = folder / "model.onnx", folder / "model.int8.onnx"
+    write_adder(fast, 2)
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (fast, base)]
+    measured = Measured(
+        file=fast.name,
+        sha256=digests[0],
+        base=base.name,
+        base_sha256=digests[1],
+        f1=f1,
+        min_f1=0.9,
+        score=0.25,
+        images=8,
+        boxes=20,
+        speed=2.0,
+        provider="CPU",
+        left_out=0,
+        tools={},
+        made="2026-01-01T00:00:00Z",
+    )
+    write_record(folder, "int8", measured)
+
+
+async def test_where_the_objective_is_missed_a_measured_variant_answers(tmp_path: Path) -> None:
+    publish(tmp_path, "adder", 1)
+    await anyio.to_thread.run_sync(publish_variant, tmp_path / "adder" / "1", 0.98)
+    (tmp_path / "adder" / "config.pbtxt").write_text(
+        'parameters { key: "variant.int8" value { string_value: "model.int8.onnx" } }\n'
+        'parameters { key: "objective_ms" value { string_value: "0.001" } }\n'
+    )
+    async with running(**repository(tmp_path)) as engine:
+        assert isinstance(engine, LocalEngine)
+        steering = engine._lineups._lines["adder"].choosing._steering
+        assert steering is not None
+        assert await answered(engine) == (1007, "1")
+        for _ in range(MISSED + 1):
+            await answered(engine)
+            steering.look()
+        ask = Ask(Deadline.after(30, CLOCK), "adder")
+        got = await engine.infer(numbers(7), ask)
+        assert got.outputs["y"][0, 0] == 2007
+        assert (got.ran.version, got.ran.variant) == ("1", "int8")
+        assert "objective 0.001 ms" in got.ran.reason
+        assert (await engine.infer(numbers(7), replace(ask, version="1"))).ran.variant == "fp32"
+
+
+async def test_a_variant_that_agrees_too_little_is_never_loaded(tmp_path: Path) -> None:
+    publish(tmp_path, "adder", 1)
+    await anyio.to_thread.run_sync(publish_variant, tmp_path / "adder" / "1", 0.5)
+    (tmp_path / "adder" / "config.pbtxt").write_text(
+        'parameters { key: "variant.int8" value { string_value: "model.int8.onnx" } }\n'
+    )
+    async with running(**repository(tmp_path)) as engine:
+        assert isinstance(engine, LocalEngine)
+        assert list(engine._lineups.ready("adder").main.lanes) == ["fp32"]
+        (entry,) = engine.index()
+        assert entry.state is State.READY
 
 
 async def test_copies_share_one_breaker_and_it_goes_with_the_version(tmp_path: Path) -> None:
