@@ -31,7 +31,7 @@ demo: $(READY) ## a minute of a simulated street through both tiers; writes demo
 test: $(READY) ## all tests that need no torch; under 10 minutes on 2 cores
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
-test-all: $(READY) ## the heavy tests as well: torch, training, long runs
+test-all: $(READY) ## the heavy tests as well: torch, Ray, training, long runs
 	$(BIN)/python -m venv $(VENV)-heavy
 	$(VENV)-heavy/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
 	$(VENV)-heavy/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -53,6 +53,7 @@ bench: $(READY) ## the benchmarks, as ratios against a baseline of the same run
 	$(BIN)/secondlook bench edge $(ARGS)
 	$(BIN)/secondlook bench memory
 	$(BIN)/secondlook bench trust
+	$(BIN)/secondlook bench prefetch
 	for file in tests/bench/bench_*.py; do PYTHONPATH=tests $(BIN)/python $$file || exit 1; done
 
 stubs: $(READY) ## regenerate the committed protobuf stubs
