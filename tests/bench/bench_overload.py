@@ -133,6 +133,10 @@ class Bench:
         self.deadline_s = deadline_s
         self.payload = TensorInput({"x": np.zeros((1, *shape), np.float32)})
 
+    def busy_s(self) -> float:
+        """Seconds that the network has run so far."""
+        return sum(spent.ns for spent in self.batcher.statistics.batches.values()) / 1e9
+
     async def one(self, heard: Heard, tenant: str, deadline_s: float | None = None) -> None:
         heard.asked += 1
         begun_s = time.monotonic()
@@ -197,15 +201,16 @@ async def main(args: argparse.Namespace) -> None:
     await bench.capacity(1)
     rounds = max(2, args.seconds // 10)
     part_s = args.seconds / rounds
-    capacities, goodputs = [], []
+    capacities, goodputs, busy = [], [], []
     total = Heard()
     memory = []
     for _ in range(rounds):
         capacities.append(await bench.capacity(part_s / 4))
         per_tenant = args.load * capacities[-1] / 3
-        begun_s = time.monotonic()
+        begun_s, ran_s = time.monotonic(), bench.busy_s()
         heard = await bench.open_load({f"t{n}": per_tenant for n in range(3)}, part_s)
         goodputs.append(sum(len(h.waits_s) for h in heard.values()) / (time.monotonic() - begun_s))
+        busy.append((bench.busy_s() - ran_s) / (time.monotonic() - begun_s))
         for h in heard.values():
             total.waits_s += h.waits_s
             total.refused += h.refused
@@ -222,7 +227,8 @@ async def main(args: argparse.Namespace) -> None:
         f"  capacity {statistics.median(capacities):.0f}/s "
         f"({min(capacities):.0f} to {max(capacities):.0f}), "
         f"goodput {statistics.median(goodputs):.0f}/s: {statistics.median(ratios):.1%} "
-        f"(each part: {', '.join(f'{ratio:.0%}' for ratio in ratios)})\n"
+        f"(each part: {', '.join(f'{ratio:.0%}' for ratio in ratios)}), "
+        f"the device runs {statistics.median(busy):.0%} of the time\n"
         f"  asked {total.asked}, let in {accepted}, too late {total.late} "
         f"({total.late / max(1, accepted):.2%} of let in), refused {total.refused}, "
         f"unanswered {total.unanswered}\n"

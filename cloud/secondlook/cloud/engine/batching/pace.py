@@ -60,8 +60,11 @@ class Pace:
     def record(self, rows: int, seconds: float) -> None:
         """A batch of ``rows`` took ``seconds``."""
         self._batches += 1
-        self._last_run[rows] = self._batches
         runs = self._runs.get(rows)
+        if runs and self._batches - self._last_run[rows] > LOOK_AGAIN:
+            # That was another time, perhaps a busier one: sizes are compared as they are now.
+            runs.clear()
+        self._last_run[rows] = self._batches
         if runs is None:
             runs = self._runs[rows] = deque(maxlen=KEEP)
             insort(self._sizes, rows)

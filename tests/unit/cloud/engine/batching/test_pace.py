@@ -94,6 +94,17 @@ def test_it_follows_a_machine_that_changes() -> None:
     assert sizes[-1] >= 16
 
 
+def test_bad_times_are_not_held_against_a_size() -> None:
+    pace = Pace(8)
+    for _ in range(2 * KEEP):
+        pace.record(1, 5.0)
+        pace.record(2, 0.02)
+    assert pace.size(8, 8) > 1
+    # Meanwhile the machine is idle again, and one row takes what it should.
+    sizes = run(pace, cpu, 6 * LOOK_AGAIN, waiting=8)
+    assert sizes[-1] == 1
+
+
 @pytest.mark.parametrize(("rows", "expected"), [(1, 1.0), (3, 3.0), (6, 5.0), (16, 10.0)])
 def test_between_and_beyond_what_was_run(rows: int, expected: float) -> None:
     pace = Pace(64)
