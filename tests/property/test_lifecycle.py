@@ -169,7 +169,4 @@ def test_one_after_the_other_the_rules_say_what_serves(steps: list[tuple[str, li
 def test_all_at_once_nobody_is_misled_and_nothing_stays_open(
     steps: list[tuple[str, list[int]]],
 ) -> None:
-    # The updates of a repository come one after the other; all else comes from callers.
-    updates = [step for step in steps if step[0] in ("publish", "vanish")]
-    calls = [step for step in steps if step not in updates]
-    anyio.run(all_at_once, calls + updates[:1])
+    anyio.run(all_at_once, steps)

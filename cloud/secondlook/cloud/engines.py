@@ -206,8 +206,10 @@ def _repository(paths: Sequence[Path]) -> ModelRepository | None:
 
 
 async def _follow(engine: LocalEngine, changes: AsyncIterator[Snapshot]) -> None:
-    async for snapshot in changes:
-        await engine.update(snapshot)
+    async with anyio.create_task_group() as updates:
+        async for snapshot in changes:
+            # A load takes minutes; what the files say about other models is not to wait for it.
+            updates.start_soon(engine.update, snapshot)
 
 
 def _forgetting(breakers: Breakers) -> Changed:

@@ -53,7 +53,7 @@ class Lineup:
         self._draining: list[Served] = []
         self._refused: dict[str, tuple[tuple[Release, ...], SecondlookError]] = {}
         self._unloads = 0
-        self._retired = False
+        self.retired = False
         self._unloaded: tuple[str, ...] = ()
         self._why_unloaded = UNLOADED
         self._log = get_logger(__name__).bind(model=name)
@@ -107,7 +107,7 @@ class Lineup:
         """
         unloads = self._unloads
         async with self._turn:
-            if self._unloads != unloads or self._retired:
+            if self._unloads != unloads or self.retired:
                 # Whoever unloaded it since meant this load too.
                 raise self._ended()
             with anyio.CancelScope() as scope:
@@ -149,7 +149,7 @@ class Lineup:
     def retire(self) -> None:
         """Unload it for good: whatever loads come later are refused."""
         self.unload()
-        self._retired = True
+        self.retired = True
 
     def entries(self) -> list[Entry]:
         """Where each of its versions is."""

@@ -87,7 +87,7 @@ class Lineups:
         self._default = default
         self._residents = residents
         self._lines: dict[str, Lineup] = {}
-        self._offered: tuple[str, ...] = ()
+        self._offers: dict[str, Offer] = {}
         self._findings: Sequence[Finding] = ()
         self._names: Sequence[str] = ()
         self._log = get_logger(__name__)
@@ -216,21 +216,20 @@ class Lineups:
         """Serve what a repository holds now, and nothing that it held before and holds no more.
 
         Returns when everything that can be loaded is. What cannot is logged, and in `index`.
+        Updates may overlap: a slow load holds up its own model, and the last snapshot counts.
         """
         self._findings = snapshot.findings
-        gone = [name for name in self._offered if name not in snapshot.offers]
-        self._offered = tuple(snapshot.offers)
+        gone = self._offers.keys() - snapshot.offers.keys()
+        self._offers = dict(snapshot.offers)
         for name in gone:
             self._lines.pop(name).retire()
             if self._residents is not None:
                 self._residents.forget(name)
         async with anyio.create_task_group() as loads:
-            for name, offer in snapshot.offers.items():
-                line = self._line(name)
-                if self._residents is not None:
-                    await self._residents.know(line, offer)
-                if self._residents is None or line.routes is not None:
-                    loads.start_soon(self._follow, line, offer)
+            for name in snapshot.offers:
+                if self._residents is not None and name in self._offers:
+                    await self._residents.know(self._line(name), self._offers[name])
+                loads.start_soon(self._follow, name)
         if self._residents is not None:
             await self._residents.fill()
 
@@ -239,12 +238,19 @@ class Lineups:
         names = ", ".join(sorted(self._lines)) or "none"
         return NotFound(f"no model is named {model[:128]!r}; served are {names}")
 
-    async def _follow(self, line: Lineup, offer: Offer) -> None:
+    async def _follow(self, name: str) -> None:
+        """Serve of one model what the last snapshot offers."""
+        offer = self._offers.get(name)
+        if offer is None:
+            return
+        line = self._line(name)
+        if self._residents is not None and line.routes is None:
+            return
         try:
-            await self._load(line, lambda: offer, again=False)
+            await self._load(line, lambda: self._offers.get(name, offer), again=False)
         except SecondlookError as error:
-            self._log.warning("model not up to date", model=line.name, reason=str(error))
-            await self._forget(line.name)
+            self._log.warning("model not up to date", model=name, reason=str(error))
+            await self._forget(name)
 
     async def _hold(self, line: Lineup, source: Source, config: str | None) -> Offer:
         """Load one that may have to make room, or change what of it is in memory."""

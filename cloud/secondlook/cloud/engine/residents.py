@@ -100,9 +100,11 @@ class Residents:
 
     async def know(self, lineup: Lineup, offer: Offer) -> None:
         """There is such a model; it is loaded when it is asked for."""
-        known = self._known.get(lineup.name)
         size = await anyio.to_thread.run_sync(_size, offer)
-        if known is None:
+        if lineup.retired:
+            return
+        known = self._known.get(lineup.name)
+        if known is None or known.lineup is not lineup:
             self._known[lineup.name] = _Known(lineup, offer, size)
             lineup.rests(offer, NOT_HELD)
         else:

@@ -172,6 +172,26 @@ async def test_shares_change_without_any_load(engine: LocalEngine, bench: Bench)
     assert engine.config("m", "1").shares == {"1": 0.5, "2": 0.5}
 
 
+async def test_a_slow_load_holds_up_no_other_model(engine: LocalEngine, bench: Bench) -> None:
+    await engine.update(snapshot(offer("m", 1, 2, shares={"1": 1.0})))
+    assert await answered(engine) == 1
+    for _ in range(2):
+        bench.wait_opening()
+    bench.hold()
+    before, after = offer("m", 1, 2, shares={"1": 1.0}), offer("m", 1, 2, shares={"2": 1.0})
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(engine.update, snapshot(before, offer("slow", 5)))
+        await anyio.to_thread.run_sync(bench.wait_opening)
+        tasks.start_soon(engine.update, snapshot(after, offer("slow", 6)))
+        with anyio.fail_after(10):
+            while await answered(engine) != 2:
+                await anyio.lowlevel.checkpoint()
+        bench.release()
+    # What was being loaded came first; what is offered since took its place.
+    assert await answered(engine, name="slow") == 6
+    assert [backend.version for backend in bench.opened] == [1, 2, 5, 6]
+
+
 async def test_a_model_that_vanishes_is_served_no_more(engine: LocalEngine, bench: Bench) -> None:
     await engine.update(snapshot(offer("other", 5)))
     with pytest.raises(NotFound, match="no model is named 'm'; served are other"):
