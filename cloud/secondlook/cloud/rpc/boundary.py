@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -112,9 +112,9 @@ class Boundary:
         for scope in self._endless:
             scope.cancel()
 
-    async def call(
+    def call(
         self, method: str, context: Context, work: Callable[[], Awaitable[R]], **fields: str
-    ) -> R:
+    ) -> Awaitable[R]:
         """Do the work of a call; an error becomes its status.
 
         Args:
@@ -124,20 +124,28 @@ class Boundary:
             fields: bound to all events logged meanwhile, and set on the span. A call that gives
                 none costs less.
         """
-        if not self._traced:
-            # Most calls of most services: what nobody records is not made.
-            if not fields:
+        if fields or self._traced:
+            return self._recorded(method, context, work, fields)
+        # Most calls of most services: what nobody records is not made.
+        return self._answered(method, context, work)
+
+    async def _recorded(
+        self,
+        method: str,
+        context: Context,
+        work: Callable[[], Awaitable[R]],
+        fields: Mapping[str, str],
+    ) -> R:
+        with bind(**fields):
+            if not self._traced:
                 return await self._answered(method, context, work)
-            with bind(**fields):
+            with self._tracer.start_as_current_span(
+                method,
+                context=extract(_pairs(context)),
+                kind=trace.SpanKind.SERVER,
+                attributes=fields,
+            ):
                 return await self._answered(method, context, work)
-        parent = extract(_pairs(context))
-        with (
-            bind(**fields),
-            self._tracer.start_as_current_span(
-                method, context=parent, kind=trace.SpanKind.SERVER, attributes=fields
-            ),
-        ):
-            return await self._answered(method, context, work)
 
     async def _answered(self, method: str, context: Context, work: Callable[[], Awaitable[R]]) -> R:
         try:

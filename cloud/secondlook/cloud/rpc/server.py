@@ -49,10 +49,11 @@ def register(
     """Add every service to the server."""
     # The generated functions ask for a server; they use these two of its methods only.
     strict = cast("grpc.aio.Server", StrictServer(server))
-    escalation_pb2_grpc.add_EscalationServicer_to_server(escalation, strict)
-    context_memory_pb2_grpc.add_ContextMemoryServicer_to_server(memory, strict)
+    # gRPC asks one service after the other for a method: the one with the smallest calls first.
     if inference is not None:
         inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, strict)
+    escalation_pb2_grpc.add_EscalationServicer_to_server(escalation, strict)
+    context_memory_pb2_grpc.add_ContextMemoryServicer_to_server(memory, strict)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection(
         (
