@@ -127,6 +127,8 @@ class Bench:
         assert self._opening.acquire(timeout=10)
 
     def open(self, release: Release) -> Opened:
+        # A process that ends must not wait for a load.
+        assert threading.current_thread().daemon
         self._opening.release()
         assert self._free.wait(30)
         if release.digest in self.corrupt:
