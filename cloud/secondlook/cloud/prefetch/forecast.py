@@ -55,8 +55,8 @@ def mixer() -> Any:
     """
     try:
         from river import linear_model, optim
-    except ImportError:
-        raise MissingDependency("the river library", "cloud") from None
+    except ImportError as error:
+        raise MissingDependency("the river library", "cloud") from error
     return linear_model.LogisticRegression(
         optimizer=optim.SGD(0.02),
         intercept_lr=0.02,
