@@ -18,6 +18,9 @@ processor that others have."""
 INLINE_AFTER = 16
 """Quick calls that have to be ahead of slow ones before; a slow one counts as `SLOW` quick ones."""
 
+ROW_S = INLINE_S / 4
+"""Likewise for each row of a batch: what a call costs besides its rows is shared there."""
+
 SLOW = 4
 
 SLOW_S = 3 * INLINE_S
@@ -64,7 +67,8 @@ class Quickness:
 
     def took(self, rows: int, seconds: float) -> None:
         """A call took so much, see `effort_s`. A few that the machine held up change nothing."""
-        if seconds <= INLINE_S:
+        # Under load a thread gets several rows a call, and is never seen to be quick with one.
+        if seconds <= max(INLINE_S, rows * ROW_S):
             self._ahead = min(self._ahead + 1, 4 * INLINE_AFTER)
         elif seconds > STALLED_S:
             self._ahead = 0

@@ -6,6 +6,7 @@ from secondlook.cloud.engine.batching.rates import (
     INLINE_AFTER,
     INLINE_S,
     OVER_S,
+    ROW_S,
     SLOW_S,
     STALLED_S,
     Arrivals,
@@ -82,3 +83,14 @@ def test_a_call_that_waits_for_the_interpreter_is_judged_by_what_it_computes() -
     assert effort_s(1e-5, 5e-3) > INLINE_S
     assert effort_s(2e-4, 2e-4) > INLINE_S
     assert effort_s(1e-5, 2 * STALLED_S) == 2 * STALLED_S
+
+
+def test_a_thread_that_gets_many_rows_at_once_is_seen_to_be_quick() -> None:
+    network = quick(0)
+    for _ in range(INLINE_AFTER):
+        network.took(16, 16 * ROW_S)
+    assert network.holds
+    slow = quick(0)
+    for _ in range(1000):
+        slow.took(16, 16 * INLINE_S)
+    assert not slow.holds
