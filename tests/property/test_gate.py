@@ -49,6 +49,7 @@ _settings = st.builds(
     threshold=st.floats(0.01, 1),
     again_factor=st.floats(1, 5),
     again_s=st.floats(0, 10),
+    waiting_factor=st.floats(1, 1000),
     ride_share=st.floats(0.05, 1),
     max_regions=st.integers(1, 8),
 )

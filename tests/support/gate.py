@@ -15,9 +15,15 @@ from secondlook.edge.gate import FrameEvidence, RiskModel
 from secondlook.edge.gate.logistic import Basis, Logistic
 from secondlook.edge.pipeline_settings import PipelineSettings
 
-PLAIN = {"threshold": 0.12, "again_factor": 1.5, "again_s": 0.0, "ride_share": 0.5}
+PLAIN = {
+    "threshold": 0.12,
+    "again_factor": 1.5,
+    "again_s": 0.0,
+    "waiting_factor": 1000.0,
+    "ride_share": 0.5,
+}
 """``[gate]`` for `plain_risk`: scores of 0.12 to 0.88 are asked about."""
-ALWAYS_ASK = {"threshold": 0.001, "again_factor": 1.0, "again_s": 0.0}
+ALWAYS_ASK = {"threshold": 0.001, "again_factor": 1.0, "again_s": 0.0, "waiting_factor": 1000.0}
 """``[gate]`` under which whatever is seen is asked about, also just after a verdict."""
 PLAIN_FUSION = {"publish_probability": 0.35}
 """``[fusion]`` for `plain_risk`."""

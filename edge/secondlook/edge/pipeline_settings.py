@@ -86,6 +86,13 @@ class GateSettings(Section):
     again_s: float = Field(
         0.25, ge=0, le=3600, description="Least time between two verdicts on one box, seconds."
     )
+    waiting_factor: float = Field(
+        1.0,
+        ge=1,
+        le=1000,
+        description="Factor on the threshold for boxes about which a question is under way: 1 asks "
+        "about every frame, which is most accurate; a large one asks once, and waits.",
+    )
     ride_share: float = Field(
         0.5,
         gt=0,

@@ -254,6 +254,32 @@ def test_a_verdict_corrects_the_answers_just_before_its_frame_too() -> None:
     assert len(revised[0].detections) == 0
 
 
+def test_between_two_verdicts_a_box_lies_between_theirs() -> None:
+    street = Street(audit_rate=1.0)
+    asked = [street.show(((100 + 3 * n, 100, 140 + 3 * n, 140), 0.6, "car"))[1] for n in range(5)]
+    assert asked[0] is not None
+    assert asked[4] is not None
+    street.pipeline.apply(verdict(asked[0], ((100, 96, 144, 140), 0.9, "car")))
+    revised = street.pipeline.apply(verdict(asked[4], ((116, 104, 160, 148), 0.9, "car")))
+    at = {one.frame.sequence: one.detections.boxes[0] for one in revised}
+    np.testing.assert_allclose(at[3], (108, 100, 152, 144))
+    np.testing.assert_allclose(at[5], (116, 104, 160, 148))
+
+
+def test_a_line_between_verdicts_that_misses_the_edges_box_is_not_taken() -> None:
+    street = Street(audit_rate=1.0)
+    places = (100, 112, 124, 112, 100)  # there and back
+    asked = [street.show(((x, 100, x + 40, 140), 0.6, "car"))[1] for x in places]
+    assert asked[0] is not None
+    assert asked[4] is not None
+    box = ((100, 100, 140, 140), 0.9, "car")
+    last = {}
+    for question in (asked[0], asked[4]):
+        for one in street.pipeline.apply(verdict(question, box)):
+            last[one.frame.sequence] = one.detections.boxes[0]
+    np.testing.assert_allclose(last[3], (124, 100, 164, 140))
+
+
 def test_a_verdict_that_ages_is_refreshed_and_confirmed_it_holds_longer() -> None:
     street = Street()
     _, asked = street.show(CAR, seconds=1.0)

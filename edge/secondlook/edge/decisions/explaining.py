@@ -111,7 +111,8 @@ def _fate(frame: FrameRecord, index: int, policy: PolicySettings) -> tuple[str, 
     if index in choice.left:
         return "left out", "unsure, but the budget did not suffice"
     if evidence.in_flight[index]:
-        return "waits", "a question about it waits for its verdict"
+        from_loss = gate.threshold * gate.waiting_factor
+        return "waits", f"a question about it is under way; again from {from_loss:.3g} on"
     if not loss > 0:
         known = math.isfinite(age_s) and not age_s
         return ("known", "just judged") if known else ("of no interest", "a verdict saves nothing")

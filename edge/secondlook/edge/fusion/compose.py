@@ -58,6 +58,8 @@ def compose(
             scores[row] = belief.score
         if track_id in entry.corrected:
             boxes[row] = entry.corrected[track_id]
+        elif track_id in entry.between:
+            boxes[row] = entry.between[track_id]
         elif not here:
             boxes[row] = corrected(boxes[row], belief.correction)
     unseen = [item for item in entry.unseen if item.track_id in entry.beliefs]

@@ -44,6 +44,7 @@ class Entry:
             nearest in time.
         signs: what it shows beside its boxes.
         corrected: boxes that a verdict about this very frame put right, by track id.
+        between: boxes that lie between those of a verdict before and one after, by track id.
         doubles: rows of ``tracked`` that, as a verdict about this very frame says, lie on an object
             that another row is.
         observation: what stands for this frame now.
@@ -59,6 +60,7 @@ class Entry:
     observation: Observation
     signs: Signs = field(default_factory=Signs)
     corrected: dict[int, npt.NDArray[np.float32]] = field(default_factory=dict)
+    between: dict[int, npt.NDArray[np.float32]] = field(default_factory=dict)
     doubles: set[int] = field(default_factory=set)
 
     def holds(self, track_id: int) -> bool:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from secondlook.edge.fusion.belief import Belief
 from secondlook.edge.fusion.history import Entry, Unseen
+from secondlook.edge.fusion.interpolation import interpolate
 from secondlook.edge.fusion.newcomers import follow
 from secondlook.edge.fusion.places import Sight
 from secondlook.edge.fusion.reading import Reading, reread
@@ -74,6 +75,7 @@ def learn(
         if track_id >= 0:
             if not reading.cut[found]:
                 entry.corrected[track_id] = verdict.boxes[found]
+                interpolate(scene.history, entry, track_id)
             settle(track_id, belief(track_id, row, tracked.boxes[row], found))
     for row in reading.refuted:
         track_id = int(tracked.track_ids[row])
@@ -81,13 +83,13 @@ def learn(
             settle(track_id, belief(track_id, row, tracked.boxes[row], None))
     entry.doubles.update(reading.doubles)
     known = _known(entry, reading, given, settings)
-    for track_id, box, found in known:
-        said = belief(track_id, None, box, found)
-        if found is None:
+    for track_id, box, again in known:
+        said = belief(track_id, None, box, again)
+        if again is None:
             said = replace(said, class_index=entry.beliefs[track_id].class_index)
         settle(track_id, said)
-    again = {found for _, _, found in known}
-    for found in (row for row in reading.new if row not in again):
+    found_again = {again for _, _, again in known}
+    for found in (row for row in reading.new if row not in found_again):
         track_id = _introduce(scene, entry, verdict.boxes[found], settings)
         said = belief(track_id, None, verdict.boxes[found], found)
         settle(track_id, said)

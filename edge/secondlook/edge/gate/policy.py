@@ -1,11 +1,14 @@
 """The gate: asks where a verdict saves more than it costs, and where the certificate demands it.
 
-See ``u(x) >= price * bytes(x)`` or ``s(x) >= tau`` in docs/guides/gate.md. Three rules more:
+See ``u(x) >= price * bytes(x)`` or ``s(x) >= tau`` in docs/guides/gate.md. Four rules more:
 
 - What rides along: the heavy model looks at the whole composite anyway, so candidates of half the
   threshold in the same frame are asked about too.
 - What was judged already is asked about again at a higher threshold: an answer that a verdict
   brought holds for the frames to come as well, a second one mostly for this frame.
+- What a question is under way about is asked about again in later frames as well (from
+  ``waiting_factor`` times the threshold on): its verdict will say what stood in an earlier frame,
+  and the answers in between are revised by what stands nearest.
 - Where the budget does not suffice the largest losses go first, and what is left out is said.
 """
 
@@ -59,7 +62,7 @@ class RiskGate:
         if not wanted.any():
             return Choice(reasons=(_why_nothing(frame, terms, thresholds),), coin=thrown)
         # What rides along costs bytes, but no inference.
-        open_ = ~frame.in_flight & np.isfinite(frame.loss)
+        open_ = np.isfinite(frame.loss)
         along = open_ & ~wanted & (frame.loss >= settings.ride_share * thresholds)
         along &= frame.loss >= allowance.byte_price * bytes_of
         chosen = wanted | (along & (frame.loss > 0))
@@ -107,6 +110,9 @@ class RiskGate:
         verified = np.isfinite(frame.verdict_age_s)
         out = np.where(verified, settings.threshold * settings.again_factor, settings.threshold)
         out[verified & (frame.verdict_age_s < settings.again_s)] = np.inf
+        out[frame.in_flight] *= settings.waiting_factor
+        # A suspicion is no object: one question tells what is there.
+        out[frame.in_flight & (frame.track_ids < 0)] = np.inf
         return out
 
 
@@ -119,8 +125,8 @@ def _wanted(
     """Which candidates are to be asked about, and which of them at any price: bool (n,)."""
     allowance = terms.allowance
     # A NaN compares false: it is never asked about.
-    open_ = ~frame.in_flight & (frame.loss > 0)
-    demanded = open_ & (frame.loss >= terms.certified_loss)
+    open_ = frame.loss > 0
+    demanded = open_ & ~frame.in_flight & (frame.loss >= terms.certified_loss)
     worth = open_ & (frame.loss >= thresholds)
     worth &= frame.loss >= allowance.byte_price * bytes_of
     # The inference is paid once for all of them.
@@ -146,7 +152,7 @@ def _why_nothing(frame: FrameEvidence, terms: Terms, thresholds: npt.NDArray[np.
     waiting = int(frame.in_flight.sum())
     known = int(np.isfinite(frame.verdict_age_s).sum())
     said = f"{len(frame)} candidates: {known} known by verdict, {waiting} asked; "
-    losses = np.where(frame.in_flight | ~np.isfinite(frame.loss), 0.0, frame.loss)
+    losses = np.where(np.isfinite(frame.loss), frame.loss, 0.0)
     unsure = int(np.sum((losses > 0) & (losses >= thresholds)))
     if unsure:
         why = "; ".join(terms.allowance.reasons) or "bytes and inferences are dear"

@@ -45,7 +45,7 @@ def edge_alone(
         names: class names known now.
         settings: what is published.
     """
-    blank = replace(entry, beliefs={}, unseen=[], corrected={}, doubles=set())
+    blank = replace(entry, beliefs={}, unseen=[], corrected={}, between={}, doubles=set())
     return compose(blank, assess(blank).right, names, settings)[0]
 
 

@@ -34,7 +34,13 @@ def _terms(**given: Any) -> Terms:
 
 
 def _choose(frame: FrameEvidence, settings: dict[str, Any] | None = None, **terms: Any) -> Choice:
-    given = {"threshold": 0.2, "again_factor": 2.0, "again_s": 1.0, "ride_share": 0.5}
+    given = {
+        "threshold": 0.2,
+        "again_factor": 2.0,
+        "again_s": 1.0,
+        "waiting_factor": 1000.0,
+        "ride_share": 0.5,
+    }
     gate = RiskGate(GateSettings.model_validate({**given, **(settings or {})}))
     return gate.choose(frame, _terms(**terms))
 
@@ -85,6 +91,20 @@ def test_what_waits_for_its_verdict_is_not_asked_twice() -> None:
     none = _choose(evidence([0.5], in_flight=[True]))
     assert none.ask == ()
     assert "1 asked" in none.reasons[0]
+
+
+def test_what_waits_is_asked_about_in_later_frames_where_that_is_wanted() -> None:
+    waiting = evidence([0.5, 0.3, 0.3], in_flight=[True, True, False])
+    assert _choose(waiting, {"waiting_factor": 1.0}).ask == (0, 1, 2)
+    assert _choose(waiting, {"waiting_factor": 2.0}).ask == (0, 1, 2), "the second rides along"
+    assert _choose(waiting, {"waiting_factor": 10.0}).ask == (2,)
+    again = evidence([0.5, 0.5], in_flight=[True, True], ages_s=[2.0, 0.5])
+    assert _choose(again, {"waiting_factor": 1.0}).ask == (0,), "not at once after a verdict"
+
+
+def test_a_suspicion_that_waits_is_not_asked_about_twice() -> None:
+    place = replace(evidence([0.5], in_flight=[True]), track_ids=np.array([-1]))
+    assert _choose(place, {"waiting_factor": 1.0}).ask == ()
 
 
 @pytest.mark.parametrize("price", [0.0, 1.0, math.inf])
