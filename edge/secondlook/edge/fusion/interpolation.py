@@ -42,12 +42,13 @@ def _between(others: list[Entry], judged: Entry, track_id: int) -> None:
             continue
         for entry in others[:place]:
             share = (entry.time_s - judged.time_s) / (other.time_s - judged.time_s)
-            line = judged.corrected[track_id] * (1 - share) + other.corrected[track_id] * share
+            ends = judged.corrected[track_id], other.corrected[track_id]
+            line = (ends[0] * (1 - share) + ends[1] * share).astype(np.float32)
             if _plausible(entry, track_id, line):
-                entry.between[track_id] = line.astype(np.float32)
+                entry.between[track_id] = line
         return
 
 
-def _plausible(entry: Entry, track_id: int, box: npt.NDArray[np.float64]) -> bool:
+def _plausible(entry: Entry, track_id: int, box: npt.NDArray[np.float32]) -> bool:
     rows = np.flatnonzero(entry.tracked.track_ids == track_id)
     return len(rows) > 0 and bool(iou(entry.tracked.boxes[rows[:1]], box[None])[0, 0] >= _LEAST_IOU)
