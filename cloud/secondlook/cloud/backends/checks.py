@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from secondlook.cloud.engine.tensors import DTYPES, Array, Signature, Tensors, TensorSpec
+from secondlook.cloud.engine.tensors import DTYPES, Array, Signature, TensorSpec
 from secondlook.cloud.repository.config import Release
-from secondlook.shared.errors import InvalidInput, ModelFailure, Unavailable
+from secondlook.cloud.repository.described import Description
+from secondlook.cloud.repository.description import describe
+from secondlook.shared.errors import InvalidInput, InvalidModel, ModelFailure, Unavailable
 
 
 class Checks:
@@ -98,23 +101,16 @@ def _nothing(spec: TensorSpec, lead: tuple[int, ...]) -> Array:
     return np.zeros(shape, DTYPES[spec.dtype])
 
 
-def warm_up(
-    signature: Signature,
-    detect: Callable[[], None] | None,
-    run: Callable[[Tensors], object],
-) -> None:
-    """Run a model once, as it will be asked: as a detector where it is one, and with tensors.
-
-    Args:
-        signature: what it takes.
-        detect: warms up its detector, if there is one.
-        run: runs it on tensors.
+def described_for(file: Path, backend: str) -> Description:
+    """What a file says of itself.
 
     Raises:
-        ModelFailure: it cannot run, or gives what it does not declare.
+        InvalidModel: it is missing or broken, or for another backend.
     """
-    if detect is not None:
-        detect()
-    feed = blank(signature)
-    if feed is not None:
-        run(feed)
+    described = describe(file)
+    if described.backend != backend:
+        raise InvalidModel(
+            f"model {file} is for backend {described.backend!r}, not for {backend}",
+            remedy="name that backend in config.pbtxt",
+        )
+    return described

@@ -10,16 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from secondlook.cloud.backends import checks
-from secondlook.cloud.backends.checks import Checks
-from secondlook.cloud.backends.declared import detector_over, read_declared
+from secondlook.cloud.backends.base import NetworkBackend, signature_of
 from secondlook.cloud.backends.onnx_values import check_bits, run_bound, texts_in, texts_out
 from secondlook.cloud.engine.tensors import DTYPES, Array, Signature, Tensors
 from secondlook.cloud.repository.complete import complete
 from secondlook.cloud.repository.config import Release
 from secondlook.cloud.repository.description import describe_session
 from secondlook.shared.detect.onnx_network import OnnxNetwork
-from secondlook.shared.detect.protocol import Detector
 from secondlook.shared.detect.providers import ON_DEVICES
 from secondlook.shared.detect.session import (
     FOREIGN,
@@ -28,6 +25,7 @@ from secondlook.shared.detect.session import (
     read_digest,
     reason_of,
 )
+from secondlook.shared.errors import ModelFailure
 
 BIND_BYTES = 256 * 1024
 """Outputs of at least this size are written by the network straight into the arrays that callers
@@ -35,7 +33,7 @@ get. ONNX Runtime's ordinary ``run`` copies them (118 against 42 us for 600 kB),
 Python some 40 to 90 us, which small outputs do not repay."""
 
 
-class OnnxBackend:
+class OnnxBackend(NetworkBackend):
     """See `Backend`. Made by `open_onnx`.
 
     Args:
@@ -49,81 +47,41 @@ class OnnxBackend:
     """
 
     def __init__(self, opened: OpenSession, release: Release, device: int) -> None:
-        config = release.config
+        specs = (*release.config.inputs, *release.config.outputs)
         self._session: Any = opened.session
-        self._device = opened.provider.upper()
-        if opened.provider in ON_DEVICES:
-            self._device += f":{device}"
-        self._signature = Signature(config.inputs, config.outputs, config.max_batch)
-        unknown = [value.name for value in opened.session.get_outputs() if not value.shape]
-        self._checks = Checks(release, self._signature, unknown)
-        self._texts = any(spec.dtype == "BYTES" for spec in (*config.inputs, *config.outputs))
-        self._bits = frozenset(
-            spec.name for spec in (*config.inputs, *config.outputs) if spec.dtype == "BF16"
-        )
+        self._texts = any(spec.dtype == "BYTES" for spec in specs)
+        self._bits = frozenset(spec.name for spec in specs if spec.dtype == "BF16")
         if self._bits:
             check_bits()
-        self._sizes = _sizes(self._signature, unknown)
-        self._memory_bytes = _weights(release.file)
-        self._network = OnnxNetwork(opened)
-        self._detector = detector_over(
-            self._network,
+        unknown = [value.name for value in opened.session.get_outputs() if not value.shape]
+        self._sizes = _sizes(signature_of(release), unknown)
+        indexed = f":{device}" if opened.provider in ON_DEVICES else ""
+        super().__init__(
+            OnnxNetwork(opened),
             release,
-            read_declared(config),
             dict(opened.session.get_modelmeta().custom_metadata_map),
-            config.max_batch or 1,
+            device=opened.provider.upper() + indexed,
+            memory_bytes=_weights(release.file),
+            free=unknown,
         )
-
-    @property
-    def signature(self) -> Signature:
-        """See `Backend.signature`."""
-        return self._signature
-
-    @property
-    def device(self) -> str:
-        """See `Backend.device`."""
-        return self._device
-
-    @property
-    def memory_bytes(self) -> int:
-        """See `Backend.memory_bytes`: the size of the file and of the weights beside it."""
-        return self._memory_bytes
-
-    @property
-    def detector(self) -> Detector | None:
-        """See `Backend.detector`."""
-        return self._detector
-
-    def run(self, inputs: Tensors, outputs: Sequence[str] = ()) -> dict[str, Array]:
-        """See `Backend.run`. Numbers that are not finite are handed on as the network gave them."""
-        if self._session is None:
-            raise self._checks.closed()
-        rows = self._signature.rows(inputs)
-        names = self._checks.wanted(outputs)
-        feed = texts_in(inputs, self._signature.inputs) if self._texts else inputs
-        try:
-            given = self._give(feed, names, rows)
-        except FOREIGN as error:
-            raise self._checks.failure(f"could not run: {reason_of(error)}") from error
-        if self._texts:
-            given = {
-                name: texts_out(array) if array.dtype == np.object_ else array
-                for name, array in given.items()
-            }
-        self._checks.given(given, rows)
-        return given
-
-    def warm_up(self) -> None:
-        """See `Backend.warm_up`."""
-        detect = None if self._detector is None else self._detector.warm_up
-        checks.warm_up(self._signature, detect, self.run)
 
     def close(self) -> None:
         """See `Backend.close`."""
+        super().close()
         self._session = None
-        self._network.close()
-        if self._detector is not None:
-            self._detector.close()
+
+    def _run(self, inputs: Tensors, names: tuple[str, ...], rows: int) -> dict[str, Array]:
+        feed = texts_in(inputs, self.signature.inputs) if self._texts else inputs
+        try:
+            given = self._give(feed, names, rows)
+        except FOREIGN as error:
+            raise ModelFailure(f"could not run: {reason_of(error)}") from error
+        if self._texts:
+            return {
+                name: texts_out(array) if array.dtype == np.object_ else array
+                for name, array in given.items()
+            }
+        return given
 
     def _give(self, feed: Tensors, names: Sequence[str], rows: int) -> dict[str, Array]:
         if not self._sizes and not self._bits:
@@ -132,7 +90,7 @@ class OnnxBackend:
         for name in names:
             size = self._sizes.get(name)
             if size is not None and size.of_row * rows >= BIND_BYTES:
-                lead = (rows,) * bool(self._signature.max_batch)
+                lead = (rows,) * bool(self.signature.max_batch)
                 into[name] = np.empty((*lead, *size.shape), size.dtype)
         if into or self._bits:
             return run_bound(self._session, feed, names, into, self._bits)

@@ -6,24 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-import numpy as np
-
-from secondlook.cloud.backends import checks
-from secondlook.cloud.backends.checks import Checks
-from secondlook.cloud.backends.declared import detector_over, read_declared
+from secondlook.cloud.backends.base import NetworkBackend, signature_of, values_of
 from secondlook.cloud.backends.remote_client import RemoteClient, read_remote
-from secondlook.cloud.engine.tensors import DTYPES, Array, Signature, Tensors, TensorSpec
+from secondlook.cloud.engine.tensors import DTYPES, Array, Signature, Tensors
 from secondlook.cloud.repository.complete import complete
 from secondlook.cloud.repository.config import Release
 from secondlook.cloud.repository.described import Description, FileTensor
 from secondlook.oip import inference_pb2 as pb
-from secondlook.shared.detect.network import Buffer, Value
-from secondlook.shared.detect.protocol import Detector
-from secondlook.shared.errors import InvalidModel, ModelFailure
+from secondlook.shared.detect.network import Buffer, widened
+from secondlook.shared.errors import InvalidModel
 
 
-class RemoteBackend:
+class RemoteBackend(NetworkBackend):
     """See `Backend`. Made by `open_remote`; pictures are prepared and boxes read here.
+
+    A run raises as well what the other server says: `Overloaded`, `DeadlineExceeded`,
+    `Unavailable`.
 
     Args:
         client: asks the model.
@@ -35,69 +33,15 @@ class RemoteBackend:
     """
 
     def __init__(self, client: RemoteClient, release: Release) -> None:
-        config = release.config
         self._client = client
-        self._signature = Signature(config.inputs, config.outputs, config.max_batch)
-        self._datatypes = {spec.name: spec.dtype for spec in config.inputs}
-        self._checks = Checks(release, self._signature)
-        self._closed = False
-        self._detector = detector_over(
-            RemoteNetwork(client, self._signature),
-            release,
-            read_declared(config),
-            {},
-            config.max_batch or 1,
-        )
+        self._datatypes = {spec.name: spec.dtype for spec in release.config.inputs}
+        network = RemoteNetwork(client, signature_of(release))
+        # None of the memory is this machine's.
+        super().__init__(network, release, {}, device=client.remote.target, memory_bytes=0)
 
-    @property
-    def signature(self) -> Signature:
-        """See `Backend.signature`."""
-        return self._signature
-
-    @property
-    def device(self) -> str:
-        """See `Backend.device`: the server's address."""
-        return self._client.remote.target
-
-    @property
-    def memory_bytes(self) -> int:
-        """See `Backend.memory_bytes`: none of this machine's."""
-        return 0
-
-    @property
-    def detector(self) -> Detector | None:
-        """See `Backend.detector`."""
-        return self._detector
-
-    def run(self, inputs: Tensors, outputs: Sequence[str] = ()) -> dict[str, Array]:
-        """See `Backend.run`.
-
-        Raises:
-            Overloaded, DeadlineExceeded, Unavailable: as the other server says.
-        """
-        if self._closed:
-            raise self._checks.closed()
-        rows = self._signature.rows(inputs)
-        names = self._checks.wanted(outputs)
+    def _run(self, inputs: Tensors, names: tuple[str, ...], rows: int) -> dict[str, Array]:
         feed = {name: (self._datatypes[name], array) for name, array in inputs.items()}
-        try:
-            given = self._client.infer(feed, names)
-        except ModelFailure as error:
-            raise self._checks.failure(error.message) from error
-        self._checks.given(given, rows)
-        return given
-
-    def warm_up(self) -> None:
-        """See `Backend.warm_up`."""
-        detect = None if self._detector is None else self._detector.warm_up
-        checks.warm_up(self._signature, detect, self.run)
-
-    def close(self) -> None:
-        """See `Backend.close`."""
-        self._closed = True
-        self._client.close()
-        if self._detector is not None:
-            self._detector.close()
+        return self._client.infer(feed, names)
 
 
 class AskRemote(Protocol):
@@ -123,43 +67,22 @@ class RemoteNetwork:
     """
 
     def __init__(self, client: AskRemote, signature: Signature) -> None:
-        lead = (None,) * bool(signature.max_batch)
         self._client = client
-        self._inputs = tuple(_value(spec, lead) for spec in signature.inputs)
-        self._outputs = tuple(_value(spec, lead) for spec in signature.outputs)
-        self._names = tuple(value.name for value in self._outputs)
-
-    @property
-    def inputs(self) -> Sequence[Value]:
-        """See `Network.inputs`."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> Sequence[Value]:
-        """See `Network.outputs`."""
-        return self._outputs
-
-    @property
-    def provider(self) -> str:
-        """See `Network.provider`; what runs it there is not known here."""
-        return "remote"
+        self.inputs = values_of(signature.inputs, signature.max_batch)
+        self.outputs = values_of(signature.outputs, signature.max_batch)
+        # What runs it there is not known here.
+        self.provider = "remote"
+        self._names = tuple(value.name for value in self.outputs)
 
     def run(self, feed: Mapping[str, Buffer], batch: int) -> list[Buffer]:
         """See `Network.run`."""
-        inputs = {value.name: (value.kind, feed[value.name][:batch]) for value in self._inputs}
+        inputs = {value.name: (value.kind, feed[value.name][:batch]) for value in self.inputs}
         given = self._client.infer(inputs, self._names)
-        arrays = (given[name] for name in self._names)
-        return [a.astype(np.float32) if a.dtype == np.float16 else a for a in arrays]
+        return widened(given[name] for name in self._names)
 
     def close(self) -> None:
         """See `Network.close`."""
         self._client.close()
-
-
-def _value(spec: TensorSpec, lead: tuple[None, ...]) -> Value:
-    shape = tuple(None if length == -1 else length for length in spec.shape)
-    numbers = spec.dtype not in ("BYTES", "BF16", "BOOL")
-    return Value(spec.name, spec.dtype, DTYPES[spec.dtype] if numbers else None, (*lead, *shape))
 
 
 def open_remote(release: Release) -> RemoteBackend:

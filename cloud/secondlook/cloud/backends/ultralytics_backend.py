@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from secondlook.cloud.backends.checks import described_for
 from secondlook.cloud.backends.declared import read_declared
 from secondlook.cloud.backends.torch_program import find_device
 from secondlook.cloud.backends.ultralytics_detector import UltralyticsDetector, load_checkpoint
 from secondlook.cloud.engine.tensors import Array, Signature, Tensors
 from secondlook.cloud.repository.complete import DERIVED_MAX_BATCH
 from secondlook.cloud.repository.config import Release
-from secondlook.cloud.repository.description import describe
 from secondlook.shared.detect.class_names import check_names
 from secondlook.shared.detect.protocol import Detector, ModelInfo
 from secondlook.shared.detect.session import file_digest
@@ -31,31 +31,12 @@ class UltralyticsBackend:
     """
 
     def __init__(self, detector: UltralyticsDetector, device: str, memory_bytes: int) -> None:
-        self._detector = detector
-        self._device = device
-        self._memory_bytes = memory_bytes
-        self._signature = Signature((), (), detector.info.max_batch)
+        self.detector: Detector | None = detector
+        self.device = device
+        self.memory_bytes = memory_bytes
+        self.signature = Signature((), (), detector.info.max_batch)
+        self._boxes = detector
         self._closed = False
-
-    @property
-    def signature(self) -> Signature:
-        """See `Backend.signature`: no tensors."""
-        return self._signature
-
-    @property
-    def device(self) -> str:
-        """See `Backend.device`."""
-        return self._device
-
-    @property
-    def memory_bytes(self) -> int:
-        """See `Backend.memory_bytes`."""
-        return self._memory_bytes
-
-    @property
-    def detector(self) -> Detector | None:
-        """See `Backend.detector`."""
-        return self._detector
 
     def run(self, inputs: Tensors, outputs: Sequence[str] = ()) -> dict[str, Array]:
         """Refuse.
@@ -64,7 +45,7 @@ class UltralyticsBackend:
             InvalidInput: always; export the network to ask it for tensors.
             Unavailable: closed.
         """
-        name = self._detector.info.name
+        name = self._boxes.info.name
         if self._closed:
             raise Unavailable(f"model {name} is closed")
         raise InvalidInput(
@@ -75,12 +56,12 @@ class UltralyticsBackend:
 
     def warm_up(self) -> None:
         """See `Backend.warm_up`."""
-        self._detector.warm_up()
+        self._boxes.warm_up()
 
     def close(self) -> None:
         """See `Backend.close`."""
         self._closed = True
-        self._detector.close()
+        self._boxes.close()
 
 
 def open_ultralytics(
@@ -100,12 +81,7 @@ def open_ultralytics(
     """
     file, config = release.file, release.config
     digest = release.digest or file_digest(file)
-    described = describe(file)
-    if described.backend != "ultralytics":
-        raise InvalidModel(
-            f"model {file} is for backend {described.backend!r}, not for ultralytics",
-            remedy="name that backend in config.pbtxt",
-        )
+    described_for(file, "ultralytics")
     declared = read_declared(config)
     if declared.task == "raw" or config.inputs:
         raise InvalidModel(

@@ -17,17 +17,15 @@ from typing import Any
 import numpy as np
 
 from secondlook.cloud.backends.torch_program import reason_of
-from secondlook.shared.detect.network_detector import MAX_DETECTIONS
+from secondlook.shared.detect.network_detector import MAX_DETECTIONS, check_call
 from secondlook.shared.detect.protocol import Image, ModelInfo
 from secondlook.shared.errors import (
-    InvalidInput,
     InvalidModel,
     MissingDependency,
     ModelFailure,
     Unavailable,
 )
 from secondlook.shared.values import Detections
-from secondlook.shared.values.frame import check_image
 
 os.environ.setdefault("YOLO_OFFLINE", "true")
 os.environ.setdefault("YOLO_AUTOINSTALL", "false")
@@ -87,12 +85,7 @@ class UltralyticsDetector:
             ModelFailure: the network failed or gave NaN or an impossible box.
             Unavailable: closed.
         """
-        if not 0 <= min_score <= 1:
-            raise InvalidInput(f"min_score is {min_score}; 0 to 1 expected")
-        for image in images:
-            if not isinstance(image, np.ndarray):
-                raise InvalidInput(f"image is a {type(image).__name__}; a uint8 array is expected")
-            check_image(image)
+        check_call(images, min_score)
         found: list[Detections] = []
         chunk = self._info.max_batch
         with self._lock:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from secondlook.shared.detect.network import Buffer, Value
+from secondlook.shared.detect.network import Buffer, Value, widened
 from secondlook.shared.detect.runtime import ort
 
 
@@ -70,4 +70,4 @@ class BoundBuffers:
                 value.numpy() if buffer is None else buffer
                 for value, buffer in zip(values, self._outputs, strict=True)
             ]
-        return [a.astype(np.float32) if a.dtype == np.float16 else a for a in arrays]
+        return widened(arrays)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -80,3 +80,8 @@ class Network(Protocol):
     def close(self) -> None:
         """Release it. Safe to repeat."""
         ...
+
+
+def widened(arrays: Iterable[Buffer]) -> list[Buffer]:
+    """Outputs as `Network.run` gives them: half precision as single precision."""
+    return [a.astype(np.float32) if a.dtype == np.float16 else a for a in arrays]

@@ -105,12 +105,7 @@ class NetworkDetector:
             ModelFailure: the network failed or gave NaN, a wrong shape or an impossible score.
             Unavailable: closed.
         """
-        if not 0 <= min_score <= 1:
-            raise InvalidInput(f"min_score is {min_score}; 0 to 1 expected")
-        for image in images:
-            if not isinstance(image, np.ndarray):
-                raise InvalidInput(f"image is a {type(image).__name__}; a uint8 array is expected")
-            check_image(image)
+        check_call(images, min_score)
         found: list[Detections] = []
         chunk = self._info.max_batch
         with self._lock:
@@ -235,6 +230,20 @@ class NetworkDetector:
 
     def _failure(self, what: str) -> ModelFailure:
         return ModelFailure(f"model {self._info.name} ({self._info.version}) {what}")
+
+
+def check_call(images: Sequence[Image], min_score: float) -> None:
+    """Refuse arguments of `Detector.detect` that cannot be.
+
+    Raises:
+        InvalidInput: not images, or ``min_score`` outside 0 to 1.
+    """
+    if not 0 <= min_score <= 1:
+        raise InvalidInput(f"min_score is {min_score}; 0 to 1 expected")
+    for image in images:
+        if not isinstance(image, np.ndarray):
+            raise InvalidInput(f"image is a {type(image).__name__}; a uint8 array is expected")
+        check_image(image)
 
 
 @dataclass(slots=True)

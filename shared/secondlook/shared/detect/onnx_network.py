@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -34,27 +34,12 @@ class OnnxNetwork:
 
     def __init__(self, opened: OpenSession) -> None:
         self._session: Any = opened.session
-        self._provider = opened.provider
-        self._inputs = tuple(_value(described) for described in opened.session.get_inputs())
-        self._outputs = tuple(_value(described) for described in opened.session.get_outputs())
+        self.provider = opened.provider
+        self.inputs = tuple(_value(described) for described in opened.session.get_inputs())
+        self.outputs = tuple(_value(described) for described in opened.session.get_outputs())
         self._feed: Mapping[str, Buffer] | None = None
         self._memory: list[Buffer | None] = []
         self._bound: dict[int, BoundBuffers] = {}
-
-    @property
-    def inputs(self) -> Sequence[Value]:
-        """See `Network.inputs`."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> Sequence[Value]:
-        """See `Network.outputs`."""
-        return self._outputs
-
-    @property
-    def provider(self) -> str:
-        """See `Network.provider`."""
-        return self._provider
 
     def run(self, feed: Mapping[str, Buffer], batch: int) -> list[Buffer]:
         """See `Network.run`."""
@@ -74,12 +59,12 @@ class OnnxNetwork:
         """The binding for ``batch`` rows; made once per size, all over the same memory."""
         if feed is not self._feed:
             rows = min(len(array) for array in feed.values())
-            self._memory = output_buffers(self._outputs, rows)
+            self._memory = output_buffers(self.outputs, rows)
             self._bound = {}
             self._feed = feed
         bound = self._bound.get(batch)
         if bound is None:
-            outputs = dict(zip((value.name for value in self._outputs), self._memory, strict=True))
+            outputs = dict(zip((value.name for value in self.outputs), self._memory, strict=True))
             try:
                 bound = BoundBuffers(self._session, feed, outputs, batch)
             except FOREIGN as error:
