@@ -13,26 +13,28 @@ from typing import Any, TypeVar
 
 import grpc
 
+from secondlook.cloud.backends.remote_protocol import (
+    MESSAGE_SIZES,
+    MissingMethod,
+    error_of,
+    outputs_of,
+    read_authority,
+    request_of,
+)
 from secondlook.cloud.engine.tensors import Array
 from secondlook.cloud.repository.config import ModelConfig
-from secondlook.cloud.rpc.inference.reading import from_contents, from_raw
-from secondlook.cloud.rpc.inference.writing import to_raw
 from secondlook.oip import inference_pb2 as pb
 from secondlook.oip import inference_pb2_grpc as pb_grpc
 from secondlook.shared.errors import (
     DeadlineExceeded,
     InvalidConfig,
-    InvalidInput,
-    ModelFailure,
-    Overloaded,
+    NotFound,
     SecondlookError,
     Unavailable,
 )
 
 TIMEOUT_S = 10.0
 MAX_TIMEOUT_S = 600.0
-MAX_MESSAGE_BYTES = 512 * 1024 * 1024
-"""Of one call: 16 images of 1280 x 1280 as floats are 315 MB."""
 
 _Request = TypeVar("_Request", bound=object)
 _Reply = TypeVar("_Reply", bound=object)
@@ -110,13 +112,14 @@ class RemoteClient:
     def __init__(self, remote: Remote) -> None:
         self.remote = remote
         options = [
-            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            *MESSAGE_SIZES,
             # Several instances shall not share one connection.
             ("grpc.use_local_subchannel_pool", 1),
         ]
         if remote.tls:
-            credentials = grpc.ssl_channel_credentials(_certificates(remote.authority))
+            credentials = grpc.ssl_channel_credentials(
+                read_authority(remote.authority, "parameters[tls]")
+            )
             self._channel = grpc.secure_channel(remote.target, credentials, options)
         else:
             self._channel = grpc.insecure_channel(remote.target, options)
@@ -165,50 +168,13 @@ class RemoteClient:
             Overloaded, DeadlineExceeded, Unavailable: as the server says.
         """
         remote = self.remote
-        request = pb.ModelInferRequest(model_name=remote.model, model_version=remote.version)
-        for name, (datatype, array) in inputs.items():
-            request.inputs.add(name=name, datatype=datatype, shape=array.shape)
-            request.raw_input_contents.append(to_raw(name, datatype, array))
-        for name in outputs:
-            request.outputs.add(name=name)
-        return self.read(self._call(self._stub.ModelInfer, request), outputs)
+        request = request_of(remote.model, remote.version, inputs, outputs)
+        return outputs_of(self._call(self._stub.ModelInfer, request), outputs)
 
     def close(self) -> None:
         """End the channel; a call that is under way fails. Safe to repeat."""
         self._closed = True
         self._channel.close()
-
-    @staticmethod
-    def read(reply: pb.ModelInferResponse, outputs: tuple[str, ...]) -> dict[str, Array]:
-        """What a reply holds.
-
-        Args:
-            reply: of any server.
-            outputs: names of the outputs that must be there.
-
-        Returns:
-            Those outputs, read only.
-
-        Raises:
-            ModelFailure: it cannot be read, or one of them is missing.
-        """
-        raws = reply.raw_output_contents
-        if raws and len(raws) != len(reply.outputs):
-            raise ModelFailure(f"answered {len(raws)} contents for {len(reply.outputs)} outputs")
-        found: dict[str, Array] = {}
-        for place, tensor in enumerate(reply.outputs):
-            name, shape = tensor.name, tuple(tensor.shape)
-            try:
-                if raws:
-                    found[name] = from_raw(name, tensor.datatype, shape, raws[place])
-                else:
-                    found[name] = from_contents(name, tensor.datatype, shape, tensor.contents)
-            except (InvalidInput, KeyError) as error:
-                raise ModelFailure(f"answered what cannot be read: {error}") from error
-        missing = [name for name in outputs if name not in found]
-        if missing:
-            raise ModelFailure(f"did not answer output {missing[0]!r}")
-        return {name: found[name] for name in outputs}
 
     def _call(
         self, method: Callable[..., _Reply], request: _Request, *, wait: bool = False
@@ -222,32 +188,18 @@ class RemoteClient:
             raise Unavailable(f"{self._who()}: the connection is closed") from error
 
     def _mapped(self, error: grpc.RpcError) -> SecondlookError:
-        code, details = _code(error), _details(error)
-        what = f"{self._who()}: {details or code.name}"
+        code = _code(error)
         if self._closed or code is grpc.StatusCode.CANCELLED:
             return Unavailable(f"{self._who()}: the connection is closed")
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return DeadlineExceeded(f"{self._who()} did not answer in {self.remote.timeout_s:g} s")
-        if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-            return Overloaded(what)
-        if code is grpc.StatusCode.INVALID_ARGUMENT:
-            return InvalidInput(what)
-        if code in _OURS:
-            return Unavailable(what)
-        return ModelFailure(what)
+        mapped = error_of(code, self._who(), _details(error))
+        if isinstance(mapped, NotFound | MissingMethod):
+            return Unavailable(mapped.message)
+        return mapped
 
     def _who(self) -> str:
         return f"model {self.remote.model!r} on {self.remote.target}"
-
-
-_OURS = (
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.NOT_FOUND,
-    grpc.StatusCode.UNIMPLEMENTED,
-    grpc.StatusCode.PERMISSION_DENIED,
-    grpc.StatusCode.UNAUTHENTICATED,
-)
-"""The other server, the model on it or our right to ask it is missing."""
 
 
 def _code(error: Any) -> grpc.StatusCode:
@@ -256,16 +208,6 @@ def _code(error: Any) -> grpc.StatusCode:
     return code
 
 
-def _details(error: Any) -> str:
-    return (error.details() or "")[:300]
-
-
-def _certificates(authority: Path | None) -> bytes | None:
-    if authority is None:
-        return None
-    try:
-        return authority.read_bytes()
-    except OSError as error:
-        raise InvalidConfig(
-            f"parameters[tls]: {authority} cannot be read: {error.strerror}"
-        ) from error
+def _details(error: Any) -> str | None:
+    details: str | None = error.details()
+    return details

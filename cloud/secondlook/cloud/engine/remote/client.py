@@ -2,51 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
 import grpc.aio
 
+from secondlook.cloud.backends.remote_protocol import (
+    MESSAGE_SIZES,
+    MissingMethod,
+    error_of,
+    outputs_of,
+    request_of,
+)
 from secondlook.cloud.engine.asking import Ask, Ran
 from secondlook.cloud.engine.remote.settings import RemoteSettings
 from secondlook.cloud.engine.tensors import Array, Signature, Tensors
-from secondlook.cloud.rpc.inference.reading import from_contents, from_raw
-from secondlook.cloud.rpc.inference.writing import REASON, VARIANT, to_raw
+from secondlook.cloud.rpc.inference.writing import REASON, VARIANT
 from secondlook.oip import inference_pb2 as pb
 from secondlook.oip import inference_pb2_grpc as pb_grpc
 from secondlook.shared.clock import Clock
-from secondlook.shared.errors import (
-    DeadlineExceeded,
-    InvalidConfig,
-    InvalidInput,
-    ModelFailure,
-    NotFound,
-    Overloaded,
-    PermissionDenied,
-    SecondlookError,
-    Unavailable,
-)
+from secondlook.shared.errors import Unavailable
 
 SERVER = "secondlook"
 """What our own service calls itself."""
-
-MAX_MESSAGE_BYTES = 512 * 1024 * 1024
-"""Of one call: 16 images of 1280 x 1280 as floats are 315 MB."""
 
 # An inference has no effects: asking again is safe.
 _RETRIES = """{"methodConfig": [{"name": [{"service": "inference.GRPCInferenceService"}],
   "retryPolicy": {"maxAttempts": 3, "initialBackoff": "0.02s", "maxBackoff": "0.5s",
   "backoffMultiplier": 4, "retryableStatusCodes": ["UNAVAILABLE"]}}]}"""
-
-_ERRORS: Mapping[grpc.StatusCode, type[SecondlookError]] = {
-    grpc.StatusCode.INVALID_ARGUMENT: InvalidInput,
-    grpc.StatusCode.NOT_FOUND: NotFound,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
-    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
-    grpc.StatusCode.UNAVAILABLE: Unavailable,
-    grpc.StatusCode.CANCELLED: Unavailable,
-}
 
 
 class RemoteServer:
@@ -62,8 +46,7 @@ class RemoteServer:
         self._settings = settings
         self._clock = clock
         options = [
-            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            *MESSAGE_SIZES,
             ("grpc.service_config", _RETRIES),
             ("grpc.keepalive_time_ms", 30_000),
         ]
@@ -149,14 +132,12 @@ class RemoteServer:
             ModelFailure: the model failed there, or the answer cannot be read.
             NotFound, Overloaded, DeadlineExceeded, Unavailable: as the server says.
         """
-        request = pb.ModelInferRequest(model_name=model, model_version=version, id=ask.request_id)
-        for spec in signature.inputs:
-            array = tensors.get(spec.name)
-            if array is not None:
-                request.inputs.add(name=spec.name, datatype=spec.dtype, shape=array.shape)
-                request.raw_input_contents.append(to_raw(spec.name, spec.dtype, array))
-        for name in outputs:
-            request.outputs.add(name=name)
+        inputs = {
+            spec.name: (spec.dtype, tensors[spec.name])
+            for spec in signature.inputs
+            if spec.name in tensors
+        }
+        request = request_of(model, version, inputs, outputs, ask.request_id)
         if self._ours:
             _say_who(request, ask)
         began_s = self._clock.monotonic()
@@ -170,7 +151,7 @@ class RemoteServer:
             infer_s=self._clock.monotonic() - began_s,
             reason=_text(reply, REASON),
         )
-        return _outputs(reply, outputs or tuple(spec.name for spec in signature.outputs)), ran
+        return outputs_of(reply, outputs or tuple(spec.name for spec in signature.outputs)), ran
 
     async def close(self) -> None:
         """End the channel; calls that are under way fail with `Unavailable`."""
@@ -183,41 +164,10 @@ class RemoteServer:
         try:
             return await method(request, timeout=budget_s)
         except grpc.aio.AioRpcError as error:
-            raise self._mapped(error) from error
+            raise error_of(error.code(), self.address, error.details()) from error
         except grpc.aio.UsageError as error:
             # What gRPC says of a channel that was closed.
             raise Unavailable(f"{self.address}: the connection is closed") from error
-
-    def _mapped(self, error: grpc.aio.AioRpcError) -> SecondlookError:
-        code = error.code()
-        what = f"{self.address}: {(error.details() or code.name)[:300]}"
-        if code is grpc.StatusCode.UNIMPLEMENTED:
-            return MissingMethod(what)
-        if code in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED):
-            # It is us whom the server does not know, not whoever asks us.
-            return Unavailable(what)
-        kind = _ERRORS.get(code, ModelFailure)
-        return kind(what)
-
-
-class MissingMethod(PermissionDenied):
-    """The server does not have this call."""
-
-
-def certificates_of(settings: RemoteSettings) -> bytes | None:
-    """Read the authority's certificate. Blocking.
-
-    Raises:
-        InvalidConfig: it cannot be read.
-    """
-    if settings.ca is None:
-        return None
-    try:
-        return settings.ca.read_bytes()
-    except OSError as error:
-        raise InvalidConfig(
-            f"engine.remote.ca: {settings.ca} cannot be read: {error.strerror}"
-        ) from error
 
 
 def _say_who(request: pb.ModelInferRequest, ask: Ask) -> None:
@@ -227,27 +177,6 @@ def _say_who(request: pb.ModelInferRequest, ask: Ask) -> None:
         request.parameters["tenant"].string_param = ask.tenant
     if ask.camera:
         request.parameters["camera"].string_param = ask.camera
-
-
-def _outputs(reply: pb.ModelInferResponse, wanted: Sequence[str]) -> dict[str, Array]:
-    raws = reply.raw_output_contents
-    if raws and len(raws) != len(reply.outputs):
-        raise ModelFailure(f"answered {len(raws)} contents for {len(reply.outputs)} outputs")
-    found: dict[str, Array] = {}
-    for place, tensor in enumerate(reply.outputs):
-        shape = tuple(tensor.shape)
-        try:
-            found[tensor.name] = (
-                from_raw(tensor.name, tensor.datatype, shape, raws[place])
-                if raws
-                else from_contents(tensor.name, tensor.datatype, shape, tensor.contents)
-            )
-        except (InvalidInput, KeyError) as error:
-            raise ModelFailure(f"answered what cannot be read: {error}") from error
-    missing = [name for name in wanted if name not in found]
-    if missing:
-        raise ModelFailure(f"did not answer output {missing[0]!r}")
-    return {name: found[name] for name in wanted}
 
 
 def _text(reply: pb.ModelInferResponse, name: str) -> str:

@@ -9,9 +9,10 @@ import anyio
 import anyio.to_thread
 from typing_extensions import Self
 
+from secondlook.cloud.backends.remote_protocol import read_authority
 from secondlook.cloud.engine.asking import Ask, Detected, Inferred, Ran
 from secondlook.cloud.engine.catalogue import Entry
-from secondlook.cloud.engine.remote.client import RemoteServer, certificates_of
+from secondlook.cloud.engine.remote.client import RemoteServer
 from secondlook.cloud.engine.remote.directory import Directory
 from secondlook.cloud.engine.remote.model import RemoteModel
 from secondlook.cloud.engine.remote.settings import RemoteSettings
@@ -74,7 +75,9 @@ class RemoteEngine:
             InvalidConfig: the certificate cannot be read.
         """
         settings = self._settings
-        certificates = await anyio.to_thread.run_sync(certificates_of, settings)
+        certificates = await anyio.to_thread.run_sync(
+            read_authority, settings.ca, "engine.remote.ca"
+        )
         self._server = RemoteServer(settings, certificates, self._clock)
         self._directory = Directory(
             self._server,
