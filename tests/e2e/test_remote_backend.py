@@ -29,7 +29,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, st
     write_bright_spot_model(models / "spots" / "1" / "model.onnx")
     write_identity_model(models / "words" / "1" / "model.onnx", TensorProto.STRING)
     (folder / "cloud.toml").write_text(
-        f'[repository]\npaths = ["{models}"]\n[server]\nhost = "127.0.0.1"\nport = 0\n[memory]\nurl = "sqlite:///:memory:"\n'
+        f'[repository]\npaths = ["{models}"]\n'
+        '[server]\nhost = "127.0.0.1"\nport = 0\n'
+        '[memory]\nurl = "sqlite:///:memory:"\n'
     )
     with cloud_process(folder, "--config", str(folder / "cloud.toml")) as running:
         yield models, f"127.0.0.1:{running.port}"
