@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -25,14 +24,14 @@ from secondlook.cloud.prefetch import EVERY_S, LeastRecent, Prefetcher, Recorder
 from secondlook.cloud.repository.config import Release
 from secondlook.cloud.repository.repository import ModelRepository
 from secondlook.cloud.repository.snapshot import Snapshot
-from secondlook.cloud.settings import (
+from secondlook.cloud.serving_settings import (
     BatcherSettings,
-    CloudSettings,
     Control,
     EngineKind,
     ModelSettings,
     RepositorySettings,
 )
+from secondlook.cloud.settings import CloudSettings
 from secondlook.cloud.stability import Breakers, GuardedBackend
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import InvalidConfig, StoreError
@@ -78,7 +77,7 @@ async def running_engine(
     if load is not None:
         opened = await anyio.to_thread.run_sync(load, settings.models)
     held = settings.repository
-    repository = await anyio.to_thread.run_sync(_repository, held.paths)
+    repository = await anyio.to_thread.run_sync(_repository, held)
     recorder = None if settings.prefetch.record is None else Recorder(settings.prefetch.record)
     options: dict[str, Any] = {
         "registry": registry,
@@ -198,11 +197,10 @@ def policy_of(batcher: BatcherSettings) -> Policy:
     )
 
 
-def _repository(paths: Sequence[Path]) -> ModelRepository | None:
-    for path in paths:
-        if not path.is_dir():
-            raise InvalidConfig(f"repository.paths: {path} is no directory")
-    return ModelRepository(paths) if paths else None
+def _repository(held: RepositorySettings) -> ModelRepository | None:
+    if absent := held.absent():
+        raise InvalidConfig("; ".join(absent))
+    return ModelRepository(held.paths) if held.paths else None
 
 
 async def _follow(engine: LocalEngine, changes: AsyncIterator[Snapshot]) -> None:

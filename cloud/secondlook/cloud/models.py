@@ -14,7 +14,7 @@ from secondlook.cloud.repository.lone import lone_release
 from secondlook.cloud.repository.repository import ModelRepository
 from secondlook.cloud.repository.snapshot import Offer
 from secondlook.cloud.repository.variants import read_record
-from secondlook.cloud.settings import ModelSettings
+from secondlook.cloud.serving_settings import ModelSettings
 from secondlook.shared.errors import InvalidConfig, InvalidModel, NotFound
 from secondlook.shared.telemetry import get_logger
 from secondlook.shared.zoo import model_file

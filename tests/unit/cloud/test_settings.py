@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from secondlook.cloud.engine.batching import Overflow
-from secondlook.cloud.settings import CloudSettings, Control, is_loopback
+from secondlook.cloud.serving_settings import Control
+from secondlook.cloud.settings import CloudSettings, is_loopback
 from secondlook.shared.errors import InvalidConfig
 from secondlook.shared.settings import load
 
@@ -84,6 +85,8 @@ def test_loopback_is_loopback(host: str) -> None:
         ('[repository]\ncontrol = "pull"\n', "repository.control"),
         ("[repository]\nmemory_mb = 100\n", "memory_mb needs paths"),
         ('[engine]\nkind = "triton"\n', "engine.kind"),
+        ('engine.kind = "remote"\nrepository.paths = ["m"]\n', "take repository.paths out"),
+        ('[[models]]\nname = "a.detect"\npath = "x"\n', "sent to the detector 'a'"),
         ("[engine.remote]\nthreads = 0\n", "engine.remote.threads"),
         ("[prefetch]\nat_once = 0.3\n", "when_idle must not be above"),
         ("[repository]\npoll_s = 0\n", "repository.poll_s"),
@@ -153,3 +156,9 @@ def test_devices_need_the_authority_that_signs_them(tmp_path: Path) -> None:
     ]
     with pytest.raises(InvalidConfig, match="client_ca"):
         parse(tmp_path, tls.replace('client_ca = "ca.pem"\n', "") + devices)
+
+
+def test_directories_of_models_that_are_not_there(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    settings = parse(tmp_path, f'[repository]\npaths = ["{tmp_path}", "{gone}"]\n')
+    assert settings.absent() == [f"repository.paths: {gone} is no directory"]

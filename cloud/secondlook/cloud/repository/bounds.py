@@ -12,7 +12,11 @@ from secondlook.cloud.repository.findings import Issue
 from secondlook.cloud.repository.parameters import is_file_name
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-"""What a model may be called."""
+"""What a model may be called, unless it ends in `FACE`."""
+
+FACE = ".detect"
+"""Ends the names under which the Open Inference Protocol asks detectors with pictures. A model
+whose own name ended so could be asked by nobody."""
 
 MAX_VERSION = 2**63 - 1
 MAX_BATCH = 4096
@@ -28,14 +32,24 @@ MAX_DELAY_S = 10.0
 MAX_QUEUE = 65_536
 
 
+def fault_of_name(name: str) -> str:
+    """Why no model can be called this; empty where one can."""
+    if not NAME.fullmatch(name):
+        return "no model can have this name; up to 128 letters, digits, '.', '_', '-' are possible"
+    if name.endswith(FACE):
+        return (
+            f"no model can have this name; {name!r} is how pictures are sent to the detector "
+            f"{name.removesuffix(FACE)!r}"
+        )
+    return ""
+
+
 def check(config: ModelConfig) -> Iterator[Issue]:
     """Everything that is out of bounds or contradicts itself; fields named as in the file."""
-    if config.name and not NAME.fullmatch(config.name):
-        yield Issue(
-            "name",
-            f"{config.name[:60]!r} is no name; letters, digits, '.', '_' and '-' are expected, "
-            "at most 128",
-        )
+    if config.name:
+        fault = fault_of_name(config.name)
+        if fault:
+            yield Issue("name", f"{config.name[:60]!r}: {fault}")
     if not 0 <= config.max_batch <= MAX_BATCH:
         yield Issue(
             "max_batch_size", f"is {config.max_batch}; 0 (no batch axis) to {MAX_BATCH} expected"

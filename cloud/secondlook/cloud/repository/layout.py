@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from secondlook.cloud.repository.bounds import MAX_VERSION, NAME
+from secondlook.cloud.repository.bounds import FACE, MAX_VERSION, fault_of_name
 from secondlook.cloud.repository.findings import Finding, Severity
 
 CONFIG_NAMES = ("config.pbtxt", "config.toml")
@@ -90,7 +90,10 @@ def list_roots(roots: Sequence[Path]) -> Listing:
         for entry in entries:
             path = root / entry.name
             reason = _foreign(entry)
-            if reason:
+            if entry.name.endswith(FACE) and reason:
+                # Whoever put it there has it served elsewhere under this name.
+                findings.append(Finding(entry.name, reason, file=path))
+            elif reason:
                 findings.append(Finding("", reason, file=path, severity=Severity.NOTE))
             elif not entry.name.startswith("."):
                 folder = list_folder(path)
@@ -119,9 +122,7 @@ def _foreign(entry: os.DirEntry[str]) -> str:
             return "is not a directory; not a model"
     except OSError as error:
         return f"cannot be followed: {error.strerror}; not a model"
-    if not NAME.fullmatch(entry.name):
-        return "no model can have this name; letters, digits, '.', '_' and '-' are possible"
-    return ""
+    return fault_of_name(entry.name)
 
 
 def list_folder(path: Path) -> Folder:

@@ -125,6 +125,9 @@ class ModelRepository:
             listing = list_roots(self._roots)
             folder = listing.folders.get(name)
             if folder is None:
+                for finding in listing.findings:
+                    if finding.model == name and finding.severity is Severity.ERROR:
+                        raise finding.error()
                 known = ", ".join(listing.folders) or "none"
                 raise NotFound(f"no model {name[:128]!r} is in the repository; there are {known}")
             if config_json is None:

@@ -8,8 +8,9 @@ import json
 import os
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import click
 from pydantic import ValidationError
@@ -106,6 +107,8 @@ def show(tier: Tier, path: Path | None, form: str, as_json: bool, changed: bool)
 def check(tier: Tier, path: Path | None) -> None:
     """Check the settings; exit code 0 if they hold, 2 with one line a problem if not.
 
+    Directories of models that are not there are a problem as well.
+
     \b
     Examples:
       secondlook config check edge --config edge.toml
@@ -115,16 +118,13 @@ def check(tier: Tier, path: Path | None) -> None:
     model = settings_class(tier)
     for warning in _strangers():
         click.echo(f"warning: {warning}", err=True)
+    where = path or f"the {tier} settings"
     try:
         settings = model.model_validate(layers.merged())
     except ValidationError as error:
-        problems = problems_of(error, model)
-        for problem in problems:
-            click.echo(f"error: {problem}", err=True)
-        where = path or f"the {tier} settings"
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        click.echo(f"{where}: {count}", err=True)
-        sys.exit(EXIT_INVALID)
+        _refuse(where, problems_of(error, model))
+    if absent := settings.absent():
+        _refuse(where, absent)
     counts = Counter(entry.source for entry in entries(settings, layers))
     click.echo(
         f"ok: {path or f'{tier} settings'}: {counts['file']} from the file, "
@@ -145,6 +145,14 @@ def schema(tier: Tier) -> None:
     described = settings_class(tier).model_json_schema()
     document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def _refuse(where: Path | str, problems: Sequence[str]) -> NoReturn:
+    for problem in problems:
+        click.echo(f"error: {problem}", err=True)
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    click.echo(f"{where}: {count}", err=True)
+    sys.exit(EXIT_INVALID)
 
 
 def _read(tier: Tier, path: Path | None) -> tuple[Section, Layers]:

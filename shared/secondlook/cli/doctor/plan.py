@@ -21,8 +21,8 @@ from secondlook.shared.errors import InvalidModel
 from secondlook.shared.zoo import model_file
 
 if TYPE_CHECKING:
+    from secondlook.cloud.serving_settings import ModelSettings as CloudModel
     from secondlook.cloud.settings import CloudSettings
-    from secondlook.cloud.settings import ModelSettings as CloudModel
     from secondlook.edge.settings import DetectorSettings, EdgeSettings
 
 SQLITE = "sqlite:///"

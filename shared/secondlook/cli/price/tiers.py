@@ -16,12 +16,12 @@ from secondlook.cli.price.heavy import Heavy
 from secondlook.cloud.cache import CacheSettings
 from secondlook.cloud.engine.local_static import Loaded
 from secondlook.cloud.service import running_cloud
+from secondlook.cloud.serving_settings import ModelSettings
 from secondlook.cloud.settings import (
     BackgroundSettings,
     CloudSettings,
     MemorySettings,
     MetricsSettings,
-    ModelSettings,
     ServerSettings,
 )
 from secondlook.shared.detect import Detector

@@ -14,3 +14,7 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
     )
+
+    def absent(self) -> list[str]:
+        """What it names on disk, cannot do without, and does not find there; one line each."""
+        return []

@@ -75,6 +75,17 @@ def test_the_examples_hold(tier: Tier, capsys: pytest.CaptureFixture[str]) -> No
     assert "ok: " in capsys.readouterr().out
 
 
+def test_directories_of_models_that_are_not_there_are_a_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cloud.toml"
+    path.write_text(f'[repository]\npaths = ["{tmp_path}", "{tmp_path}/gone"]\n')
+    assert run(["config", "check", "cloud", "--config", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert f"error: repository.paths: {tmp_path}/gone is no directory" in err
+    assert err.rstrip().endswith(": 1 problem")
+
+
 def test_a_typo_in_a_camera_is_named_with_what_was_meant(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

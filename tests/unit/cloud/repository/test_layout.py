@@ -7,7 +7,10 @@ import pytest
 from support.model_tree import ModelTree
 
 from secondlook.cloud.repository import layout
+from secondlook.cloud.repository.bounds import FACE
+from secondlook.cloud.repository.findings import Severity
 from secondlook.cloud.repository.layout import Folder, list_folder, list_roots
+from secondlook.cloud.rpc.inference import detection
 
 
 @pytest.fixture
@@ -47,6 +50,22 @@ def test_what_is_no_model_is_passed_over_with_the_reason(tree: ModelTree) -> Non
     assert "holds neither" in reasons[f"{tree.root}/notes"]
     assert "no model can have this name" in reasons[f"{tree.root}/we ird"]
     assert len(reasons) == 3
+
+
+def test_the_names_of_detectors_asked_with_pictures_are_taken(tree: ModelTree) -> None:
+    tree.version("m", 1)
+    tree.version("m.detect", 1)
+    tree.version("m.detector", 1)
+    listing = list_roots([tree.root])
+    assert list(listing.folders) == ["m", "m.detector"]
+    (finding,) = listing.findings
+    assert finding.file == tree.root / "m.detect"
+    assert "how pictures are sent to the detector 'm'" in finding.reason
+    assert finding.severity is Severity.ERROR
+
+
+def test_the_reserved_ending_is_that_of_the_protocol() -> None:
+    assert FACE == detection.SUFFIX
 
 
 def test_of_two_roots_the_earlier_counts(tree: ModelTree, tmp_path: Path) -> None:

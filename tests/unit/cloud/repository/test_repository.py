@@ -272,6 +272,9 @@ def test_reading_what_cannot_be_served(tree: ModelTree, models: ModelRepository)
     tree.version("m", 1)
     with pytest.raises(NotFound, match="no model 'n' is in the repository; there are m"):
         models.read("n")
+    tree.version("m.detect", 1)
+    with pytest.raises(InvalidModel, match="how pictures are sent to the detector 'm'"):
+        models.read("m.detect")
     with pytest.raises(InvalidConfig, match="max_batch_siz"):
         models.read("m", '{"max_batch_siz": 3}')
     with pytest.raises(InvalidConfig, match="is not JSON"):
