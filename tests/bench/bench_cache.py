@@ -32,9 +32,10 @@ from prometheus_client import CollectorRegistry
 from support.cloud_questions import Direct, questions_of
 
 from secondlook.cloud.cache import CachedEngine, CacheMetrics, VerdictCache, Warmth, content_of
-from secondlook.cloud.judge import Judge, Limits
+from secondlook.cloud.judge import Judge
 from secondlook.cloud.metrics import JudgeMetrics
 from secondlook.cloud.picture.background import Backgrounds
+from secondlook.cloud.picture.decoders import Decoders
 from secondlook.shared.clock import Deadline, SystemClock
 from secondlook.shared.detect import load_detector
 from secondlook.shared.detect.protocol import Image
@@ -83,11 +84,13 @@ class Cloud:
         self.metrics = CacheMetrics(self.registry)
         self.cache = VerdictCache(max_bytes, self.metrics)
         self.engine = CachedEngine(direct, self.cache)
+        self.decoders = Decoders(max_pending=256)
         self.judge = Judge(
             self.engine,
             Backgrounds(8, 1e9),
-            Limits(max_concurrent=256),
+            self.decoders,
             JudgeMetrics(self.registry),
+            max_concurrent=256,
         )
 
     async def ask(self, asked: Escalation, done: Round) -> None:
@@ -120,7 +123,7 @@ async def cloud(direct: Direct, max_bytes: int) -> AsyncIterator[Cloud]:
     try:
         yield one
     finally:
-        one.judge.close()
+        one.decoders.close()
         one.engine.close()
 
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-
 import numpy as np
 
 from secondlook.cloud.canvas.canvases import Seen
@@ -15,7 +11,7 @@ from secondlook.cloud.engine.serving import Serving
 from secondlook.cloud.metrics import JudgeMetrics
 from secondlook.cloud.picture.background import Backgrounds
 from secondlook.cloud.picture.compose import Scene, canonical_size, compose, shrink_to
-from secondlook.cloud.picture.decode import decode_image
+from secondlook.cloud.picture.decoders import Decoders
 from secondlook.shared.clock import Clock, Deadline, SystemClock
 from secondlook.shared.detect.protocol import ModelInfo
 from secondlook.shared.errors import DeadlineExceeded, InvalidInput, Overloaded
@@ -33,21 +29,6 @@ KEEP_COVERAGE = 0.5
 """A box is kept when this share of it lies in a region, or its centre does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one process takes on.
-
-    Attributes:
-        max_concurrent: most escalations between their arrival and their verdict.
-        max_image_pixels: largest picture that is decoded.
-        decode_threads: pictures decoded at once.
-    """
-
-    max_concurrent: int = 64
-    max_image_pixels: int = 16_000_000
-    decode_threads: int = 2
-
-
 class Judge:
     """Answers escalations.
 
@@ -58,8 +39,9 @@ class Judge:
     Args:
         engine: what runs the models.
         backgrounds: the last known picture of each camera.
-        limits: what this process takes on.
+        decoders: what decodes and composes pictures; its owner closes it.
         metrics: where to count.
+        max_concurrent: most escalations between their arrival and their verdict.
         clock: the clock of the deadlines.
     """
 
@@ -67,16 +49,18 @@ class Judge:
         self,
         engine: Serving,
         backgrounds: Backgrounds,
-        limits: Limits,
+        decoders: Decoders,
         metrics: JudgeMetrics,
+        *,
+        max_concurrent: int = 64,
         clock: Clock | None = None,
     ) -> None:
         self._engine = engine
         self._backgrounds = backgrounds
-        self._limits = limits
+        self._decoders = decoders
         self._metrics = metrics
+        self._max_concurrent = max_concurrent
         self._clock = clock or SystemClock()
-        self._decoders = ThreadPoolExecutor(limits.decode_threads, "decode")
         self._in_flight = 0
 
     @property
@@ -108,17 +92,13 @@ class Judge:
             Unavailable: draining.
             ModelFailure: the network gave nonsense.
         """
-        if self._in_flight >= self._limits.max_concurrent:
-            raise Overloaded(f"{self._limits.max_concurrent} escalations are in flight")
+        if self._in_flight >= self._max_concurrent:
+            raise Overloaded(f"{self._max_concurrent} escalations are in flight")
         self._in_flight += 1
         try:
             return await self._judge(asked, deadline, seen, tenant)
         finally:
             self._in_flight -= 1
-
-    def close(self) -> None:
-        """Release the decoding threads."""
-        self._decoders.shutdown(wait=False, cancel_futures=True)
 
     async def _judge(
         self, asked: Escalation, deadline: Deadline, seen: Seen | None, tenant: str
@@ -137,9 +117,7 @@ class Judge:
         if seen is not None:
             scene, decode_s = self._on_canvas(asked, seen, deadline), seen.decode_s
         else:
-            scene, decode_s = await asyncio.get_running_loop().run_in_executor(
-                self._decoders, self._see, asked, info, deadline
-            )
+            scene, decode_s = await self._decoders.run(deadline, self._see, asked, info)
         found = await self._engine.detect(scene.picture, ask, min_score=asked.min_score)
         detections = self._to_native(found.detections, scene, asked)
         if not scene.whole:
@@ -161,14 +139,12 @@ class Judge:
             timings=VerdictTimings(decode_s, found.ran.queue_s, found.ran.infer_s, total_s),
         )
 
-    def _see(self, asked: Escalation, info: ModelInfo, deadline: Deadline) -> tuple[Scene, float]:
+    def _see(self, asked: Escalation, info: ModelInfo) -> tuple[Scene, float]:
         """Decode and compose; runs in a decoding thread."""
         started_s = self._clock.monotonic()
-        if deadline.at_s <= started_s:
-            raise DeadlineExceeded("the answer would come too late to be useful")
         if asked.canvas is not None:
             raise InvalidInput("an update of a canvas can be asked about in a session only")
-        image = decode_image(asked.image, asked.encoding, self._limits.max_image_pixels)
+        image = self._decoders.pixels(asked.image, asked.encoding)
         frame_size = asked.frame_width, asked.frame_height
         size = canonical_size(*frame_size, info.width, info.height)
         background = None

@@ -27,7 +27,7 @@ from secondlook.cloud.canvas.canvases import Canvases
 from secondlook.cloud.canvas.metrics import CanvasMetrics
 from secondlook.cloud.engine.protocol import Engine
 from secondlook.cloud.engines import LoadModels, running_engine
-from secondlook.cloud.judge import Judge, Limits
+from secondlook.cloud.judge import Judge
 from secondlook.cloud.maintenance import maintained
 from secondlook.cloud.metrics import JudgeMetrics, MemoryMetrics, RpcMetrics
 from secondlook.cloud.picture.background import Backgrounds
@@ -129,21 +129,21 @@ async def running_cloud(
             )
         )
         engine = await _engine(stack, settings, registry, clock, load, store)
-        judge = Judge(
-            engine,
-            Backgrounds(settings.background.max_cameras, settings.background.max_age_s, clock),
-            _limits(settings),
-            JudgeMetrics(registry),
-            clock,
-        )
-        stack.callback(judge.close)
         decoders = Decoders(
-            _decode_threads(settings),
+            settings.server.decode_threads or default_decode_threads(),
             settings.server.max_image_pixels,
             settings.server.max_concurrent,
             clock,
         )
         stack.callback(decoders.close)
+        judge = Judge(
+            engine,
+            Backgrounds(settings.background.max_cameras, settings.background.max_age_s, clock),
+            decoders,
+            JudgeMetrics(registry),
+            max_concurrent=settings.server.max_concurrent,
+            clock=clock,
+        )
         canvas_metrics = CanvasMetrics(registry)
         canvases = _canvases(settings, canvas_metrics)
         stack.push_async_callback(anyio.to_thread.run_sync, canvases.close)
@@ -178,18 +178,6 @@ async def running_cloud(
         )
         yield RunningCloud(port, metrics_port, engine, judge, canvases, store, health)
         log.info("draining", timeout_s=settings.server.drain_timeout_s)
-
-
-def _limits(settings: CloudSettings) -> Limits:
-    return Limits(
-        max_concurrent=settings.server.max_concurrent,
-        max_image_pixels=settings.server.max_image_pixels,
-        decode_threads=_decode_threads(settings),
-    )
-
-
-def _decode_threads(settings: CloudSettings) -> int:
-    return settings.server.decode_threads or default_decode_threads()
 
 
 def _canvases(settings: CloudSettings, metrics: CanvasMetrics) -> Canvases:

@@ -14,10 +14,11 @@ from secondlook.cloud.canvas.canvases import Seen
 from secondlook.cloud.engine.asking import Detected
 from secondlook.cloud.engine.local import LocalEngine
 from secondlook.cloud.engine.local_static import Loaded
-from secondlook.cloud.judge import Judge, Limits, inside
+from secondlook.cloud.judge import Judge, inside
 from secondlook.cloud.metrics import JudgeMetrics
 from secondlook.cloud.picture.background import Backgrounds
 from secondlook.cloud.picture.compose import GREY
+from secondlook.cloud.picture.decoders import Decoders
 from secondlook.shared.clock import Deadline, SystemClock
 from secondlook.shared.errors import DeadlineExceeded, InvalidInput, NotFound, Overloaded
 from secondlook.shared.values import (
@@ -42,15 +43,21 @@ def soon() -> Deadline:
 
 
 @asynccontextmanager
-async def judging(detector: FakeDetector, **limits: Any) -> AsyncIterator[Judge]:
+async def judging(detector: FakeDetector, max_concurrent: int = 64) -> AsyncIterator[Judge]:
     registry = CollectorRegistry()
     local = LocalEngine([Loaded(detector).opened()], registry=registry)
+    decoders = Decoders()
     async with local.running() as engine:
-        judge = Judge(engine, Backgrounds(4, 60), Limits(**limits), JudgeMetrics(registry))
         try:
-            yield judge
+            yield Judge(
+                engine,
+                Backgrounds(4, 60),
+                decoders,
+                JudgeMetrics(registry),
+                max_concurrent=max_concurrent,
+            )
         finally:
-            judge.close()
+            decoders.close()
             detector.release()
 
 
@@ -159,7 +166,7 @@ async def test_what_cannot_work_never_reaches_the_model(
 
 async def test_an_expired_question_is_not_even_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "secondlook.cloud.judge.decode_image", lambda *_: pytest.fail("it was decoded")
+        "secondlook.cloud.picture.decoders.decode_image", lambda *_: pytest.fail("it was decoded")
     )
     async with judging(FakeDetector()) as judge:
         with pytest.raises(DeadlineExceeded):

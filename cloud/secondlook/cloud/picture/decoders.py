@@ -1,19 +1,25 @@
-"""Decodes pictures beside the event loop, no more at once than there are threads."""
+"""Work on pictures beside the event loop: no more at once than there are threads."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
 
 from secondlook.cloud.picture.decode import decode_image
 from secondlook.cloud.picture.header import sniff
 from secondlook.shared.clock import Clock, Deadline, SystemClock
 from secondlook.shared.detect.protocol import Image
 from secondlook.shared.errors import DeadlineExceeded, Overloaded
+from secondlook.shared.values import ImageEncoding
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class Decoders:
-    """A bounded pool of decoding threads.
+    """A bounded pool of decoding threads, one for all that a process is sent.
 
     Args:
         threads: pictures decoded at once.
@@ -23,7 +29,11 @@ class Decoders:
     """
 
     def __init__(
-        self, threads: int, max_pixels: int, max_pending: int, clock: Clock | None = None
+        self,
+        threads: int = 2,
+        max_pixels: int = 16_000_000,
+        max_pending: int = 64,
+        clock: Clock | None = None,
     ) -> None:
         self._max_pixels = max_pixels
         self._max_pending = max_pending
@@ -36,23 +46,44 @@ class Decoders:
 
         Raises:
             InvalidInput: no such picture, cut short, too large, or broken inside.
+            Overloaded, DeadlineExceeded: see `run`.
+        """
+        return await self.run(deadline, self.pixels, data)
+
+    async def run(
+        self, deadline: Deadline, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """What ``work`` returns, from a decoding thread; it may call `pixels`.
+
+        Raises:
             Overloaded: too many wait already.
-            DeadlineExceeded: its time was over before a thread was free; it was not decoded.
+            DeadlineExceeded: its time was over before a thread was free; it did not run.
         """
         if self._pending >= self._max_pending:
             raise Overloaded(f"{self._pending} pictures wait to be decoded")
+
+        def in_time() -> _T:
+            if deadline.expired(self._clock):
+                raise DeadlineExceeded("the answer would come too late to be useful")
+            return work(*args, **kwargs)
+
         self._pending += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._pool, self._decode, data, deadline
-            )
+            return await asyncio.get_running_loop().run_in_executor(self._pool, in_time)
         finally:
             self._pending -= 1
 
-    def _decode(self, data: bytes, deadline: Deadline) -> Image:
-        if deadline.expired(self._clock):
-            raise DeadlineExceeded("the answer would come too late to be useful")
-        return decode_image(data, sniff(data), self._max_pixels)
+    def pixels(self, data: bytes, encoding: ImageEncoding | None = None) -> Image:
+        """See `decode`; blocking, from a thread of `run`.
+
+        Args:
+            data: the picture.
+            encoding: what it is said to be; ``None``: by its first bytes.
+
+        Raises:
+            InvalidInput: as `decode`.
+        """
+        return decode_image(data, encoding or sniff(data), self._max_pixels)
 
     def close(self) -> None:
         """Release the threads; what waits is cancelled."""
