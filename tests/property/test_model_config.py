@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from google.protobuf import json_format
+from google.protobuf import json_format, text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.model_tree import ModelTree
@@ -26,7 +26,7 @@ from secondlook.cloud.repository.config import (
 )
 from secondlook.cloud.repository.digests import SUMS, read_sums
 from secondlook.cloud.repository.findings import FaultyConfig
-from secondlook.cloud.repository.forms import Written, from_json, from_text, from_toml, to_text
+from secondlook.cloud.repository.forms import Written, from_json, from_text, from_toml
 from secondlook.cloud.repository.layout import list_folder
 from secondlook.cloud.repository.places import Places
 from secondlook.cloud.repository.proto import from_proto, to_proto
@@ -100,7 +100,7 @@ def test_a_configuration_survives_every_form(config: ModelConfig) -> None:
     found = from_proto(message)
     assert found.issues == ()
     assert found.config == config
-    text = to_text(message)
+    text = text_format.MessageToString(message, as_utf8=True)
     assert from_text(text.encode(), "config.pbtxt").message == message
     said = json_format.MessageToJson(message, preserving_proto_field_name=True)
     assert from_json(said, "load").message == message

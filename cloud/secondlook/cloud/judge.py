@@ -6,12 +6,12 @@ import numpy as np
 
 from secondlook.cloud.canvas.canvases import Seen
 from secondlook.cloud.engine.asking import Ask, Priority
-from secondlook.cloud.engine.lifecycle import MAIN_VARIANT
 from secondlook.cloud.engine.serving import Serving
 from secondlook.cloud.metrics import JudgeMetrics
 from secondlook.cloud.picture.background import Backgrounds
 from secondlook.cloud.picture.compose import Scene, canonical_size, compose, shrink_to
 from secondlook.cloud.picture.decoders import Decoders
+from secondlook.cloud.repository.config import MAIN_VARIANT
 from secondlook.shared.clock import Clock, Deadline, SystemClock
 from secondlook.shared.detect.protocol import ModelInfo
 from secondlook.shared.errors import DeadlineExceeded, InvalidInput, Overloaded

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from secondlook.cloud.backends import open_backend
 from secondlook.cloud.engine.backend import Backend
-from secondlook.cloud.engine.lifecycle import MAIN_VARIANT, Opened
-from secondlook.cloud.repository.config import Batching, InstanceGroup, Release
+from secondlook.cloud.engine.lifecycle import Opened
+from secondlook.cloud.repository.config import MAIN_VARIANT, Batching, InstanceGroup, Release
 from secondlook.cloud.repository.lone import lone_release
 from secondlook.cloud.repository.repository import ModelRepository
 from secondlook.cloud.repository.snapshot import Offer

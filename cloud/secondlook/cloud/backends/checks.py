@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from secondlook.cloud.engine.tensors import DTYPES, Array, Signature, TensorSpec
-from secondlook.cloud.repository.config import Release
+from secondlook.cloud.repository.config import MAIN_VARIANT, Release
 from secondlook.cloud.repository.described import Description
 from secondlook.cloud.repository.description import describe
 from secondlook.shared.errors import InvalidInput, InvalidModel, ModelFailure, Unavailable
@@ -26,7 +26,7 @@ class Checks:
     def __init__(self, release: Release, signature: Signature, free: Iterable[str] = ()) -> None:
         self.signature = signature
         self.who = f"model {release.config.name} ({release.version or release.digest[:12]})"
-        if release.variant != "fp32":
+        if release.variant != MAIN_VARIANT:
             self.who += f", variant {release.variant}"
         self._names = tuple(spec.name for spec in signature.outputs)
         self._specs = {spec.name: spec for spec in signature.outputs}

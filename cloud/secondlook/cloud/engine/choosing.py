@@ -15,7 +15,6 @@ from secondlook.cloud.engine.batching import Batcher
 from secondlook.cloud.engine.lifecycle import Served
 from secondlook.cloud.engine.routing import Routes
 from secondlook.cloud.repository.config import ModelConfig
-from secondlook.shared.telemetry import get_logger
 
 Chosen = tuple[Served, str, str]
 """The version, its variant (empty: the main one), and why, where there was a choice."""
@@ -51,7 +50,6 @@ class Choosing:
         self._config: ModelConfig | None = None
         self._steering: Steering | None = None
         self._scope = anyio.CancelScope()
-        self._log = get_logger(__name__)
 
     def follow(self, routes: Routes[Served] | None, config: ModelConfig | None) -> None:
         """These serve from now on."""

@@ -36,7 +36,6 @@ from secondlook.shared.detect.protocol import Image, ModelInfo
 from secondlook.shared.errors import InvalidConfig, NotFound
 
 DEFAULT_MIN_SCORE = 0.05
-MAIN_VARIANT = "fp32"
 
 
 @dataclass(frozen=True, slots=True)

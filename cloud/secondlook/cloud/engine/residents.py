@@ -79,7 +79,6 @@ class Residents:
         self._max_waiting = max_waiting
         self._known: dict[str, _Known] = {}
         self._turn = anyio.Lock()
-        self._demanded = 0
         self._log = get_logger(__name__)
         metrics.watch(lambda: float(self.bytes), lambda: float(len(self.held)))
 

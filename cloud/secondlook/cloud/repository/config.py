@@ -8,6 +8,9 @@ from pathlib import Path
 
 from secondlook.cloud.engine.tensors import TensorSpec
 
+MAIN_VARIANT = "fp32"
+"""The variant that every other is made from: the model as it came, whatever its numbers are."""
+
 
 @dataclass(frozen=True, slots=True)
 class VersionPolicy:
@@ -104,7 +107,7 @@ class Release:
         version: as it is named to callers; the directory's number, or what a lone file says.
         file: the model's file; of the variant ``variant``. For a model on another server its
             configuration.
-        variant: ``fp32`` unless it is another file of `ModelConfig.variants`.
+        variant: `MAIN_VARIANT` unless it is another file of `ModelConfig.variants`.
         digest: hexadecimal SHA-256 of the file; where weights or a sidecar beside it belong to
             it, of the list of their names and digests; empty for a model on another server.
     """
@@ -112,5 +115,5 @@ class Release:
     config: ModelConfig
     version: str
     file: Path
-    variant: str = "fp32"
+    variant: str = MAIN_VARIANT
     digest: str = ""

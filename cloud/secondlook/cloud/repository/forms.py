@@ -106,11 +106,6 @@ def from_json(text: str, where: str) -> Written:
     return _from_mapping(said, where)
 
 
-def to_text(message: pb.ModelConfig) -> str:
-    """The text of ``config.pbtxt``."""
-    return text_format.MessageToString(message, as_utf8=True)
-
-
 def _from_mapping(said: dict[str, Any], where: str) -> Written:
     message = pb.ModelConfig()
     parameters = said.get("parameters")

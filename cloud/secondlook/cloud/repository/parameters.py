@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
+from secondlook.cloud.repository.config import MAIN_VARIANT
 from secondlook.cloud.repository.findings import Issue
 from secondlook.shared.detect.declaration import Declaration
 from secondlook.shared.errors import InvalidModel
@@ -126,7 +127,7 @@ def _read(said: Understood, key: str, value: str) -> None:
 
 
 def _variant(said: Understood, name: str, value: str) -> str:
-    if not _VARIANT_NAME.fullmatch(name) or name == "fp32":
+    if not _VARIANT_NAME.fullmatch(name) or name == MAIN_VARIANT:
         return f"{name[:40]!r} is no name of a variant; one such as int8 or fp16 is expected"
     if not is_file_name(value):
         return f"{value[:60]!r} is no file name; a file in the version's directory is expected"

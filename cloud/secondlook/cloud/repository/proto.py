@@ -75,7 +75,7 @@ def from_proto(message: pb.ModelConfig) -> Read:
         outputs=tuple(_spec(tensor) for tensor in message.output),
         filename=message.default_model_filename,
         versions=_policy(message, issues),
-        instances=_instances(message, said, issues),
+        instances=_instances(message, said),
         batching=_batching(message),
         objective_s=said.objective_s,
         variants=said.variants,
@@ -120,9 +120,7 @@ def _policy(message: pb.ModelConfig, issues: list[Issue]) -> VersionPolicy:
     return VersionPolicy()
 
 
-def _instances(
-    message: pb.ModelConfig, said: Understood, issues: list[Issue]
-) -> tuple[InstanceGroup, ...]:
+def _instances(message: pb.ModelConfig, said: Understood) -> tuple[InstanceGroup, ...]:
     groups = []
     for group in message.instance_group:
         kind = _KIND_NAMES.get(group.kind, "")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from secondlook.cloud.repository.complete import complete
-from secondlook.cloud.repository.config import ModelConfig, Release
+from secondlook.cloud.repository.config import MAIN_VARIANT, ModelConfig, Release
 from secondlook.cloud.repository.described import Description
 from secondlook.cloud.repository.description import describe
 from secondlook.cloud.repository.digests import Digests, read_sums, verify
@@ -17,7 +17,7 @@ from secondlook.cloud.repository.forms import MAX_BYTES, Written, from_json, fro
 from secondlook.cloud.repository.layout import Folder
 from secondlook.cloud.repository.naming import companions, model_file_name
 from secondlook.cloud.repository.proto import from_proto
-from secondlook.cloud.repository.variants import BASE, check_variant
+from secondlook.cloud.repository.variants import check_variant
 from secondlook.shared.errors import InvalidConfig, InvalidModel
 
 _MAX_DESCRIBED = 4096
@@ -77,7 +77,7 @@ class Reader:
             return reading
         for version in self._chosen(folder, configured.config, reading):
             self._version(folder, version, configured, reading)
-        reading.releases.sort(key=lambda r: (int(r.version), r.variant != BASE, r.variant))
+        reading.releases.sort(key=lambda r: (int(r.version), r.variant != MAIN_VARIANT, r.variant))
         _check_shares(folder, configured, reading)
         return reading
 
@@ -172,7 +172,7 @@ class Reader:
                 )
                 continue
             try:
-                reading.releases.append(self._variant(folder, main, variant, name, configured))
+                reading.releases.append(self._variant(folder, main, variant, name))
             except (InvalidModel, InvalidConfig) as error:
                 reading.findings.append(_refused(folder, version, error))
 
@@ -186,11 +186,9 @@ class Reader:
         _check_backend(file, backend, described)
         config = replace(config, backend=backend)
         config = complete(config, described, file, batch_said=configured.batch_said)
-        return Release(config, str(version), file, BASE, digest)
+        return Release(config, str(version), file, MAIN_VARIANT, digest)
 
-    def _variant(
-        self, folder: Folder, main: Release, variant: str, name: str, configured: _Configured
-    ) -> Release:
+    def _variant(self, folder: Folder, main: Release, variant: str, name: str) -> Release:
         inside = main.file.parent
         file = inside / name
         digest = self._checked(inside, name, folder.files_of(int(main.version)))

@@ -10,12 +10,11 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from secondlook.cloud.repository.config import Release
+from secondlook.cloud.repository.config import MAIN_VARIANT, Release
 from secondlook.cloud.repository.findings import Finding, Severity
 from secondlook.cloud.repository.layout import Folder, Listing, list_roots
 from secondlook.cloud.repository.reading import Reader, Reading
 from secondlook.cloud.repository.snapshot import Offer, Snapshot
-from secondlook.cloud.repository.variants import BASE
 from secondlook.shared.errors import NotFound
 from secondlook.shared.telemetry import get_logger
 
@@ -210,7 +209,7 @@ class ModelRepository:
             stands = old.get((release.version, release.variant))
             if stands is not None:
                 releases.append(stands)
-        main = [release for release in releases if release.variant == BASE]
+        main = [release for release in releases if release.variant == MAIN_VARIANT]
         if not main:
             return None
         # A release that stands against changed content keeps its configuration; how the model's

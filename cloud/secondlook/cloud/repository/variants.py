@@ -12,15 +12,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from secondlook.cloud.repository.config import Release
+from secondlook.cloud.repository.config import MAIN_VARIANT, Release
 from secondlook.cloud.repository.files import read_at_most
 from secondlook.shared.detect.session import file_digest
 from secondlook.shared.errors import InvalidModel
 
 RECORD = "quantization.json"
-BASE = "fp32"
-"""The variant that every other is made from."""
-
 MAX_RECORD_BYTES = 1_000_000
 
 
@@ -98,7 +95,7 @@ def check_variant(release: Release) -> None:
     Raises:
         InvalidModel: no record, one of other files, or one of too little agreement.
     """
-    if release.variant == BASE:
+    if release.variant == MAIN_VARIANT:
         return
     file = release.file
     what = f"variant {release.variant} of model {release.config.name} ({file})"

@@ -17,8 +17,8 @@ from secondlook.cli.models.pictures import Pictures, read_pictures
 from secondlook.cli.models.precision import tools, write_fp16, write_int8
 from secondlook.cli.price.session import Watch
 from secondlook.cloud.backends.onnx_backend import OnnxBackend, open_onnx
-from secondlook.cloud.repository.config import ModelConfig, Release
-from secondlook.cloud.repository.variants import BASE, Measured, write_record
+from secondlook.cloud.repository.config import MAIN_VARIANT, ModelConfig, Release
+from secondlook.cloud.repository.variants import Measured, write_record
 from secondlook.shared.detect.network_detector import NetworkDetector
 from secondlook.shared.detect.protocol import Image
 from secondlook.shared.detect.session import read_digest
@@ -90,7 +90,7 @@ async def make_variant(order: Order) -> Made:
 def _make(order: Order, pictures: Pictures, progress: Watch) -> Made:
     with tempfile.TemporaryDirectory(prefix="secondlook-quantize-") as name:
         folder = Path(name)
-        base, base_detector = _open(order, order.model, BASE)
+        base, base_detector = _open(order, order.model, MAIN_VARIANT)
         made, left_out = _written(order, base_detector, pictures.calibration, folder, progress)
         # What is said of the base beside it is said of the variant as well.
         for suffix in SIDECARS:

@@ -1,6 +1,7 @@
 """Three forms, one message; whatever is wrong is told with its line and field."""
 
 import pytest
+from google.protobuf import text_format
 
 from secondlook.cloud.repository.findings import FaultyConfig
 from secondlook.cloud.repository.forms import (
@@ -9,7 +10,6 @@ from secondlook.cloud.repository.forms import (
     from_json,
     from_text,
     from_toml,
-    to_text,
 )
 
 TEXT = """
@@ -48,7 +48,7 @@ def test_all_forms_say_the_same() -> None:
     message = text(TEXT).message
     assert from_toml(TOML.encode(), "m/config.toml").message == message
     assert from_json(JSON, "load").message == message
-    assert text(to_text(message)).message == message
+    assert text(text_format.MessageToString(message)).message == message
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ class Controller:
         if moved is not None:
             place = moved
         candidate = usable[place]
-        self._choose_limit(seen, candidate)
+        self._choose_limit(candidate)
         return Choice(candidate.version, candidate.variant, self._limit, self._reason)
 
     def predict_s(self, candidate: Candidate, first: Candidate, seen: Seen) -> float | None:
@@ -227,7 +227,7 @@ class Controller:
             ratio = min(3.0, max(1.0, seen.p95_s / predicted_s))
             self._bias += 0.1 * (ratio - self._bias)
 
-    def _choose_limit(self, seen: Seen, candidate: Candidate) -> None:
+    def _choose_limit(self, candidate: Candidate) -> None:
         """The largest batch for which a request that just missed one still holds the objective."""
         wanted = 1
         for rows in _sizes(candidate.max_batch):

@@ -12,6 +12,7 @@ import anyio.to_thread
 from secondlook.cloud.backends.remote_backend import describe
 from secondlook.cloud.engine.asking import Ask, Ran
 from secondlook.cloud.engine.catalogue import Entry, State
+from secondlook.cloud.engine.lifecycle import min_score
 from secondlook.cloud.engine.remote.client import RemoteServer
 from secondlook.cloud.engine.remote.model import (
     Eyes,
@@ -29,12 +30,10 @@ from secondlook.cloud.repository.config import ModelConfig
 from secondlook.cloud.repository.proto import from_proto
 from secondlook.cloud.rpc.inference import detection
 from secondlook.shared.clock import Clock, Deadline
-from secondlook.shared.errors import InvalidInput, NotFound, SecondlookError
+from secondlook.shared.errors import NotFound, SecondlookError
 
 LOOK_S = 30.0
 """Longest time that a network may take to tell its shapes."""
-
-MIN_SCORE = 0.05
 
 
 class Directory:
@@ -201,19 +200,10 @@ class Directory:
         first = await anyio.to_thread.run_sync(make, limiter=self._limiter)
         if first is None:
             return None
-        min_score = _score(config)
-        return NetworkEyes(first, another, ask_network, min_score, self._limiter)
+        return NetworkEyes(first, another, ask_network, min_score(config.parameters), self._limiter)
 
 
 _STATES = frozenset(state.value for state in State)
-
-
-def _score(config: ModelConfig) -> float:
-    said = config.parameters.get("min_score", "")
-    try:
-        return float(said) if said else MIN_SCORE
-    except ValueError:
-        raise InvalidInput(f"model {config.name}: parameters[min_score] is no number") from None
 
 
 def _age(version: str) -> tuple[int, str]:
