@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 
 from secondlook.cloud.engine.tensors import Array
 from secondlook.shared.clock import Deadline
+from secondlook.shared.light import light
 from secondlook.shared.values import Detections
 
 
@@ -23,7 +24,7 @@ class Priority(IntEnum):
     """Whenever there is time."""
 
 
-@dataclass(frozen=True, slots=True)
+@light
 class Ask:
     """Who asks which model, and until when.
 
@@ -47,7 +48,7 @@ class Ask:
     request_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@light
 class Ran:
     """What answered, and how long it took.
 
@@ -70,7 +71,7 @@ class Ran:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@light
 class Detected:
     """Boxes of one image, in its own pixels, best score first."""
 
@@ -78,7 +79,7 @@ class Detected:
     ran: Ran
 
 
-@dataclass(frozen=True, slots=True)
+@light
 class Inferred:
     """Output tensors by name; the batch axis is first where the model has one."""
 

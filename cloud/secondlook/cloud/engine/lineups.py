@@ -120,6 +120,9 @@ class Lineups:
         Raises:
             NotFound: nothing does.
         """
+        line = self._lines.get(ask.model or self._default)
+        if line is not None and line.routes is not None:
+            return line.choosing.choose(ask, line.routes)
         routes = self.ready(ask.model)
         return self._lines[routes.model].choosing.choose(ask, routes)
 

@@ -20,6 +20,7 @@ from secondlook.cloud.engine.fronts import batchers
 from secondlook.cloud.engine.lifecycle import MakeBatcher, Open, Opened, Served
 from secondlook.cloud.engine.lifecycle_metrics import LifecycleMetrics
 from secondlook.cloud.engine.lineups import Lineups, Source
+from secondlook.cloud.engine.local_static import opens_nothing
 from secondlook.cloud.engine.metrics import EngineMetrics
 from secondlook.cloud.engine.residents import Residents
 from secondlook.cloud.engine.residents_metrics import ResidentsMetrics
@@ -27,7 +28,7 @@ from secondlook.cloud.engine.statistics import Statistics
 from secondlook.cloud.engine.tensors import Signature, Tensors
 from secondlook.cloud.engine.workshop import Changed, Workshop
 from secondlook.cloud.prefetch import EVERY_S, LeastRecent, Residency
-from secondlook.cloud.repository.config import ModelConfig, Release
+from secondlook.cloud.repository.config import ModelConfig
 from secondlook.cloud.repository.snapshot import Snapshot
 from secondlook.shared.clock import Clock, SystemClock
 from secondlook.shared.detect.protocol import Image, ModelInfo
@@ -82,7 +83,7 @@ class LocalEngine:
         self._models = tuple(models)
         self._asked = asked or (lambda _model, _at_s: None)
         self._policy = policy or Policy()
-        self._open = open_release or _opens_nothing
+        self._open = open_release or opens_nothing
         self._source = source
         self._explicit = explicit
         self._default = default or next(iter(names), "")
@@ -92,8 +93,8 @@ class LocalEngine:
         self._changed = changed or _nobody
         self._gone = gone or _nobody
         self._clock = clock or SystemClock()
-        self._metrics = EngineMetrics(registry)
-        self._make_batcher = make_batcher or batchers(self._policy, self._metrics, self._clock)
+        metrics = EngineMetrics(registry)
+        self._make_batcher = make_batcher or batchers(self._policy, metrics, self._clock)
         self._loads = LifecycleMetrics(registry)
         self._adapting = AdaptingMetrics(registry)
         self._draining = False
@@ -161,7 +162,8 @@ class LocalEngine:
         """See `Serving.prepare`."""
         if self._draining:
             raise Unavailable("the engine is draining")
-        await self._lineups.prepare(ask)
+        if self._residents is not None:
+            await self._lineups.prepare(ask)
 
     async def detect(self, image: Image, ask: Ask, *, min_score: float = 0.0) -> Detected:
         """See `Serving.detect`; a ``min_score`` of 0 means the model's own."""
@@ -234,10 +236,7 @@ class LocalEngine:
         await self._lineups.survey()
 
     async def update(self, snapshot: Snapshot) -> None:
-        """Serve what a repository holds now, and nothing that it held before and holds no more.
-
-        Returns when everything that can be loaded is. What cannot is logged, and in `index`.
-        """
+        """Serve what a repository holds now, and nothing else; see `Lineups.update`."""
         await self._lineups.update(snapshot)
 
     def _begin(self, tasks: TaskGroup) -> None:
@@ -296,7 +295,3 @@ class LocalEngine:
 
 def _nobody(model: str, version: str) -> None:
     pass
-
-
-def _opens_nothing(release: Release) -> Opened:
-    raise NotFound(f"{release.config.name!r} cannot be loaded here")

@@ -46,6 +46,15 @@ class Loaded:
         return Opened(Release(config, info.version, Path()), (backend,))
 
 
+def opens_nothing(release: Release) -> Opened:
+    """Opens releases where there is nothing but what is open already.
+
+    Raises:
+        NotFound: always.
+    """
+    raise NotFound(f"{release.config.name!r} cannot be loaded here")
+
+
 def batch_limit(info: ModelInfo, asked: int) -> int:
     """How many images one call of the network takes.
 

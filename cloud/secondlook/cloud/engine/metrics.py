@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -159,6 +160,14 @@ class BatcherMetrics:
         """A request has its answer."""
         self._wait_seconds.observe(queue_s)
         self._request_seconds.observe(took_s)
+
+    def answered_at_once(self, took: Sequence[float]) -> None:
+        """Requests were answered without a queue, each by a call of its own that took so long."""
+        times, lasted = len(took), self._request_seconds.sorted_in(took)
+        self._wait_seconds.observe(0.0, times)
+        self._batch_rows.observe(1, times)
+        self._request_seconds.join(lasted)
+        self._infer_seconds.join(lasted)
 
     def refused(self, tenant: str) -> None:
         """A request was refused at once."""

@@ -11,17 +11,18 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
-from typing import NamedTuple
 
 from secondlook.cloud.stability.settings import BreakerSettings
 from secondlook.cloud.stability.states import BreakerState, Ending, Transition
 from secondlook.cloud.stability.windows import Bad, Usual, Windows
+from secondlook.shared.light import light
 
 MAX_TRANSITIONS = 128
 """Changes of state that are remembered; then the oldest is forgotten."""
 
 
-class _Call(NamedTuple):
+@light
+class _Call:
     began_s: float
     rows: int
     round: int

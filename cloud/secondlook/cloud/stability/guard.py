@@ -159,7 +159,12 @@ class Guard:
         self._listeners.clear()
         self._metrics.forget()
 
-    def _begin(self, rows: int) -> int:
+    def begin(self, rows: int) -> int:
+        """A call begins; for who cannot use `call`. Its number, for `end`, which has to follow.
+
+        Raises:
+            Unavailable: see `call`.
+        """
         with self._lock:
             number = self._breaker.begin(self._now_s(), rows)
         if self._told != self._breaker.changes:
@@ -168,13 +173,20 @@ class Guard:
             raise self.refusal()
         return number
 
-    def _end_good(self, number: int) -> None:
-        with self._lock:
-            if self._breaker.end_good(number, self._now_s()):
-                # Counted with the next look: a counter costs more than all of this.
-                self._good += 1
-                return
-        self._end(number, Ending.GOOD)
+    def end(self, number: int, error: BaseException | None = None) -> None:
+        """That call has ended, by an error or well."""
+        if error is None:
+            with self._lock:
+                if self._breaker.end_good(number, self._now_s()):
+                    # Counted with the next look: a counter costs more than all of this.
+                    self._good += 1
+                    return
+            self._end(number, Ending.GOOD)
+        elif isinstance(error, NOT_ITS_FAULT) or not isinstance(error, Exception):
+            # What is no Exception is a cancellation: its caller went away.
+            self._end(number, Ending.NEUTRAL)
+        else:
+            self._end(number, Ending.FAILED)
 
     def _end(self, number: int, ending: Ending) -> None:
         with self._lock:
@@ -218,7 +230,7 @@ class Call:
         self._number = 0
 
     def __enter__(self) -> None:
-        self._number = self._guard._begin(self._rows)
+        self._number = self._guard.begin(self._rows)
 
     def __exit__(
         self,
@@ -226,15 +238,7 @@ class Call:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> Literal[False]:
-        if error is None:
-            self._guard._end_good(self._number)
-            return False
-        if isinstance(error, NOT_ITS_FAULT) or not isinstance(error, Exception):
-            # What is no Exception is a cancellation: its caller went away.
-            ending = Ending.NEUTRAL
-        else:
-            ending = Ending.FAILED
-        self._guard._end(self._number, ending)
+        self._guard.end(self._number, error)
         return False
 
 

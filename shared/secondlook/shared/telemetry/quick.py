@@ -26,10 +26,25 @@ class HistogramChild:
         self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
 
-    def observe(self, value: float) -> None:
-        """One more; by the one thread."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
+    def observe(self, value: float, times: int = 1) -> None:
+        """One more, or several of one value; by the one thread."""
+        self._counts[bisect_left(self._bounds, value)] += times
+        self._sum += value * times
+
+    def sorted_in(self, values: Iterable[float]) -> HistogramChild:
+        """A histogram of these values, which nobody reads; to be joined, to one or to several."""
+        those = HistogramChild(self._bounds)
+        bounds, counts = self._bounds, those._counts
+        for value in values:
+            counts[bisect_left(bounds, value)] += 1
+            those._sum += value
+        return those
+
+    def join(self, other: HistogramChild) -> None:
+        """What another of the same bounds has observed, too; by the one thread."""
+        for place, count in enumerate(other._counts):
+            self._counts[place] += count
+        self._sum += other._sum
 
     def told(self) -> tuple[list[tuple[str, float]], float]:
         """Upper bounds with how many are below, and the sum; by any thread."""

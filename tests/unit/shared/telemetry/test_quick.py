@@ -35,6 +35,20 @@ def test_a_histogram_is_read_as_prometheus_own(values: list[float]) -> None:
     assert samples(ours) == pytest.approx(samples(theirs))
 
 
+@given(st.lists(st.lists(st.floats(0, 100), max_size=20), max_size=4))
+def test_many_at_once_are_read_as_one_by_one(values: list[list[float]]) -> None:
+    many, each = CollectorRegistry(), CollectorRegistry()
+    joined = QuickHistogram("s", "Text.", [], buckets=BUCKETS, registry=many).labels()
+    single = QuickHistogram("s", "Text.", [], buckets=BUCKETS, registry=each).labels()
+    for some in values:
+        joined.join(joined.sorted_in(some))
+        joined.observe(0.25, len(some))
+        for value in some:
+            single.observe(value)
+            single.observe(0.25)
+    assert samples(many) == pytest.approx(samples(each))
+
+
 def test_a_counter_is_read_as_prometheus_own() -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
     quick = QuickCounter("calls", "Text.", ["method", "status"], registry=ours)

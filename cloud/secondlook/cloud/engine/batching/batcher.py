@@ -59,7 +59,6 @@ class Batcher:
         name: the model.
         version: the version.
         variant: its precision.
-        statistics: what it has done; changed on the event loop only.
     """
 
     def __init__(
@@ -86,10 +85,10 @@ class Batcher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._in_flight = 0
         self._ringing = False
-        self.statistics = Statistics(name, version)
+        self._statistics = Statistics(name, version)
         self._delivery = Delivery(
             Statement(name, version, variant),
-            self.statistics,
+            self._statistics,
             self._metrics,
             self._dispatch,
             self._clock,
@@ -107,6 +106,12 @@ class Batcher:
                 zip(self._instances, self._dispatch.seats, strict=True)
             )
         ]
+
+    @property
+    def statistics(self) -> Statistics:
+        """What it has done; changed on the event loop only."""
+        self._delivery.settle()
+        return self._statistics
 
     @property
     def waiting(self) -> int:
@@ -214,14 +219,7 @@ class Batcher:
             self._metrics.refused(ask.tenant)
             raise
         if dropped is not None:
-            self._metrics.dropped("overloaded")
-            self._delivery.fail(
-                dropped,
-                Overloaded(
-                    "dropped for another request",
-                    retry_after_s=self._dispatch.admission.relief_s(self.waiting),
-                ),
-            )
+            self._delivery.made_room(dropped)
         if self._dispatch.has_to_ring and not self._ringing:
             self._ringing = True
             self._loop.call_soon(self._ring)
@@ -258,6 +256,7 @@ class Batcher:
             for request in self._dispatch.abort():
                 self._delivery.fail(request, Unavailable("the engine has stopped"))
             self._expiry.stop()
+            self._delivery.settle()
             self._metrics.close()
             for thread, instance in zip(self._threads, self._instances, strict=True):
                 if not thread.is_alive():

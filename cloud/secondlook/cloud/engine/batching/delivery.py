@@ -13,10 +13,11 @@ from secondlook.cloud.engine.batching.dispatch import Dispatch
 from secondlook.cloud.engine.batching.pending import Pending
 from secondlook.cloud.engine.batching.rates import effort_s
 from secondlook.cloud.engine.batching.runner import Report, sayable
+from secondlook.cloud.engine.batching.tally import Tally
 from secondlook.cloud.engine.metrics import BatcherMetrics
 from secondlook.cloud.engine.statistics import Statistics
 from secondlook.shared.clock import Clock
-from secondlook.shared.errors import DeadlineExceeded
+from secondlook.shared.errors import DeadlineExceeded, Overloaded
 
 KEEP_WAITS = 1024
 """Times to the answer that are kept for whoever looks at them."""
@@ -55,6 +56,7 @@ class Delivery:
         self._reports: list[Report] = []
         self._lock = threading.Lock()
         self._waits: deque[float] = deque(maxlen=KEEP_WAITS)
+        self._tally = Tally(statistics, metrics, self._waits, clock)
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def report(self, report: Report) -> None:
@@ -99,9 +101,20 @@ class Delivery:
 
     def take_waits(self) -> list[float]:
         """Seconds to the answer of the last requests since the last call, at most `KEEP_WAITS`."""
+        self._tally.fold()
         waits = list(self._waits)
         self._waits.clear()
         return waits
+
+    def settle(self) -> None:
+        """Count what was answered at once; from then on the statistics are right."""
+        self._tally.fold()
+
+    def made_room(self, request: Pending) -> None:
+        """Answer a request that was dropped for another one."""
+        self._metrics.dropped("overloaded")
+        relief_s = self._dispatch.admission.relief_s(self._dispatch.waiting)
+        self.fail(request, Overloaded("dropped for another request", retry_after_s=relief_s))
 
     def fail(self, request: Pending, error: BaseException) -> None:
         """Answer a request with an error."""
@@ -111,11 +124,12 @@ class Delivery:
 
     def answered_at_once(self, begun_s: float, computed_s: float, reason: str) -> Ran:
         """One row was answered here and now, without a queue, by so much processor time."""
-        took_s = self._clock.monotonic() - begun_s
+        now_s = self._clock.monotonic()
+        took_s = now_s - begun_s
         self._dispatch.quickness.took(1, effort_s(computed_s, took_s))
-        self._called(1, 1, 0.0, took_s, 0.0)
-        self._statistics.last_inference_ms = int(self._clock.wall() * 1000)
-        return self._answered(1, 0.0, took_s, took_s, 1, reason)
+        self._tally.add(now_s, took_s)
+        statement = self._statement
+        return Ran(statement.model, statement.version, statement.variant, 0.0, took_s, 1, reason)
 
     def failed_at_once(self, begun_s: float) -> None:
         """It failed instead."""
@@ -123,38 +137,33 @@ class Delivery:
 
     def _answer(self, request: Pending, answer: Any, report: Report, now_s: float) -> None:
         queue_s, took_s = report.started_s - request.queued_s, now_s - request.queued_s
-        ran = self._answered(
-            request.rows, queue_s, took_s, report.infer_s, report.rows, request.reason
-        )
-        request.future.set_result((answer, ran))
-
-    def _answered(
-        self, rows: int, queue_s: float, took_s: float, infer_s: float, batch: int, reason: str
-    ) -> Ran:
         statistics, statement = self._statistics, self._statement
         statistics.success.add(took_s)
         statistics.queue.add(queue_s)
-        statistics.inferences += rows
+        statistics.inferences += request.rows
         self._metrics.answered(queue_s, took_s)
         self._waits.append(took_s)
-        model, version, variant = statement.model, statement.version, statement.variant
-        return Ran(model, version, variant, queue_s, infer_s, batch, reason)
+        ran = Ran(
+            statement.model,
+            statement.version,
+            statement.variant,
+            queue_s,
+            report.infer_s,
+            report.rows,
+            request.reason,
+        )
+        request.future.set_result((answer, ran))
 
     def _count(self, report: Report) -> None:
         """A call of the network, by a thread."""
         times, rows = len(report.requests), report.rows
         self._dispatch.quickness.took(rows, effort_s(report.computed_s, report.infer_s))
-        self._called(times, rows, report.input_s, report.infer_s, report.output_s)
-        if report.retried:
-            self._metrics.retried(times)
-
-    def _called(
-        self, times: int, rows: int, input_s: float, infer_s: float, output_s: float
-    ) -> None:
         statistics = self._statistics
         statistics.executions += 1
-        statistics.compute_input.add(input_s, times)
-        statistics.compute_infer.add(infer_s, times)
-        statistics.compute_output.add(output_s, times)
-        statistics.batches[rows].add(infer_s)
-        self._metrics.ran(rows, infer_s)
+        statistics.compute_input.add(report.input_s, times)
+        statistics.compute_infer.add(report.infer_s, times)
+        statistics.compute_output.add(report.output_s, times)
+        statistics.batches[rows].add(report.infer_s)
+        self._metrics.ran(rows, report.infer_s)
+        if report.retried:
+            self._metrics.retried(times)

@@ -27,7 +27,7 @@ class Kind(Generic[P, R]):
     name: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class TensorInput:
     """A question in raw tensors.
 

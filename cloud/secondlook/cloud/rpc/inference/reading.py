@@ -24,6 +24,9 @@ MAX_RANK = 32
 MAX_AXIS = 2**48
 """Longest axis: beyond, numpy cannot count the bytes even of an empty array."""
 
+MAX_SIZES = 64
+"""Shapes of one model that are remembered with the bytes they need."""
+
 _UNSIGNED = "uint_contents"
 _SIGNED = "int_contents"
 TYPED: Mapping[str, str] = {
@@ -56,6 +59,7 @@ class Reader:
     def __init__(self, signature: Signature) -> None:
         self._datatypes = {spec.name: spec.dtype for spec in signature.inputs}
         self._outputs = frozenset(spec.name for spec in signature.outputs)
+        self._sizes: dict[tuple[str, tuple[int, ...]], tuple[np.dtype[Any], int]] = {}
 
     def tensors(self, request: pb.ModelInferRequest) -> dict[str, Array]:
         """Every input by name. Numeric arrays are views on the request's bytes, not writable.
@@ -64,17 +68,13 @@ class Reader:
             InvalidInput: an input is unknown, twice there, of another datatype, of a shape that
                 cannot be, or has other than the bytes its shape needs.
         """
-        inputs = request.inputs
-        raws = request.raw_input_contents
+        inputs, raws = request.inputs, request.raw_input_contents
+        here, raw = len(inputs), len(raws)
         # Told before each is looked at: a request may hold very many.
-        if len(inputs) > len(self._datatypes):
-            raise InvalidInput(
-                f"{len(inputs)} inputs; inputs are {sorted(self._datatypes)}",
-            )
-        if raws and len(raws) != len(inputs):
-            raise InvalidInput(
-                f"{len(raws)} raw_input_contents for {len(inputs)} inputs; one each expected"
-            )
+        if here > len(self._datatypes):
+            raise InvalidInput(f"{here} inputs; inputs are {sorted(self._datatypes)}")
+        if raw and raw != here:
+            raise InvalidInput(f"{raw} raw_input_contents for {here} inputs; one each expected")
         found: dict[str, Array] = {}
         for place, tensor in enumerate(inputs):
             name, datatype = tensor.name, tensor.datatype
@@ -91,17 +91,31 @@ class Reader:
                 raise InvalidInput(f"input {name!r} is there twice")
             if tensor.parameters:
                 _check_parameters(name, tensor.parameters)
-            shape = tuple(tensor.shape)
-            if raws:
+            # Of a slice: going through the field itself asks for each axis by its number.
+            shape = tuple(tensor.shape[:])
+            if raw:
                 if tensor.HasField("contents"):
                     raise InvalidInput(
                         f"input {name!r} has contents, and the request raw_input_contents; "
                         "one of both expected"
                     )
-                found[name] = from_raw(name, datatype, shape, raws[place])
+                found[name] = self._from_raw(name, datatype, shape, raws[place])
             else:
                 found[name] = from_contents(name, datatype, shape, tensor.contents)
         return found
+
+    def _from_raw(self, name: str, datatype: str, shape: tuple[int, ...], raw: bytes) -> Array:
+        """See `from_raw`; what has a shape that was fine before is not looked at again."""
+        known = self._sizes.get((datatype, shape))
+        if known is not None and known[1] == len(raw):
+            seen: Array = np.ndarray(shape, known[0], raw)
+            return seen
+        array = from_raw(name, datatype, shape, raw)
+        if array.size and datatype not in ("BYTES", "BOOL"):
+            if len(self._sizes) >= MAX_SIZES:
+                self._sizes.clear()
+            self._sizes[datatype, shape] = array.dtype, len(raw)
+        return array
 
     def outputs(self, request: pb.ModelInferRequest) -> tuple[str, ...]:
         """Names of the outputs that are wanted; all where empty.

@@ -14,6 +14,12 @@ from secondlook.oip import inference_pb2 as pb
 # BF16 has the bits of UINT16, and only a signature tells them apart.
 _NAMES = {dtype: name for name, dtype in DTYPES.items() if name != "BF16"}
 
+MAX_ALIKE = 64
+"""Kinds of replies that are kept to be copied: made field by field, one costs three times more."""
+
+Told = tuple[str, str, tuple[int, ...]]
+"""What a reply says of an output beside its elements: name, datatype, shape."""
+
 VARIANT = "variant"
 REASON = "reason"
 
@@ -27,6 +33,7 @@ class Writer:
 
     def __init__(self, signature: Signature) -> None:
         self._datatypes = {spec.name: spec.dtype for spec in signature.outputs}
+        self._alike: dict[tuple[object, ...], bytes] = {}
 
     def reply(
         self, request: pb.ModelInferRequest, inferred: Inferred, wanted: Sequence[str]
@@ -36,19 +43,34 @@ class Writer:
         Raises:
             TypeError: a BYTES output holds something else than bytes or text.
         """
-        reply = pb.ModelInferResponse(
-            model_name=request.model_name, model_version=inferred.ran.version, id=request.id
-        )
-        told(reply, inferred.ran)
-        add, append = reply.outputs.add, reply.raw_output_contents.append
-        outputs, datatypes = inferred.outputs, self._datatypes
+        ran, outputs, datatypes = inferred.ran, inferred.outputs, self._datatypes
+        kinds: list[Told] = []
+        raws: list[bytes] = []
         for name in wanted or outputs:
             array = outputs[name]
             # Another version than the one whose signature this is may have answered.
             datatype = datatypes.get(name) or _NAMES[array.dtype]
-            add(name=name, datatype=datatype, shape=array.shape)
-            append(to_raw(name, datatype, array))
+            kinds.append((name, datatype, array.shape))
+            raws.append(to_raw(name, datatype, array))
+        key = (request.model_name, ran.version, ran.variant, ran.reason, *kinds)
+        alike = self._alike.get(key)
+        if alike is None:
+            if len(self._alike) >= MAX_ALIKE:
+                self._alike.clear()
+            alike = self._alike[key] = _empty(request.model_name, ran, kinds)
+        reply = pb.ModelInferResponse.FromString(alike)
+        reply.id = request.id
+        reply.raw_output_contents.extend(raws)
         return reply
+
+
+def _empty(model: str, ran: Ran, outputs: Sequence[Told]) -> bytes:
+    """What replies have in common that differ in nothing but the id and the elements."""
+    reply = pb.ModelInferResponse(model_name=model, model_version=ran.version)
+    told(reply, ran)
+    for name, datatype, shape in outputs:
+        reply.outputs.add(name=name, datatype=datatype, shape=shape)
+    return reply.SerializeToString()
 
 
 def told(reply: pb.ModelInferResponse, ran: Ran) -> None:
