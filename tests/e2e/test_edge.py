@@ -62,7 +62,8 @@ def test_answers_come_at_once_and_the_cloud_corrects_them(folder: Path, tmp_path
     model = ("--model", str(folder / "heavy.onnx"), "--port", "0", "--memory", "sqlite:///m.db")
     with cloud_process(tmp_path, *model) as cloud:
         video = f'[[sinks.video]]\npath = "{tmp_path / "{camera}.mp4"}"\n'
-        settings = _settings(tmp_path, folder, video + _camera(folder))
+        once = "[gate]\nwaiting_factor = 1000.0\n"
+        settings = _settings(tmp_path, folder, video + once + _camera(folder))
         address = f"127.0.0.1:{cloud.port}"
         with edge_process(tmp_path, "--config", settings, "--cloud", address) as edge:
             assert edge.wait() == 0, edge.log.read_text()

@@ -187,7 +187,9 @@ class CloudProcess:
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "secondlook.cli", "cloud", "serve"),
-                    *("--metrics-port", "0", "--ready-file", str(self._ready), *arguments),
+                    # The last word counts: tests that run beside this one have ports of their own.
+                    *("--port", "0", "--metrics-port", "0"),
+                    *("--ready-file", str(self._ready), *arguments),
                 ],
                 stdout=log,
                 stderr=log,

@@ -45,7 +45,7 @@ class Recorder:
 
     def _append(self, lines: list[tuple[float, str]]) -> None:
         text = "".join(
-            json.dumps({"at_s": round(at_s, 3), "model": model}) + "\n" for at_s, model in lines
+            json.dumps({"at_s": round(at_s, 6), "model": model}) + "\n" for at_s, model in lines
         )
         try:
             with self._file.open("a", encoding="utf-8") as stream:

@@ -9,6 +9,7 @@ from support.pricing import with_audits
 from secondlook.cli.price.second_look import SecondLook
 from secondlook.cli.price.system import Shot
 from secondlook.edge.pipeline import CameraPipeline
+from secondlook.edge.pipeline_settings import GateSettings
 from secondlook.shared.clock import ManualClock
 from secondlook.shared.errors import Unavailable
 from secondlook.shared.measure import CountingProxy
@@ -18,7 +19,8 @@ pytestmark = pytest.mark.anyio
 
 NAMES = ("car", "person")
 BOX = [40, 40, 80, 80]
-SETTINGS = with_audits(0.0)
+SETTINGS = with_audits(0.0).model_copy(update={"gate": GateSettings(waiting_factor=1000.0)})
+"""What is asked is asked once, and waits."""
 
 
 class SlowCloud:
