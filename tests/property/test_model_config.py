@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import string
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +14,7 @@ from google.protobuf import json_format, text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.model_tree import ModelTree
+from support.mutation import CONFIGS, SCRAPS, mutated
 
 from secondlook.cloud.engine.tensors import DTYPES, TensorSpec
 from secondlook.cloud.repository.config import (
@@ -112,42 +111,6 @@ def test_a_configuration_survives_every_form(config: ModelConfig) -> None:
         assert "name: " in text.split("\n")[line - 1]
 
 
-VALID = [
-    """name: "yolo"
-platform: "onnxruntime_onnx"
-max_batch_size: 8
-input [ { name: "images" data_type: TYPE_FP32 format: FORMAT_NCHW dims: [ 3, 640, 640 ] } ]
-output [ { name: "output0" data_type: TYPE_FP32 dims: [ 84, 8400 ] label_filename: "a.txt" } ]
-version_policy: { specific: { versions: [ 1, 3 ] } }
-instance_group [ { count: 2 kind: KIND_GPU gpus: [ 0, 1 ] } ]
-dynamic_batching { preferred_batch_size: [ 4, 8 ] max_queue_delay_microseconds: 100 }
-""",
-    """backend: 'pytorch'  # a comment
-version_policy { latest { num_versions: 2 } }
-parameters { key: "objective_ms" value: { string_value: "50" } }
-parameters { key: "variant.int8" value: { string_value: "model.int8.onnx" } }
-parameters { key: "share.1" value: { string_value: "95" } }
-optimization { graph { level: 1 } execution_accelerators {
-  gpu_execution_accelerator : [ { name : "tensorrt" parameters { key: "p" value: "FP16" } } ] } }
-model_warmup [ { name: "w" batch_size: 1 inputs { key: "x" value {
-  data_type: TYPE_FP32 dims: [ 1 ] zero_data: true } } } ]
-""",
-    """sequence_batching { max_sequence_idle_microseconds: 5000000 direct {}
-  control_input [ { name: "START" control [ { kind: CONTROL_SEQUENCE_START
-    fp32_false_true: [ 0, 1 ] } ] } ] }
-""",
-]
-SCRAPS = [
-    b"{", b"}", b"[", b"]", b"<", b">", b'"', b"'", b":", b",", b"#", b"\n", b"\\", b"\x00",
-    b"\xff", b"-1", b"0", b"9223372036854775808", b"1e309", b"nan", b"-inf", b"0x7fffffff",
-    rb"\777", rb"\q", b"max_batch_size: ", b"input {", b"dims: [", b"TYPE_STRING",
-    b"[type.googleapis.com/a] {", b"version_policy { all {} }", b"ensemble_scheduling { step {} }",
-    "é\u202e".encode(),
-]  # fmt: skip
-CASES = int(os.environ.get("FUZZ_CASES", "5000"))
-"""Mutations of one run; a longer one is asked for by the environment."""
-
-
 def attempt(
     parse: Callable[[bytes, str], Written], data: bytes
 ) -> tuple[Written | None, FaultyConfig | None]:
@@ -155,52 +118,6 @@ def attempt(
         return parse(data, "config"), None
     except FaultyConfig as error:
         return None, error
-
-
-def mutated(rng: random.Random) -> bytes:
-    data = bytearray(rng.choice(VALID).encode())
-    for _ in range(rng.choice((1, 1, 1, 2, 8))):
-        at = rng.randrange(len(data) + 1)
-        end = min(len(data), at + rng.choice((0, 1, 3, 20)))
-        kind = rng.randrange(5)
-        if kind == 0:
-            data[at:end] = b""
-        elif kind == 1:
-            data[at:end] = bytes(rng.randrange(256) for _ in range(end - at))
-        elif kind == 2:
-            data[at:at] = rng.choice(SCRAPS)
-        elif kind == 3:
-            data[at:end] = rng.choice(SCRAPS)
-        else:
-            # A piece of another one, or of itself.
-            other = rng.choice(VALID).encode()
-            start = rng.randrange(len(other))
-            data[at:end] = other[start : start + rng.randrange(60)]
-    return bytes(data)
-
-
-def test_mutated_configurations_are_read_or_refused() -> None:
-    rng = random.Random(5)
-    outcomes = Counter[str]()
-    for _ in range(CASES):
-        data = mutated(rng)
-        written, faulty = attempt(from_text, data)
-        if written is None or faulty is not None:
-            outcomes["unparsed"] += 1
-            assert faulty is not None
-            assert len(faulty.message) < 2000
-            assert all(issue.line is None or issue.line >= 1 for issue in faulty.issues)
-            continue
-        found = from_proto(written.message)
-        outcomes["refused" if found.issues else "understood"] += 1
-        last = data.count(b"\n") + 1
-        for issue in (*found.issues, *found.notes):
-            line = written.at(issue).line
-            assert line is None or 1 <= line <= last
-        if not found.issues:
-            assert from_proto(to_proto(found.config)).config == found.config
-    print(f"config.pbtxt, {CASES} mutations: {dict(outcomes)}")  # noqa: T201 - the count is told
-    assert all(outcomes[kind] > CASES // 100 for kind in ("unparsed", "refused", "understood"))
 
 
 @given(st.binary(max_size=400))
@@ -258,7 +175,7 @@ def test_mutated_configurations_leave_a_neighbour_alone(tmp_path: Path) -> None:
     tree.version("bad", 1)
     reader = Reader()
     for _ in range(200):
-        (tree.root / "bad" / "config.pbtxt").write_bytes(mutated(rng))
+        (tree.root / "bad" / "config.pbtxt").write_bytes(mutated(rng, CONFIGS, SCRAPS))
         bad = reader.read(list_folder(tree.root / "bad"))
         assert bad.releases or bad.findings
         assert reader.read(list_folder(tree.root / "good")).releases
