@@ -69,7 +69,7 @@ class ServerSettings(Section):
         8 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024, description="Largest message accepted."
     )
     max_concurrent: int = Field(
-        64, ge=1, le=4096, description="Most escalations between their arrival and their verdict."
+        64, ge=1, le=4096, description="Most escalations in work, and most pictures to decode."
     )
     max_streams: int = Field(
         1024, ge=1, le=65536, description="Most calls of all kinds that are open at once."
