@@ -51,6 +51,7 @@ def frames(draw: st.DrawFn) -> FrameRecord:
             reasons=tuple(draw(st.sampled_from(["", "it moves"])) for _ in range(n)),
             background_age_s=draw(st.none() | st.floats(0, 1e6)),
             background_in_flight=draw(st.booleans()),
+            questions=draw(st.integers(0, 300)),
         )
     )
     sizes = logged_bytes(draw(arrays.arrays(np.float64, n, elements=st.floats(0, 1e7))))

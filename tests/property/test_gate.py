@@ -32,6 +32,7 @@ def _frames(draw: st.DrawFn) -> tuple[FrameEvidence, np.ndarray]:
         in_flight=[row[2] for row in rows],
         background_age_s=background,
         background_in_flight=draw(st.booleans()),
+        questions=draw(st.integers(0, 8)),
     )
     return frame, np.array([row[3] for row in rows])
 

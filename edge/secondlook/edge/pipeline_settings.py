@@ -93,6 +93,13 @@ class GateSettings(Section):
         description="Factor on the threshold for boxes about which a question is under way: 1 asks "
         "about every frame, which is most accurate; a large one asks once, and waits.",
     )
+    max_waiting: int = Field(
+        4,
+        ge=1,
+        le=256,
+        description="With so many questions of a camera under way, none is asked about what waits, "
+        "see `waiting_factor`.",
+    )
     ride_share: float = Field(
         0.5,
         gt=0,

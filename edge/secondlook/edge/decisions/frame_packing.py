@@ -41,6 +41,7 @@ _USUAL = (
     math.inf,  # inferences_now
     math.inf,  # audit_bytes_now
     math.inf,  # audit_inferences_now
+    0.0,  # questions under way
 )
 
 
@@ -95,6 +96,7 @@ def pack_frame(record: FrameRecord, names: tuple[str, ...]) -> bytes:
         age_s, terms.certified_loss, terms.audit_rate, terms.whole_bytes, choice.coin,
         allowance.byte_price, allowance.inference_price, allowance.bytes_now,
         allowance.inferences_now, allowance.audit_bytes_now, allowance.audit_inferences_now,
+        float(evidence.questions),
     )  # fmt: skip
     which, unusual = 0, []
     for bit, (value, usual) in enumerate(zip(values, _USUAL, strict=True)):
@@ -188,7 +190,10 @@ def unpack_frame(body: bytes, header: LogHeader | None) -> FrameRecord:
     unusual = columns.take("<f8", which.bit_count()).tolist()
     values = [unusual.pop(0) if which >> bit & 1 else usual for bit, usual in enumerate(_USUAL)]
     age_s, certified, rate, whole_bytes, coin = values[:5]
-    byte_price, inference_price, bytes_now, runs_now, audit_bytes_now, audit_runs_now = values[5:]
+    byte_price, inference_price, bytes_now, runs_now, audit_bytes_now, audit_runs_now = values[5:11]
+    questions = values[11]
+    if not 0 <= questions <= MAX_CANDIDATES:
+        raise InvalidInput(f"frame {sequence} tells of {questions:g} questions under way")
     boxes = columns.halves("<i2", 4 * n).reshape(n, 4)
     boxes[:, 2:] += boxes[:, :2]
     track_ids = columns.take("<i8", n).astype(np.int64)
@@ -230,6 +235,7 @@ def unpack_frame(body: bytes, header: LogHeader | None) -> FrameRecord:
         reasons=_texts(texts, "places", n),
         background_age_s=None if math.isnan(age_s) else age_s,
         background_in_flight=bool(flags & _BACKGROUND_WAITS),
+        questions=int(questions),
     )
     reasons = _texts(texts, "reasons")
     each = _texts(texts, "each") or (reasons if ask else ())

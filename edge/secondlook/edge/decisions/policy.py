@@ -19,8 +19,8 @@ from secondlook.shared.trust import TrustSettings
 _UNITS = ("kb_per_s", "mb_per_day", "money_per_month", "price_per_gb", "money_per_inference")
 _DECIDING = ("gate", "trust", "budget", "cameras")
 REPLAYED = (
-    "threshold", "again_factor", "again_s", "waiting_factor", "ride_share", "background_every_s",
-    "max_regions",
+    "threshold", "again_factor", "again_s", "waiting_factor", "max_waiting", "ride_share",
+    "background_every_s", "max_regions",
 )  # fmt: skip
 """Settings of the gate that a replay can change; the others shaped the evidence itself."""
 

@@ -141,4 +141,5 @@ def gather(
             None if scene.background_s is None else entry.time_s - scene.background_s
         ),
         background_in_flight=scene.questions.whole_frame_waits(),
+        questions=len(scene.questions),
     )

@@ -111,8 +111,10 @@ class RiskGate:
         out = np.where(verified, settings.threshold * settings.again_factor, settings.threshold)
         out[verified & (frame.verdict_age_s < settings.again_s)] = np.inf
         out[frame.in_flight] *= settings.waiting_factor
-        # A suspicion is no object: one question tells what is there.
-        out[frame.in_flight & (frame.track_ids < 0)] = np.inf
+        # A suspicion is no object: one question tells what is there. And a cloud that is slow is
+        # not helped by more questions.
+        slow = frame.questions >= settings.max_waiting
+        out[frame.in_flight & ((frame.track_ids < 0) | slow)] = np.inf
         return out
 
 

@@ -39,6 +39,7 @@ class FrameEvidence:
         background_age_s: since when the cloud has a whole frame of this camera; ``None``: it has
             none.
         background_in_flight: whether a whole frame is on its way.
+        questions: questions of this camera that are under way.
     """
 
     camera: str
@@ -54,6 +55,7 @@ class FrameEvidence:
     reasons: tuple[str, ...]
     background_age_s: float | None
     background_in_flight: bool
+    questions: int = 0
 
     def __len__(self) -> int:
         return len(self.names)

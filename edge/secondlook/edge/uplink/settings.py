@@ -136,9 +136,9 @@ class UplinkSettings(Section):
         "learning and memory. Default: timeout_s.",
     )
     max_in_flight: int = Field(
-        4, ge=1, le=256, description="Most questions that are sent and have no answer yet."
+        16, ge=1, le=256, description="Most questions that are sent and have no answer yet."
     )
-    queue: int = Field(8, ge=1, le=1024, description="Most questions that wait to be sent.")
+    queue: int = Field(16, ge=1, le=1024, description="Most questions that wait to be sent.")
     overflow: Overflow = Field(Overflow.AUTO, description="What happens when that queue is full.")
     max_attempts: int = Field(3, ge=1, le=10, description="Most attempts for one question.")
     retry_ratio: float = Field(

@@ -102,6 +102,12 @@ def test_what_waits_is_asked_about_in_later_frames_where_that_is_wanted() -> Non
     assert _choose(again, {"waiting_factor": 1.0}).ask == (0,), "not at once after a verdict"
 
 
+def test_a_slow_cloud_is_not_asked_again_about_what_it_was_asked() -> None:
+    busy = replace(evidence([0.5, 0.4], in_flight=[True, False]), questions=3)
+    assert _choose(busy, {"waiting_factor": 1.0, "max_waiting": 4}).ask == (0, 1)
+    assert _choose(busy, {"waiting_factor": 1.0, "max_waiting": 3}).ask == (1,)
+
+
 def test_a_suspicion_that_waits_is_not_asked_about_twice() -> None:
     place = replace(evidence([0.5], in_flight=[True]), track_ids=np.array([-1]))
     assert _choose(place, {"waiting_factor": 1.0}).ask == ()
