@@ -12,6 +12,9 @@ import struct
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.values import ImageEncoding
 
+MAX_CHUNKS = 65_536
+"""Most parts of a PNG; libpng writes one for each 8 kB of a picture."""
+
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
 _JPEG_FRAMES = frozenset(
@@ -58,8 +61,28 @@ def _png_size(data: bytes) -> tuple[int, int]:
         raise InvalidInput("image is not a png")
     if not data.endswith(_PNG_END):
         raise InvalidInput("image is a png cut short")
+    _check_chunks(data)
     width, height = struct.unpack_from(">II", data, 16)
     return width, height
+
+
+def _check_chunks(data: bytes) -> None:
+    """Refuse a PNG whose parts do not add up: OpenCV allocates what a part says that it has, up to
+    2 GB for a picture of 70 bytes, before it looks whether it is there.
+    """
+    position = len(_PNG_MAGIC)
+    for _ in range(MAX_CHUNKS):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        position += 12 + length
+        if position > len(data):
+            raise InvalidInput("image is a png with a part longer than the file")
+        if kind == b"acTL":
+            raise InvalidInput("image is an animated png; one picture expected")
+        if kind == b"IEND":
+            if position != len(data):
+                raise InvalidInput("image is a png with bytes behind its end")
+            return
+    raise InvalidInput(f"image is a png of more than {MAX_CHUNKS} parts")
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:

@@ -120,3 +120,26 @@ def test_refuses_animated_webp() -> None:
     head = b"VP8X" + struct.pack("<I", 10) + b"\x02\0\0\0" + b"\x0f\0\0" + b"\x0f\0\0"
     with pytest.raises(InvalidInput, match="animated"):
         read_size(b"RIFF" + struct.pack("<I", len(head) + 4) + b"WEBP" + head, ImageEncoding.WEBP)
+
+
+def parted(kind: bytes, length: int) -> bytes:
+    """A tiny PNG with a part that says its length, and has none of it."""
+    whole = png_that_says(8, 8)
+    return whole[:33] + struct.pack(">I", length) + kind + whole[33:]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        # OpenCV would allocate, and fill, what these say: two gigabytes for 1 kB.
+        (parted(b"IDAT", 2**31 - 1), "a part longer than the file"),
+        (parted(b"tEXt", 2**32 - 1), "a part longer than the file"),
+        (parted(b"acTL", 0), "animated"),
+        (png_that_says(8, 8) + png_that_says(8, 8), "bytes behind its end"),
+        (png_that_says(8, 8)[:33] + bytes(12) * 70_000 + png_that_says(8, 8)[33:], "parts"),
+    ],
+    ids=["long", "longer", "animated", "two", "many"],
+)
+def test_refuses_pngs_whose_parts_do_not_add_up(data: bytes, reason: str) -> None:
+    with pytest.raises(InvalidInput, match=reason):
+        read_size(data, ImageEncoding.PNG)
