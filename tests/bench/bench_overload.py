@@ -163,12 +163,14 @@ class Bench:
         await asyncio.gather(*(caller() for _ in range(callers)))
         return len(heard.waits_s) / (time.monotonic() - begun_s)
 
-    async def open_load(self, rates: dict[str, float], seconds: float) -> dict[str, Heard]:
+    async def open_load(
+        self, rates: dict[str, float], seconds: float, part: int
+    ) -> dict[str, Heard]:
         """Questions at random, whether or not there are answers."""
         heard = {tenant: Heard() for tenant in rates}
 
         async def tenant(name: str, per_s: float) -> None:
-            rng = random.Random(name)
+            rng = random.Random(f"{name} {part}")
             at_s = time.monotonic()
             end_s = at_s + seconds
             async with anyio.create_task_group() as tasks:
@@ -204,11 +206,11 @@ async def main(args: argparse.Namespace) -> None:
     capacities, goodputs, busy = [], [], []
     total = Heard()
     memory = []
-    for _ in range(rounds):
+    for part in range(rounds):
         capacities.append(await bench.capacity(part_s / 4))
         per_tenant = args.load * capacities[-1] / 3
         begun_s, ran_s = time.monotonic(), bench.busy_s()
-        heard = await bench.open_load({f"t{n}": per_tenant for n in range(3)}, part_s)
+        heard = await bench.open_load({f"t{n}": per_tenant for n in range(3)}, part_s, part)
         goodputs.append(sum(len(h.waits_s) for h in heard.values()) / (time.monotonic() - begun_s))
         busy.append((bench.busy_s() - ran_s) / (time.monotonic() - begun_s))
         for h in heard.values():
@@ -238,13 +240,13 @@ async def main(args: argparse.Namespace) -> None:
     )
     calm: dict[str, list[float]] = {"beside a calm neighbour": [], "beside a flood": []}
     waits: dict[str, list[float]] = {name: [] for name in calm}
-    for _ in range(rounds):
+    for part in range(rounds):
         capacity = await bench.capacity(part_s / 4)
         for name, rate in (
             ("beside a calm neighbour", capacity / 2),
             ("beside a flood", args.load * capacity),
         ):
-            heard = await bench.open_load({"calm": capacity / 3, "neighbour": rate}, part_s)
+            heard = await bench.open_load({"calm": capacity / 3, "neighbour": rate}, part_s, part)
             calm[name].append(heard["calm"].p(0.99))
             waits[name] += heard["calm"].waits_s
             lost = heard["calm"].refused + heard["calm"].late
