@@ -33,6 +33,7 @@ from secondlook.cloud.serving_settings import (
 )
 from secondlook.cloud.settings import CloudSettings
 from secondlook.cloud.stability import Breakers, GuardedBackend
+from secondlook.shared.background import background_tasks
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import InvalidConfig, StoreError
 from secondlook.shared.telemetry import get_logger
@@ -129,18 +130,13 @@ async def _writing(recorder: Recorder | None) -> AsyncIterator[None]:
             except StoreError as error:
                 get_logger(__name__).warning("requests were not recorded", error=str(error))
 
-    failure: Exception | None = None
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(write)
-        try:
+    try:
+        async with background_tasks() as tasks:
+            tasks.start_soon(write)
             yield
-        except Exception as error:  # noqa: BLE001 - raised below: a group would wrap it
-            failure = error
-        tasks.cancel_scope.cancel()
-    with suppress(StoreError):
-        await recorder.flush()
-    if failure is not None:
-        raise failure
+    finally:
+        with suppress(StoreError), anyio.CancelScope(shield=True):
+            await recorder.flush()
 
 
 @asynccontextmanager
@@ -159,17 +155,10 @@ async def _following(
         return
     changes = repository.changes(held.poll_s)
     await engine.update(await anext(changes))
-    failure: Exception | None = None
-    async with anyio.create_task_group() as tasks:
+    async with background_tasks() as tasks:
         if held.control is Control.POLL:
             tasks.start_soon(_follow, engine, changes)
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - raised below: a group would wrap it
-            failure = error
-        tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+        yield
 
 
 def _residency(settings: CloudSettings) -> Residency:

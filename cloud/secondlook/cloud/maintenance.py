@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 from secondlook.cloud.metrics import MemoryMetrics
+from secondlook.shared.background import background_tasks
 from secondlook.shared.errors import SecondlookError
 from secondlook.shared.memory.protocol import Compactable, ContextStore
 from secondlook.shared.telemetry import get_logger
@@ -48,20 +49,12 @@ async def maintained(
         certify_every_s: how often, seconds.
         wall: the wall clock.
     """
-    failure: Exception | None = None
-    async with anyio.create_task_group() as tasks:
+    async with background_tasks() as tasks:
         if isinstance(store, Compactable):
             tasks.start_soon(forget_for_ever, store, keep_s, every_s, metrics)
         if certifier is not None:
             tasks.start_soon(certify_for_ever, certifier, certify_every_s, wall, metrics)
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - it goes on as it is: the group would wrap it
-            failure = error
-        finally:
-            tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+        yield
 
 
 async def forget_for_ever(

@@ -22,6 +22,7 @@ from secondlook.cloud.cache.records import (
     record_id,
 )
 from secondlook.cloud.cache.shelves import Kept, Shelf
+from secondlook.shared.background import background_tasks
 from secondlook.shared.detect.protocol import ModelInfo
 from secondlook.shared.errors import InvalidInput, NotFound, SecondlookError, VersionConflict
 from secondlook.shared.memory.protocol import ContextStore
@@ -210,16 +211,10 @@ def _knows(engine: object) -> TypeGuard[Fingerprinted]:
 async def kept_warm(warmth: Warmth, every_s: float) -> AsyncIterator[None]:
     """Warm up, and write while the block runs and once more when it ends."""
     await warmth.warm_up()
-    failure: Exception | None = None
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(warmth.save_for_ever, every_s)
-        try:
+    try:
+        async with background_tasks() as tasks:
+            tasks.start_soon(warmth.save_for_ever, every_s)
             yield
-        except Exception as error:  # noqa: BLE001 - it goes on as it is: the group would wrap it
-            failure = error
-        finally:
-            tasks.cancel_scope.cancel()
-    with anyio.move_on_after(LAST_SAVE_S, shield=True):
-        await warmth.save()
-    if failure is not None:
-        raise failure
+    finally:
+        with anyio.move_on_after(LAST_SAVE_S, shield=True):
+            await warmth.save()

@@ -20,6 +20,7 @@ from secondlook.cloud.stability.gpus import Gpus, NoGpus, open_gpus
 from secondlook.cloud.stability.machine import Machine, MachineLoad
 from secondlook.cloud.stability.settings import MonitorSettings
 from secondlook.cloud.stability.sliding import Sliding, quantile
+from secondlook.shared.background import background_tasks
 from secondlook.shared.clock import Clock, SystemClock
 from secondlook.shared.telemetry import get_logger
 
@@ -235,23 +236,15 @@ async def monitored(
             gpus = await anyio.to_thread.run_sync(find_gpus)
         monitor = Monitor(registry, settings, machine.read, gpus)
         registry.register(monitor)
-    failure: Exception | None = None
     try:
-        async with anyio.create_task_group() as tasks:
+        async with background_tasks() as tasks:
             tasks.start_soon(_every, settings.every_s, clock, monitor, ticks)
-            try:
-                yield
-            except Exception as error:  # noqa: BLE001 - it goes on as it is: the group would wrap it
-                failure = error
-            finally:
-                tasks.cancel_scope.cancel()
+            yield
     finally:
         if monitor is not None:
             registry.unregister(monitor)
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(gpus.close)
-    if failure is not None:
-        raise failure
 
 
 async def _every(

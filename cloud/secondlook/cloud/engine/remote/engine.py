@@ -21,6 +21,7 @@ from secondlook.cloud.engine.tensors import Signature, Tensors
 from secondlook.cloud.engine.watched import watched
 from secondlook.cloud.repository.config import ModelConfig
 from secondlook.cloud.stability.guard import Guard
+from secondlook.shared.background import background_tasks
 from secondlook.shared.clock import Clock, SystemClock
 from secondlook.shared.detect.protocol import Image, ModelInfo
 from secondlook.shared.errors import (
@@ -85,19 +86,12 @@ class RemoteEngine:
             anyio.CapacityLimiter(settings.threads),
             self._clock,
         )
-        failure: Exception | None = None
         try:
             await self._server.greet()
             await self._directory.refresh()
-            async with anyio.create_task_group() as tasks:
+            async with background_tasks() as tasks:
                 tasks.start_soon(self._keep_fresh)
-                try:
-                    yield self
-                except Exception as error:  # noqa: BLE001 - raised below: a group would wrap it
-                    failure = error
-                tasks.cancel_scope.cancel()
-            if failure is not None:
-                raise failure
+                yield self
         finally:
             with anyio.CancelScope(shield=True):
                 await self.drain()
