@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import anyio
 
@@ -89,9 +89,9 @@ class CachedEngine:
         """See `Serving.signature`."""
         return self._engine.signature(model, version)
 
-    async def prepare(self, ask: Ask) -> None:
-        """See `Serving.prepare`."""
-        await self._engine.prepare(ask)
+    def prepare(self, ask: Ask) -> Coroutine[Any, Any, None]:
+        """See `Serving.prepare`. Here and in `infer`: no coroutine around another that does all."""
+        return self._engine.prepare(ask)
 
     async def detect(self, image: Image, ask: Ask, *, min_score: float = 0.0) -> Detected:
         """See `Serving.detect`."""
@@ -112,9 +112,11 @@ class CachedEngine:
             if detected is not None and (detected.ran.model, detected.ran.version) == shelf:
                 return cache.shared(shelf, detected, image.nbytes)
 
-    async def infer(self, tensors: Tensors, ask: Ask, outputs: Sequence[str] = ()) -> Inferred:
+    def infer(
+        self, tensors: Tensors, ask: Ask, outputs: Sequence[str] = ()
+    ) -> Coroutine[Any, Any, Inferred]:
         """See `Serving.infer`."""
-        return await self._engine.infer(tensors, ask, outputs)
+        return self._engine.infer(tensors, ask, outputs)
 
     async def drain(self) -> None:
         """See `Serving.drain`."""

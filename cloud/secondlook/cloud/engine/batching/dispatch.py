@@ -271,13 +271,8 @@ class Dispatch:
         head = self._queue.head(now_s)
         assert head is not None
         left_s = head.queued_s + policy.max_queue_delay_s - now_s
-        target = worth_waiting(
-            self.pace,
-            rows,
-            limit,
-            policy.preferred,
-            int(self._arrivals.per_s(now_s) * max(0.0, left_s)),
-        )
+        expected = int(self._arrivals.per_s(now_s) * max(0.0, left_s))
+        target = worth_waiting(self.pace, rows, limit, policy.preferred, expected)
         if not target:
             return 0.0
         margin_s = 2 * (self.pace.seconds(target) or 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from secondlook.cloud.engine.asking import Ask
 from secondlook.cloud.engine.protocol import Engine
@@ -54,11 +54,12 @@ class InferenceServicer(Management, pb_grpc.GRPCInferenceServiceServicer):
         self._decoders = decoders
         self._converters = Converters(engine)
 
-    async def ModelInfer(
+    def ModelInfer(
         self, request: pb.ModelInferRequest, context: Context
-    ) -> pb.ModelInferResponse:
+    ) -> Awaitable[pb.ModelInferResponse]:
         """One question."""
-        return await self._boundary.call(
+        # No coroutine of its own around the one that does the work.
+        return self._boundary.call(
             "ModelInfer", context, lambda: self._infer(request, context, wishes(request.parameters))
         )
 
