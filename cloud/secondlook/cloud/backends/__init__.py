@@ -3,6 +3,6 @@
 `open_backend` is the one way in.
 """
 
-from secondlook.cloud.backends.opening import BACKENDS, open_backend
+from secondlook.cloud.backends.opening import open_backend
 
-__all__ = ["BACKENDS", "open_backend"]
+__all__ = ["open_backend"]

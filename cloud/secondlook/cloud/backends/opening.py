@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from secondlook.cloud.backends.onnx_backend import open_onnx
 from secondlook.cloud.engine.backend import Backend
 from secondlook.cloud.repository.config import Release
+from secondlook.cloud.repository.foreign import BACKENDS
 from secondlook.cloud.repository.variants import check_variant
 from secondlook.shared.detect.providers import ON_DEVICES
 from secondlook.shared.errors import InvalidConfig
-
-BACKENDS = ("onnxruntime", "pytorch", "ultralytics", "remote")
 
 MAX_THREADS = 1024
 

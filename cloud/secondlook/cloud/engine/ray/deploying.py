@@ -8,7 +8,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from secondlook.cloud.engine.batching import Policy
@@ -17,7 +16,7 @@ from secondlook.cloud.engine.ray.messages import Described, Failed
 from secondlook.cloud.engine.ray.replica import Replica
 from secondlook.cloud.engine.ray.settings import RaySettings
 from secondlook.cloud.engine.tensors import Array, Signature, Tensors
-from secondlook.cloud.repository.config import ModelConfig, Release
+from secondlook.cloud.repository.config import Release
 from secondlook.cloud.stability import Breakers
 from secondlook.shared.detect.protocol import Image, ModelInfo
 from secondlook.shared.errors import MissingDependency, Unavailable
@@ -172,7 +171,7 @@ class Deployer:
             health_check_period_s=2.0,
             health_check_timeout_s=10.0,
         )(Replica)
-        return deployment.bind(self._open, release, policy_for(release.config, self._policy))
+        return deployment.bind(self._open, release, self._policy)
 
 
 class Deployed:
@@ -229,14 +228,6 @@ def application(release: Release) -> str:
     parts = ("secondlook", release.config.name, release.version, release.variant)
     named = "-".join(re.sub(r"[^A-Za-z0-9._]", "_", part) for part in parts)
     return f"{named}-{release.digest[:12]}" if release.digest else named
-
-
-def policy_for(config: ModelConfig, defaults: Policy) -> Policy:
-    """What a replica's batcher does; as in the engine `local`."""
-    most = max(1, config.max_batch)
-    return (
-        replace(defaults, max_batch=most) if config.derived else Policy.of(config, most, defaults)
-    )
 
 
 def _running(serve: Any, name: str, timeout_s: float) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from secondlook.cloud.engine.batching import Batcher, Instance, Policy
+from secondlook.cloud.engine.batching import Policy
+from secondlook.cloud.engine.fronts import batchers
 from secondlook.cloud.engine.lifecycle import Open
 from secondlook.cloud.engine.metrics import EngineMetrics
 from secondlook.cloud.engine.ray.messages import Answered, Described, Failed, Question
@@ -21,7 +22,7 @@ class Replica:
     Args:
         open_release: loads the release; the files are where they are on the other nodes.
         release: what to load.
-        policy: of the batcher.
+        policy: of the batcher, where the model says nothing.
     """
 
     def __init__(self, open_release: Open, release: Release, policy: Policy) -> None:
@@ -37,15 +38,8 @@ class Replica:
             get_logger(__name__).exception("loading failed")
             self._refused = ModelFailure(f"it cannot be loaded: {type(error).__name__}")
             return
-        self._batcher = Batcher(
-            release.config.name,
-            release.version,
-            [Instance.of(backend) for backend in self._opened.backends],
-            policy,
-            metrics=EngineMetrics(CollectorRegistry()),
-            clock=self._clock,
-            variant=release.variant,
-        )
+        make = batchers(policy, EngineMetrics(CollectorRegistry()), self._clock)
+        self._batcher = make(self._opened)
 
     async def describe(self) -> Described | Failed:
         """What was loaded, or why not."""
