@@ -6,7 +6,6 @@ Exit codes: 0 done; 1 unexpected, with an incident id; 2 wrong usage, input, set
 
 from __future__ import annotations
 
-import importlib
 import os
 import secrets
 import sys
@@ -16,6 +15,7 @@ from importlib.metadata import version
 
 import click
 
+from secondlook.cli.lazy import LazyGroup
 from secondlook.shared.errors import (
     InvalidInput,
     MissingDependency,
@@ -65,25 +65,9 @@ EXTRA_OF_MODULE = {
 }
 
 
-class _LazyGroup(click.Group):
-    """Imports a subcommand when it is run: ``--help`` stays fast, a missing extra hurts nobody."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module_name, _, attribute = _COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module_name), attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, _COMMANDS[name][1]) for name in sorted(_COMMANDS)])
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, lazy=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(version("secondlook"), prog_name="secondlook")
 def cli() -> None:
     """Cameras think on the spot, and ask the cloud for a second look only when unsure.

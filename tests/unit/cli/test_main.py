@@ -1,3 +1,4 @@
+import importlib
 import subprocess
 import sys
 
@@ -90,6 +91,6 @@ def test_a_missing_extra_says_what_mends_it(
     def absent(name: str) -> None:
         raise ModuleNotFoundError("No module named 'av'", name="av")
 
-    monkeypatch.setattr(main_module.importlib, "import_module", absent)
+    monkeypatch.setattr(importlib, "import_module", absent)
     assert run(["edge", "--help"]) == 3
     assert "pip install 'secondlook[edge]'" in capsys.readouterr().err

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from secondlook.cloud.engine.tensors import DTYPES, Array, Signature, Tensors
 from secondlook.cloud.repository.complete import complete
 from secondlook.cloud.repository.config import Release
 from secondlook.cloud.repository.description import describe_session
+from secondlook.cloud.repository.naming import weights_of
 from secondlook.shared.detect.onnx_network import OnnxNetwork
 from secondlook.shared.detect.providers import ON_DEVICES
 from secondlook.shared.detect.session import (
@@ -47,7 +47,7 @@ class OnnxBackend(NetworkBackend):
     """
 
     def __init__(self, opened: OpenSession, release: Release, device: int) -> None:
-        specs = (*release.config.inputs, *release.config.outputs)
+        file, specs = release.file, (*release.config.inputs, *release.config.outputs)
         self._session: Any = opened.session
         self._texts = any(spec.dtype == "BYTES" for spec in specs)
         self._bits = frozenset(spec.name for spec in specs if spec.dtype == "BF16")
@@ -61,7 +61,7 @@ class OnnxBackend(NetworkBackend):
             release,
             dict(opened.session.get_modelmeta().custom_metadata_map),
             device=opened.provider.upper() + indexed,
-            memory_bytes=_weights(release.file),
+            memory_bytes=sum(p.stat().st_size for p in (file, *weights_of(file))),
             free=unknown,
         )
 
@@ -115,12 +115,6 @@ def _sizes(signature: Signature, unknown: Sequence[str]) -> dict[str, _Size]:
     }
     most = max(signature.max_batch, 1)
     return {name: size for name, size in sizes.items() if size.of_row * most >= BIND_BYTES}
-
-
-def _weights(file: Path) -> int:
-    """Bytes of the file and of the weights that lie beside it."""
-    beside = (file.with_name(file.name + ending) for ending in (".data", "_data"))
-    return sum(path.stat().st_size for path in (file, *beside) if path.is_file())
 
 
 def open_onnx(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from secondlook.cloud.repository.description import SUFFIXES
 from secondlook.cloud.repository.files import open_regular, read_at_most
+from secondlook.shared.detect.declaration import SIDECARS
 from secondlook.shared.errors import InvalidModel
 
 SUMS = "SHA256SUMS"
@@ -21,8 +22,7 @@ _MAX_KNOWN = 16_384
 """Most files that are remembered; the oldest goes first."""
 
 _LINE = re.compile(r"\\?([0-9A-Fa-f]{64}) [ *](?:\./)?([^/]+)")
-_SIDECARS = (".toml", ".json", ".txt")
-_TEXT = (*_SIDECARS, ".md", ".pbtxt", ".csv", ".log", ".png", ".jpg", ".html", ".yaml", ".yml")
+_TEXT = (*SIDECARS, ".md", ".pbtxt", ".csv", ".log", ".png", ".jpg", ".html", ".yaml", ".yml")
 """Endings of what tells people something, and does not change what a model answers."""
 
 
@@ -91,7 +91,7 @@ def _identity(found: os.stat_result) -> tuple[int, ...]:
 def _belonging(name: str, files: Sequence[str]) -> list[str]:
     """The file and what belongs to it: its sidecar, its external weights; no other model's."""
     stem = Path(name).stem
-    sidecars = {stem + suffix for suffix in _SIDECARS}
+    sidecars = {stem + suffix for suffix in SIDECARS}
     others = [file for file in files if file != name and Path(file).suffix in SUFFIXES]
 
     def belongs(file: str) -> bool:

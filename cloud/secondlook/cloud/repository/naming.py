@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from secondlook.cloud.repository.config import ModelConfig
+from secondlook.shared.detect.declaration import SIDECARS
 from secondlook.shared.errors import InvalidModel
 
 _FILES: dict[str, tuple[str, ...]] = {
@@ -45,7 +46,12 @@ def model_file_name(inside: Path, files: tuple[str, ...], config: ModelConfig) -
 
 def companions(file: Path) -> tuple[str, ...]:
     """A lone file, with the sidecar and weights that share its name."""
-    endings = (".toml", ".json", ".txt")
-    beside = [file.with_suffix(ending) for ending in endings]
-    weights = [file.with_name(file.name + ".data"), file.with_name(file.name + "_data")]
-    return (file.name, *(path.name for path in (*beside, *weights) if path.is_file()))
+    sidecars = [file.with_suffix(ending) for ending in SIDECARS]
+    found = [path.name for path in sidecars if path.is_file()]
+    return (file.name, *found, *(path.name for path in weights_of(file)))
+
+
+def weights_of(file: Path) -> list[Path]:
+    """The external weights of an ONNX file, under the names that exporters give them."""
+    usual = (file.with_name(file.name + ending) for ending in (".data", "_data"))
+    return [path for path in usual if path.is_file()]

@@ -35,7 +35,7 @@ def list_models(paths: tuple[Path, ...], as_json: bool) -> None:
     """Print what would be served from PATH, what not, and why.
 
     PATH is a model repository, or the directory of one model in it; several are taken as
-    server.models would take them. Nothing is changed, and nothing is served.
+    repository.paths would take them. Nothing is changed, and nothing is served.
 
     \b
     Examples:

@@ -19,12 +19,11 @@ from secondlook.cli.price.session import Watch
 from secondlook.cloud.backends.onnx_backend import OnnxBackend, open_onnx
 from secondlook.cloud.repository.config import MAIN_VARIANT, ModelConfig, Release
 from secondlook.cloud.repository.variants import Measured, write_record
+from secondlook.shared.detect.declaration import SIDECARS
 from secondlook.shared.detect.network_detector import NetworkDetector
 from secondlook.shared.detect.protocol import Image
 from secondlook.shared.detect.session import read_digest
 from secondlook.shared.errors import InvalidInput, InvalidModel, ModelFailure
-
-SIDECARS = (".toml", ".json", ".txt")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ else:
     import tomli as tomllib
 
 MAX_SIDECAR_BYTES = 1_000_000
+SIDECARS = (".toml", ".json", ".txt")
+"""Endings of a sidecar, in the order in which they are looked for."""
 
 Layout = Literal["nchw", "nhwc"]
 Colour = Literal["bgr", "rgb"]
@@ -159,7 +161,7 @@ def from_sidecar(model: Path) -> Declaration | None:
     Raises:
         InvalidModel: unreadable, too large, not TOML or JSON, unknown or bad fields.
     """
-    for suffix in (".toml", ".json", ".txt"):
+    for suffix in SIDECARS:
         sidecar = model.with_suffix(suffix)
         if sidecar.is_file():
             return _read_sidecar(sidecar)
