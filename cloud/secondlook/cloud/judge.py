@@ -160,7 +160,7 @@ class Judge:
     def _on_canvas(self, asked: Escalation, seen: Seen, deadline: Deadline) -> Scene:
         """The canvas is the picture: its regions are in their places already."""
         if deadline.expired(self._clock):
-            raise DeadlineExceeded("the answer would come too late to be useful")
+            raise DeadlineExceeded()
         height, width = seen.picture.shape[:2]
         frame_size = asked.frame_width, asked.frame_height
         if asked.whole_frame:

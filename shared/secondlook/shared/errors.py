@@ -159,6 +159,11 @@ class Overloaded(SecondlookError):
 class DeadlineExceeded(SecondlookError):
     """Too late to be useful."""
 
+    def __init__(
+        self, message: str = "the answer would come too late to be useful", *, remedy: str = ""
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+
 
 class Unavailable(SecondlookError):
     """The other side cannot be reached, or is going away.

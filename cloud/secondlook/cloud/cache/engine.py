@@ -22,8 +22,6 @@ from secondlook.shared.clock import Clock, SystemClock
 from secondlook.shared.detect.protocol import Image, ModelInfo
 from secondlook.shared.errors import DeadlineExceeded, ModelFailure
 
-TOO_LATE = "the answer would come too late to be useful"
-
 
 @runtime_checkable
 class Routing(Protocol):
@@ -185,7 +183,7 @@ class CachedEngine:
         with anyio.move_on_after(ask.deadline.remaining_s(self._clock)):
             await flight.done.wait()
         if not flight.done.is_set():
-            raise DeadlineExceeded(TOO_LATE)
+            raise DeadlineExceeded()
         if flight.failure is not None:
             raise ModelFailure(flight.failure.message) from flight.failure
         return flight.detected

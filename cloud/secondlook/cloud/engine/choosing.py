@@ -8,8 +8,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from secondlook.cloud.engine.adapting.metrics import AdaptingMetrics
-from secondlook.cloud.engine.adapting.steering import Served as Steered
-from secondlook.cloud.engine.adapting.steering import Steering
+from secondlook.cloud.engine.adapting.steering import Steered, Steering
 from secondlook.cloud.engine.asking import Ask
 from secondlook.cloud.engine.batching import Batcher
 from secondlook.cloud.engine.lifecycle import Served

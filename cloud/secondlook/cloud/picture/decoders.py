@@ -64,7 +64,7 @@ class Decoders:
 
         def in_time() -> _T:
             if deadline.expired(self._clock):
-                raise DeadlineExceeded("the answer would come too late to be useful")
+                raise DeadlineExceeded()
             return work(*args, **kwargs)
 
         self._pending += 1

@@ -21,7 +21,7 @@ FEW = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class Steered:
     """A batcher that may be chosen.
 
     Attributes:
@@ -49,7 +49,7 @@ class Steering:
         self,
         model: str,
         objective_s: float,
-        served: Callable[[], Sequence[Served]],
+        served: Callable[[], Sequence[Steered]],
         metrics: AdaptingMetrics,
     ) -> None:
         self._model = model
@@ -116,7 +116,7 @@ class Steering:
             self._metrics.chosen(self._model, choice, changed=before is not None)
 
 
-def _candidate(served: Served) -> Candidate:
+def _candidate(served: Steered) -> Candidate:
     batcher = served.batcher
     return Candidate(
         batcher.version,

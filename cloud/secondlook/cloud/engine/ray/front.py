@@ -30,7 +30,6 @@ from secondlook.shared.errors import (
 P = TypeVar("P")
 R = TypeVar("R")
 
-TOO_LATE = "the answer would come too late to be useful"
 RETRY_S = 0.05
 """Wait before a request is asked again, times its tries, and by chance up to twice that."""
 
@@ -86,7 +85,7 @@ class RayFront:
         """See `Batcher.submit`."""
         rows = self._rows(kind, payload)
         if ask.deadline.expired(self._clock):
-            raise DeadlineExceeded(TOO_LATE)
+            raise DeadlineExceeded()
         if self._closed:
             raise Unavailable("the engine is draining")
         if self._in_flight >= self._settings.max_in_flight:
@@ -134,7 +133,7 @@ class RayFront:
         while True:
             left_s = ask.deadline.remaining_s(self._clock)
             if left_s <= 0:
-                raise DeadlineExceeded(TOO_LATE)
+                raise DeadlineExceeded()
             tries += 1
             try:
                 with watched(self._guard, rows, left_s):
@@ -162,7 +161,7 @@ class RayFront:
                 return await response
         except TimeoutError:
             response.cancel()
-            raise DeadlineExceeded(TOO_LATE) from None
+            raise DeadlineExceeded() from None
         except anyio.get_cancelled_exc_class():
             response.cancel()
             raise

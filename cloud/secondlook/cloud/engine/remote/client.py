@@ -18,14 +18,12 @@ from secondlook.cloud.backends.remote_protocol import (
 from secondlook.cloud.engine.asking import Ask, Ran
 from secondlook.cloud.engine.remote.settings import RemoteSettings
 from secondlook.cloud.engine.tensors import Array, Signature, Tensors
+from secondlook.cloud.rpc.inference.management import SERVER
 from secondlook.cloud.rpc.inference.writing import REASON, VARIANT
 from secondlook.oip import inference_pb2 as pb
 from secondlook.oip import inference_pb2_grpc as pb_grpc
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import Unavailable
-
-SERVER = "secondlook"
-"""What our own service calls itself."""
 
 # An inference has no effects: asking again is safe.
 _RETRIES = """{"methodConfig": [{"name": [{"service": "inference.GRPCInferenceService"}],

@@ -34,8 +34,6 @@ from secondlook.shared.errors import (
 )
 from secondlook.shared.telemetry import get_logger
 
-TOO_LATE = "the answer would come too late to be useful"
-
 
 class RemoteEngine:
     """See `Engine`. Serves inside `running`; every other method is for the inside of that block.
@@ -208,7 +206,7 @@ class RemoteEngine:
     def _accepted(self, model: RemoteModel, ask: Ask, rows: int) -> Iterator[Callable[[Ran], None]]:
         """One request on its way; the block says what answered it."""
         if ask.deadline.expired(self._clock):
-            raise DeadlineExceeded(TOO_LATE)
+            raise DeadlineExceeded()
         if self._in_flight >= self._settings.max_in_flight:
             raise Overloaded(f"{self._in_flight} requests wait for {self._settings.address}")
         counted = model.statistics

@@ -6,7 +6,7 @@ from support.batching import SAY, EchoLane, Say, ask
 
 from secondlook.cloud.engine.adapting.controller import MISSED
 from secondlook.cloud.engine.adapting.metrics import AdaptingMetrics
-from secondlook.cloud.engine.adapting.steering import Served, Steering
+from secondlook.cloud.engine.adapting.steering import Steered, Steering
 from secondlook.cloud.engine.batching import Batcher, Instance, Policy
 from secondlook.cloud.engine.batching.pace import KEEP
 from secondlook.cloud.engine.metrics import EngineMetrics
@@ -33,7 +33,7 @@ async def test_it_steers_real_batchers_and_shows_it() -> None:
     metrics = EngineMetrics(registry)
     # No answer is quicker than this objective, so that it is missed by whatever runs.
     exact, quick = batcher("fp32", metrics, 5e-10), batcher("int8", metrics, 1e-10)
-    served = [Served(exact, 0.0), Served(quick, 0.01)]
+    served = [Steered(exact, 0.0), Steered(quick, 0.01)]
     steering = Steering("m", 1e-9, lambda: served, AdaptingMetrics(registry))
     assert steering.choice is None
     for one in (exact, quick):
