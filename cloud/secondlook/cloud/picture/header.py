@@ -15,8 +15,13 @@ from secondlook.shared.values import ImageEncoding
 MAX_CHUNKS = 65_536
 """Most parts of a PNG; libpng writes one for each 8 kB of a picture."""
 
+MAX_SCANS = 64
+"""Most scans of a progressive JPEG; encoders write some ten. Each goes over the whole picture, and
+can be 14 bytes long: 8 MB of them would keep a decoder busy for an hour."""
+
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
+_JPEG_SCAN = b"\xff\xda"
 _JPEG_FRAMES = frozenset(
     {*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)}
 )
@@ -90,6 +95,9 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
         raise InvalidInput("image is not a jpeg")
     if not data.endswith(b"\xff\xd9"):
         raise InvalidInput("image is a jpeg cut short")
+    # In what is encoded these two bytes never stand.
+    if data.count(_JPEG_SCAN) > MAX_SCANS:
+        raise InvalidInput(f"image is a jpeg of more than {MAX_SCANS} scans")
     position = 2
     while True:
         if data[position] != 0xFF:

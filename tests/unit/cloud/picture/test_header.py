@@ -122,6 +122,16 @@ def test_refuses_animated_webp() -> None:
         read_size(b"RIFF" + struct.pack("<I", len(head) + 4) + b"WEBP" + head, ImageEncoding.WEBP)
 
 
+def test_refuses_jpegs_of_many_scans() -> None:
+    done, data = cv2.imencode(".jpg", noise(64, 48), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
+    assert done
+    whole = data.tobytes()
+    assert read_size(whole, ImageEncoding.JPEG) == (64, 48)
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    with pytest.raises(InvalidInput, match="more than 64 scans"):
+        read_size(whole[:-2] + 60 * last + whole[-2:], ImageEncoding.JPEG)
+
+
 def parted(kind: bytes, length: int) -> bytes:
     """A tiny PNG with a part that says its length, and has none of it."""
     whole = png_that_says(8, 8)
