@@ -18,6 +18,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 from support.cloud import cloud_process
+from support.networks_raw import ONNX_TYPES
 from support.repository import ROOT
 
 from secondlook.edge.capture.clip import read_clip
@@ -25,24 +26,6 @@ from secondlook.shared.zoo import model_file
 
 SCRIPT = ROOT / "tests" / "support" / "triton_calls.py"
 CHECKS = re.findall(r"^(?:async )?def (check_\w+)", SCRIPT.read_text(), re.MULTILINE)
-
-TYPES = {
-    "BOOL": TensorProto.BOOL,
-    "UINT8": TensorProto.UINT8,
-    "UINT16": TensorProto.UINT16,
-    "UINT32": TensorProto.UINT32,
-    "UINT64": TensorProto.UINT64,
-    "INT8": TensorProto.INT8,
-    "INT16": TensorProto.INT16,
-    "INT32": TensorProto.INT32,
-    "INT64": TensorProto.INT64,
-    "FP16": TensorProto.FLOAT16,
-    "FP32": TensorProto.FLOAT,
-    "FP64": TensorProto.DOUBLE,
-    "BF16": TensorProto.BFLOAT16,
-    "BYTES": TensorProto.STRING,
-}
-"""ONNX type of each datatype."""
 
 FRAMES_UNTIL_A_CAR = 40
 
@@ -79,7 +62,7 @@ def repository(folder: Path) -> list[str]:
         path.parent.mkdir(parents=True)
         return path
 
-    for datatype, kind in TYPES.items():
+    for datatype, kind in ONNX_TYPES.items():
         name = f"identity_{datatype}"
         place(name, 1).write_bytes(network("Identity", kind, ["n"]))
         # Without it the free first axis would be taken for a batch.

@@ -21,6 +21,24 @@ TABLE = np.arange(8, dtype=np.float32) * 10
 
 Axis = int | str
 
+ONNX_TYPES = {
+    "BOOL": TensorProto.BOOL,
+    "UINT8": TensorProto.UINT8,
+    "UINT16": TensorProto.UINT16,
+    "UINT32": TensorProto.UINT32,
+    "UINT64": TensorProto.UINT64,
+    "INT8": TensorProto.INT8,
+    "INT16": TensorProto.INT16,
+    "INT32": TensorProto.INT32,
+    "INT64": TensorProto.INT64,
+    "FP16": TensorProto.FLOAT16,
+    "FP32": TensorProto.FLOAT,
+    "FP64": TensorProto.DOUBLE,
+    "BF16": TensorProto.BFLOAT16,
+    "BYTES": TensorProto.STRING,
+}
+"""ONNX's type of each datatype of the Open Inference Protocol."""
+
 
 def arithmetic(a: np.ndarray, b: np.ndarray, index: np.ndarray) -> dict[str, np.ndarray]:
     """What the arithmetic model gives."""

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 from structlog.testing import capture_logs
 from support.networks import blank, paint, write_bright_spot_model
-from support.networks_raw import write_arithmetic_model, write_identity_model
+from support.networks_raw import ONNX_TYPES, write_arithmetic_model, write_identity_model
 
 from secondlook.cloud.backends import open_backend, opening
 from secondlook.cloud.backends.onnx_backend import BIND_BYTES, open_onnx
@@ -19,23 +19,6 @@ from secondlook.cloud.engine.tensors import DTYPES, TensorSpec
 from secondlook.cloud.repository.config import InstanceGroup, ModelConfig, Release
 from secondlook.shared.errors import InvalidConfig, InvalidInput, InvalidModel, ModelFailure
 
-ELEMENTS = {
-    "BOOL": TensorProto.BOOL,
-    "UINT8": TensorProto.UINT8,
-    "UINT16": TensorProto.UINT16,
-    "UINT32": TensorProto.UINT32,
-    "UINT64": TensorProto.UINT64,
-    "INT8": TensorProto.INT8,
-    "INT16": TensorProto.INT16,
-    "INT32": TensorProto.INT32,
-    "INT64": TensorProto.INT64,
-    "FP16": TensorProto.FLOAT16,
-    "FP32": TensorProto.FLOAT,
-    "FP64": TensorProto.DOUBLE,
-    "BF16": TensorProto.BFLOAT16,
-    "BYTES": TensorProto.STRING,
-}
-
 
 def opened(file: Path, **options: object) -> Backend:
     config = ModelConfig("m", "onnxruntime", **options)  # type: ignore[arg-type]
@@ -43,12 +26,12 @@ def opened(file: Path, **options: object) -> Backend:
 
 
 def test_every_type_of_the_protocol_is_tested() -> None:
-    assert set(ELEMENTS) == set(DTYPES)
+    assert set(ONNX_TYPES) == set(DTYPES)
 
 
-@pytest.mark.parametrize("dtype", ELEMENTS)
+@pytest.mark.parametrize("dtype", ONNX_TYPES)
 def test_every_type_goes_in_and_comes_out(tmp_path: Path, dtype: str) -> None:
-    backend = opened(write_identity_model(tmp_path / "m.onnx", ELEMENTS[dtype]))
+    backend = opened(write_identity_model(tmp_path / "m.onnx", ONNX_TYPES[dtype]))
     assert backend.signature.inputs == (TensorSpec("x", dtype, (3,)),)
     assert backend.signature.outputs == (TensorSpec("y", dtype, (3,)),)
     if dtype == "BYTES":
