@@ -10,8 +10,14 @@ import pytest
 from secondlook.cloud.engine.asking import Inferred, Ran
 from secondlook.cloud.engine.tensors import DTYPES, Signature, TensorSpec
 from secondlook.cloud.rpc.inference.bytes_tensor import joined, split
-from secondlook.cloud.rpc.inference.reading import TYPED, Reader, from_contents, from_raw
-from secondlook.cloud.rpc.inference.writing import Writer
+from secondlook.cloud.rpc.inference.reading import (
+    MAX_SIZES,
+    TYPED,
+    Reader,
+    from_contents,
+    from_raw,
+)
+from secondlook.cloud.rpc.inference.writing import MAX_ALIKE, Writer
 from secondlook.oip import inference_pb2 as pb
 from secondlook.shared.errors import InvalidInput
 
@@ -44,6 +50,29 @@ def test_a_request_becomes_its_tensors() -> None:
     assert list(tensors) == ["a", "b"]
     np.testing.assert_array_equal(tensors["a"], A)
     assert tensors["b"].tolist() == [b"x", b""]
+
+
+def test_a_shape_that_was_fine_is_read_alike_and_believed_no_more() -> None:
+    reader = Reader(SIGNATURE)
+    first, again = request(), request()
+    again.raw_input_contents[0] = (A * 2).tobytes()
+    reader.tensors(first)
+    array = reader.tensors(again)["a"]
+    np.testing.assert_array_equal(array, A * 2)
+    assert array.dtype == np.float32
+    assert not array.flags.writeable
+    for raw in (A.tobytes()[:-4], A.tobytes() + b"0000"):
+        again.raw_input_contents[0] = raw
+        with pytest.raises(InvalidInput, match="bytes"):
+            reader.tensors(again)
+
+
+def test_as_many_shapes_as_callers_like_are_read() -> None:
+    reader = Reader(Signature((TensorSpec("x", "UINT8", (-1,)),), (), 0))
+    for length in (*range(1, 3 * MAX_SIZES), 1):
+        asked = pb.ModelInferRequest(raw_input_contents=[bytes([7] * length)])
+        asked.inputs.add(name="x", datatype="UINT8", shape=[length])
+        assert reader.tensors(asked)["x"].tolist() == [7] * length
 
 
 def test_typed_contents_become_the_same() -> None:
@@ -235,3 +264,19 @@ def test_text_goes_out_as_utf_8_and_numbers_do_not() -> None:
     assert split("a", joined("a", ["ä", b"b"]), 2) == ["ä".encode(), b"b"]
     with pytest.raises(TypeError, match="output 'a' holds a int"):
         joined("a", [1])
+
+
+def test_replies_that_are_alike_share_nothing_that_differs() -> None:
+    writer = Writer(SIGNATURE)
+    for number in (*range(3 * MAX_ALIKE), 0):
+        asked = pb.ModelInferRequest(model_name="m" * (1 + number % 2), id=str(number))
+        z = np.arange(number, dtype=np.uint16)
+        ran = Ran("m", str(number % 3), "int8", reason="why" * (number % 2))
+        reply = writer.reply(asked, Inferred({"y": A * number, "z": z}, ran), ())
+        assert (reply.id, reply.model_name) == (asked.id, asked.model_name)
+        assert reply.model_version == ran.version
+        assert reply.parameters["variant"].string_param == "int8"
+        assert ("reason" in reply.parameters) == bool(number % 2)
+        assert [list(output.shape) for output in reply.outputs] == [[2], [number]]
+        assert [output.datatype for output in reply.outputs] == ["FP32", "BF16"]
+        assert list(reply.raw_output_contents) == [(A * number).tobytes(), z.tobytes()]
