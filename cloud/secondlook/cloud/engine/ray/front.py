@@ -35,7 +35,7 @@ RETRY_S = 0.05
 
 
 class RayFront:
-    """See `secondlook.cloud.engine.lifecycle.Front`.
+    """See `secondlook.cloud.engine.front.Front`.
 
     An inference has no effects, so one whose replica dies is asked again, of another, until its
     deadline: a node that goes away costs time and no answer.
