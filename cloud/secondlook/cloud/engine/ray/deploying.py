@@ -38,6 +38,8 @@ def libraries() -> tuple[Any, Any]:
     # Nothing is reported to anybody unless the operator wants it.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
+        # Else a thread of Ray Serve that outlives the connection starts a cluster of its own.
+        os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
         import ray
         from ray import serve
     except ImportError:
