@@ -17,6 +17,10 @@ from hypothesis import HealthCheck, settings
 OURS = ["secondlook.cloud", "secondlook.edge", "secondlook.shared", "secondlook.cli"]
 MATERIAL = Path(__file__).resolve().parents[2] / "shared"
 
+# At exit a thread of Ray Serve would start a cluster of its own, and fail the whole run with it.
+# Ray reads this when it is imported, which some modules do to see whether it is there.
+os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
+
 # Tests never judge time: a busy machine is no fault of the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")

@@ -26,8 +26,6 @@ def shared_cluster() -> Any:
     Blocking; Ray starts nodes from the main thread alone.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    # At exit a thread of Ray Serve would start a cluster of its own, and fail the whole run.
-    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
     # Replicas import what tests give them.
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
     import ray
