@@ -51,3 +51,5 @@ def another_node(cluster: Any) -> Iterator[Any]:
     finally:
         if node in cluster.worker_nodes:
             cluster.remove_node(node)
+        # Until its death is noticed, Ray still gives it replicas.
+        cluster.wait_for_nodes()
