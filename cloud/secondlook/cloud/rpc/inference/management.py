@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from secondlook.cloud.engine.catalogue import Entry, State
 from secondlook.cloud.engine.protocol import Engine
@@ -11,6 +12,8 @@ from secondlook.cloud.rpc.boundary import Boundary, Context
 from secondlook.cloud.rpc.inference import detection, telling
 from secondlook.oip import inference_pb2 as pb
 from secondlook.shared.errors import InvalidInput, NotFound, PermissionDenied
+
+R = TypeVar("R")
 
 SERVER = "secondlook"
 EVERYTHING = ""
@@ -63,7 +66,7 @@ class Management:
         async def answer() -> pb.ModelReadyResponse:
             return pb.ModelReadyResponse(ready=bool(self._ready_versions(request)))
 
-        return await self._boundary.call("ModelReady", context, answer)
+        return await self._told("ModelReady", context, answer)
 
     async def ModelMetadata(
         self, request: pb.ModelMetadataRequest, context: Context
@@ -81,7 +84,7 @@ class Management:
             signature = self._engine.signature(name, version)
             return telling.metadata(name, versions, told.platform or told.backend, signature)
 
-        return await self._boundary.call("ModelMetadata", context, answer)
+        return await self._told("ModelMetadata", context, answer)
 
     async def ModelConfig(
         self, request: pb.ModelConfigRequest, context: Context
@@ -99,7 +102,7 @@ class Management:
             signature = self._engine.signature(name, version)
             return pb.ModelConfigResponse(config=telling.completed(told, signature))
 
-        return await self._boundary.call("ModelConfig", context, answer)
+        return await self._told("ModelConfig", context, answer)
 
     async def ModelStatistics(
         self, request: pb.ModelStatisticsRequest, context: Context
@@ -115,7 +118,7 @@ class Management:
                 ]
             )
 
-        return await self._boundary.call("ModelStatistics", context, answer)
+        return await self._told("ModelStatistics", context, answer)
 
     async def RepositoryIndex(
         self, request: pb.RepositoryIndexRequest, context: Context
@@ -133,7 +136,7 @@ class Management:
                     entries.append(face)
             return telling.index(entries)
 
-        return await self._boundary.call("RepositoryIndex", context, answer)
+        return await self._told("RepositoryIndex", context, answer)
 
     async def RepositoryModelLoad(
         self, request: pb.RepositoryModelLoadRequest, context: Context
@@ -167,6 +170,15 @@ class Management:
         return await self._boundary.call(
             "RepositoryModelUnload", context, answer, model=request.model_name[:128]
         )
+
+    async def _told(self, method: str, context: Context, answer: Callable[[], Awaitable[R]]) -> R:
+        """What is served is told to those alone who are known here."""
+
+        def known() -> Awaitable[R]:
+            self._boundary.caller(context)
+            return answer()
+
+        return await self._boundary.call(method, context, known)
 
     def _check_changes(self, model: str, context: Context) -> None:
         caller = self._boundary.caller(context)

@@ -185,3 +185,17 @@ async def test_only_who_speaks_for_everything_may_change_models() -> None:
             grpc.StatusCode.PERMISSION_DENIED
         )
     assert not engine.loaded
+
+
+async def test_strangers_are_told_nothing_but_that_the_service_lives() -> None:
+    access = Access([device("north", ("site/*",), ())])
+    async with inference_stub(FakeEngine(), access=access) as stub:
+        assert (await stub.ServerLive(pb.ServerLiveRequest())).live
+        for call in (
+            stub.ModelReady(pb.ModelReadyRequest(name="mlp")),
+            stub.ModelMetadata(pb.ModelMetadataRequest(name="mlp")),
+            stub.ModelConfig(pb.ModelConfigRequest(name="mlp")),
+            stub.ModelStatistics(pb.ModelStatisticsRequest(name="mlp")),
+            stub.RepositoryIndex(pb.RepositoryIndexRequest()),
+        ):
+            assert await code_of(call) is grpc.StatusCode.PERMISSION_DENIED
