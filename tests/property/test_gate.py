@@ -89,7 +89,9 @@ def test_a_choice_is_affordable_and_in_itself_sound(
     assert not asked or allowance.affords(0.0)
     assert len(set(asked)) == len(asked) == len(choice.box_reasons) <= settings.max_regions
     assert not set(asked) & set(choice.left)
-    assert not told.in_flight[asked].any()
+    again = told.in_flight[asked]
+    assert not again.any() or told.questions < settings.max_waiting
+    assert (told.loss[asked][again] >= settings.ride_share * settings.threshold).all()
     assert (told.loss[asked] > 0).all(), "NaN and nothing to save are never asked about"
     assert choice.coin == coin
     assert not (choice.whole_frame and asked)

@@ -160,6 +160,8 @@ def _why_nothing(frame: FrameEvidence, terms: Terms, thresholds: npt.NDArray[np.
         why = "; ".join(terms.allowance.reasons) or "bytes and inferences are dear"
         return f"{said}{unsure} are unsure, but not worth their price: {why}"
     most = int(losses.argmax())
+    if np.isinf(thresholds[most]) and frame.in_flight[most]:
+        return f"{said}the largest loss is {losses[most]:.2f}, whose verdict is awaited"
     if np.isinf(thresholds[most]):
         age_s = frame.verdict_age_s[most]
         return f"{said}the largest loss is {losses[most]:.2f}, judged {age_s:.2f} s ago"
