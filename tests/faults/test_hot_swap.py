@@ -51,8 +51,6 @@ class Traffic:
                 self.misled.append(f"{expected} was asked, {ran.version} signed, {spoke} spoke")
             self.answers += 1
             self.seen.add(int(ran.version))
-            # A quick network is answered at once: nothing above need give the others their turn.
-            await anyio.lowlevel.checkpoint()
 
     async def meets(self, version: int) -> None:
         """Until somebody was answered by it."""

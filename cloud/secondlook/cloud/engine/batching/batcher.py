@@ -36,6 +36,9 @@ from secondlook.shared.telemetry import get_logger
 P = TypeVar("P")
 R = TypeVar("R")
 
+_PAUSE_EVERY = 64
+"""After so many answers given at once the event loop gets its turn."""
+
 
 class Batcher:
     """One version of one model in one variant, any number of instances, one thread each.
@@ -85,6 +88,7 @@ class Batcher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._in_flight = 0
         self._ringing = False
+        self._unpaused = 0
         self._statistics = Statistics(name, version)
         self._delivery = Delivery(
             Statement(name, version, variant),
@@ -199,7 +203,13 @@ class Batcher:
         assert self._loop is not None, "start() comes first"
         seat = self._at_once.claim(rows, now_s)
         if seat is not None:
-            return self._at_once.answer(seat, kind, payload, now_s, reason)
+            at_once = self._at_once.answer(seat, kind, payload, now_s, reason)
+            self._unpaused += 1
+            if self._unpaused >= _PAUSE_EVERY:
+                # Else a caller that asks in a loop would never let the event loop go on.
+                self._unpaused = 0
+                await asyncio.sleep(0)
+            return at_once
         request = Pending(
             kind,
             payload,

@@ -540,3 +540,18 @@ def test_a_models_own_configuration_goes_over_the_defaults() -> None:
     config = ModelConfig("m", "onnxruntime", batching=batching)
     policy = Policy.of(config, 32, Policy(max_queue=99, max_per_tenant=5))
     assert policy == Policy(32, 32, 7, 5, preferred=(4, 16), max_queue_delay_s=0.01)
+
+
+async def test_a_caller_that_is_always_answered_at_once_lets_the_loop_go_on() -> None:
+    instance = Instance({SAY: EchoLane()}, here=True)
+    batcher = Batcher("m", "1", [instance], WIDE, metrics=EngineMetrics(CollectorRegistry()))
+    batcher.start()
+    for _ in range(INLINE_AFTER):
+        batcher._dispatch.quickness.took(1, 1e-6)
+    await until(lambda: len(batcher._dispatch._idle) == 1)
+    turns: list[int] = []
+    asyncio.get_running_loop().call_soon(turns.append, 1)
+    for number in range(100):
+        await batcher.submit(SAY, Say(number), ask())
+    assert turns == [1]
+    await batcher.drain()
