@@ -107,7 +107,7 @@ def open_remote(release: Release) -> RemoteBackend:
             config = replace(config, max_batch=told or 0)
         whole = complete(config, described, release.file, batch_said=said)
         return RemoteBackend(client, replace(release, config=whole))
-    except BaseException:
+    except BaseException:  # also an interrupt: the connection is closed, and the error goes on
         client.close()
         raise
 

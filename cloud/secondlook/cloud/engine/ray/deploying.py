@@ -111,7 +111,7 @@ class Deployer:
             self._held[name] += 1
         try:
             return self._deploy(ray, serve, name, release)
-        except BaseException:
+        except BaseException:  # also an interrupt: what was begun is taken back, the error goes on
             self._close(serve, name)
             raise
 
