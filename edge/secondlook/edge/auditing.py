@@ -220,6 +220,8 @@ class Auditor:
         if self._keeper is None or bool(problem) == bool(self._link):
             return
         self._link = problem
+        # Whoever looks in now is to see it.
+        self._written_s = None
         if problem:
             self._keeper.link_down(at_s, problem)
         else:
@@ -229,6 +231,8 @@ class Auditor:
         """Say whether the budget suffices: ``problem``, what it lacks; empty where it does."""
         if self._keeper is None or problem == self._budget:
             return
+        if bool(problem) != bool(self._budget):
+            self._written_s = None
         self._budget = problem
         if problem:
             self._keeper.infeasible(at_s, problem)
@@ -250,7 +254,7 @@ class Auditor:
         return news
 
     def take_notes(self, now_s: float, *, last: bool = False) -> list[Note]:
-        """Windows to be written down: those that were judged, and now and then the one that fills.
+        """Windows to be written down: those that were judged, and now and then those that are not.
 
         Args:
             now_s: monotonic time.
@@ -263,7 +267,7 @@ class Auditor:
         due = self._written_s is None or now_s >= self._written_s + self._trust.write_every_s
         if (due or last or records) and keeper.status.frames:
             self._written_s = now_s
-            records.append(keeper.snapshot())
+            records += [*keeper.unsettled(), keeper.snapshot()]
         if last:
             # After the record: the window ends with the process, and was not spoilt by that.
             self._unsent()

@@ -279,6 +279,25 @@ def _windows(pipeline: CameraPipeline, *, last: bool = False) -> dict[str, Trust
     return found
 
 
+def test_a_window_that_an_outage_spoilt_is_written_down_before_its_audits_come() -> None:
+    watch = Watch(known=Recollection(), scripted=False, trust={"audit_rate": 0.9, "seed": 3})
+    asked = [watch.show()[1] for _ in range(20)]
+    _windows(watch.pipeline)
+    watch.show(away="the cable is cut")
+    (record,) = _windows(watch.pipeline).values()
+    assert record.spoilt == "the cable is cut", "at once, not when a minute is over"
+    watch.show()
+    spoilt, filling = sorted(_windows(watch.pipeline).values(), key=lambda one: one.started_s)
+    assert (spoilt.spoilt, spoilt.ended_s) == ("the cable is cut", None), "audits are awaited"
+    assert (filling.spoilt, filling.frames) == ("", 1)
+    for one in asked:
+        if one is not None:
+            watch.pipeline.apply(verdict(one))
+    spoilt, _ = sorted(_windows(watch.pipeline, last=True).values(), key=lambda one: one.started_s)
+    assert spoilt.spoilt == "the cable is cut"
+    assert spoilt.audits > 5
+
+
 def _certified(settings: dict[str, Any]) -> dict[str, TrustWindow]:
     watch = Watch(known=Recollection(), scripted=False, trust=settings)
     for _ in range(115):

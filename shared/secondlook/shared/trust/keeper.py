@@ -292,8 +292,20 @@ class TrustKeeper:
 
     def snapshot(self) -> tuple[str, TrustWindow]:
         """Key and record of the window that fills, as it stands."""
-        window = self._ledger.window
+        return self._as_it_stands(self._ledger.window)
+
+    def unsettled(self) -> list[tuple[str, TrustWindow]]:
+        """Keys and records of windows that have ended while audits are awaited, oldest first.
+
+        Nothing is known of them yet, so they are written down as open: a process that stops before
+        the verdicts come, say on audits that wait out an outage on disk, leaves what it knows.
+        """
+        return [self._as_it_stands(window) for window in self._ledger.ended]
+
+    def _as_it_stands(self, window: Window) -> tuple[str, TrustWindow]:
         record = as_record(window, self._settings, self.status, self._now_s)
+        if window.ended_s is not None:
+            record = record.model_copy(update={"ended_s": None})
         return window_key(window.started_s, window.number), record
 
     def _at(self, at_s: float) -> None:

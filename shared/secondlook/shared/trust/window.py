@@ -106,6 +106,11 @@ class WindowLedger:
         self.window = self._new(basis, settings.audit_rate, 0.0)
 
     @property
+    def ended(self) -> tuple[Window, ...]:
+        """Windows that have ended and wait for outcomes, oldest first."""
+        return tuple(self._ended)
+
+    @property
     def pending(self) -> int:
         """Audits whose outcome is awaited."""
         return len(self._pending)

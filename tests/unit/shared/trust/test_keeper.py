@@ -76,6 +76,22 @@ def certified(*risks: float, **settings: Any) -> Camera:
     return camera
 
 
+def test_windows_whose_audits_are_awaited_are_known_as_open() -> None:
+    camera = Camera()
+    camera.run(40, answer=False)
+    camera.keeper.link_down(camera.at_s, "cut")
+    assert camera.keeper.unsettled() == [], "it still fills"
+    camera.keeper.link_up(camera.at_s)
+    ((key, record),) = camera.keeper.unsettled()
+    assert (record.frames, record.audits, record.ended_s, record.spoilt) == (40, 0, None, "cut")
+    for sequence in (10, 20, 30, 40):
+        assert camera.keeper.outcome(sequence, NONE)
+    assert camera.keeper.unsettled() == []
+    ((judged, record),) = camera.keeper.take_windows()
+    assert judged == key
+    assert (record.audits, record.ended_s is not None) == (4, True)
+
+
 def test_a_new_camera_learns_and_says_how_many_audits_it_takes() -> None:
     camera = Camera()
     assert camera.state is TrustState.LEARNING
