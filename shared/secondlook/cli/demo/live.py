@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import anyio
-import anyio.abc
 import anyio.to_thread
 from prometheus_client.parser import text_string_to_metric_families
 
 from secondlook.cli.demo.playback import Playback
-from secondlook.cli.demo.processes import Tier, running
-from secondlook.shared.errors import Unavailable
+from secondlook.cli.demo.processes import Tier, as_toml, running, whole_lines
 from secondlook.shared.measure import CountingProxy, Traffic
 
 CAMERA = "street"
@@ -86,7 +82,7 @@ async def play(
         edge_run = ["edge", "run", "--config", str(edge_file), "--no-progress"]
         async with running(edge_run, scratch, pipe=True) as edge:
             assert edge.process.stdout is not None
-            async for line in _lines(edge.process.stdout):
+            async for line in whole_lines(edge.process.stdout):
                 playback.take(line)
                 on_answer(playback)
             if await edge.process.wait() != 0:
@@ -97,7 +93,7 @@ async def play(
 
 def cloud_settings(street: Street) -> str:
     """``cloud.toml`` of the demo."""
-    return _toml(
+    return as_toml(
         {
             "server": {"host": "127.0.0.1", "port": 0},
             "memory": {"url": "sqlite:///:memory:"},
@@ -114,7 +110,7 @@ def edge_settings(street: Street, address: str, out: Path) -> str:
     come later in the street's own time than it ever does live. Where the machine is too slow, the
     street waits.
     """
-    return _toml(
+    return as_toml(
         {
             "detector": {"model": street.edge_model},
             "trust": {"seed": street.audit_seed},
@@ -148,31 +144,10 @@ def edge_settings(street: Street, address: str, out: Path) -> str:
     )
 
 
-def _toml(tables: dict[str, dict[str, Any]], lists: dict[str, list[dict[str, Any]]]) -> str:
-    """Flat tables as TOML; JSON's strings, numbers and booleans are TOML's."""
-    parts = [(f"[{name}]", table) for name, table in tables.items()]
-    parts += [(f"[[{name}]]", table) for name, rows in lists.items() for table in rows]
-    return "\n".join(
-        "\n".join([head, *(f"{key} = {json.dumps(value)}" for key, value in table.items()), ""])
-        for head, table in parts
-    )
-
-
 def _name(model: str) -> str:
     stem = Path(model.removeprefix("zoo:")).stem
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in stem)
     return kept.lstrip("._-")[:128] or "model"
-
-
-async def _lines(stream: anyio.abc.ByteReceiveStream) -> AsyncIterator[bytes]:
-    """Whole lines of a stream, to its end."""
-    rest = b""
-    async for piece in stream:
-        *whole, rest = (rest + piece).split(b"\n")
-        for line in whole:
-            yield line
-    if rest.strip():
-        raise Unavailable("the edge's output ended in the middle of a line")
 
 
 def _counted(cloud: Tier) -> tuple[int, int]:

@@ -88,6 +88,27 @@ async def running(
                 await _end(process)
 
 
+async def whole_lines(stream: anyio.abc.ByteReceiveStream) -> AsyncIterator[bytes]:
+    """Whole lines of a stream, to its end."""
+    rest = b""
+    async for piece in stream:
+        *whole, rest = (rest + piece).split(b"\n")
+        for line in whole:
+            yield line
+    if rest.strip():
+        raise Unavailable("the edge's output ended in the middle of a line")
+
+
+def as_toml(tables: dict[str, dict[str, Any]], lists: dict[str, list[dict[str, Any]]]) -> str:
+    """Flat tables as TOML; JSON's strings, numbers and booleans are TOML's."""
+    parts = [(f"[{name}]", table) for name, table in tables.items()]
+    parts += [(f"[[{name}]]", table) for name, rows in lists.items() for table in rows]
+    return "\n".join(
+        "\n".join([head, *(f"{key} = {json.dumps(value)}" for key, value in table.items()), ""])
+        for head, table in parts
+    )
+
+
 async def _ready(tier: Tier, path: Path) -> dict[str, Any]:
     """What the ready file says, once it is there."""
     file = anyio.Path(path)

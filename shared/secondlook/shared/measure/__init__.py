@@ -2,7 +2,8 @@
 
 from secondlook.shared.measure.bootstrap import BLOCK_S, Blocks, Interval
 from secondlook.shared.measure.frontier import Needed, needed, upper_hull
-from secondlook.shared.measure.link import LINKS, Link, LinkProxy, link_named
+from secondlook.shared.measure.link import LINKS, Link, link_named
+from secondlook.shared.measure.link_proxy import LinkProxy
 from secondlook.shared.measure.matching import MATCH_IOU, UNMATCHED, Counts, Matching, match
 from secondlook.shared.measure.metric import (
     ALL_CLASSES,

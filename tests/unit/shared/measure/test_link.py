@@ -15,7 +15,7 @@ import pytest
 from secondlook.shared.clock import ManualClock
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.measure import LINKS, Link, LinkProxy, link_named
-from secondlook.shared.measure.link import _Way
+from secondlook.shared.measure.link_proxy import _Way
 
 pytestmark = pytest.mark.anyio
 
@@ -71,7 +71,7 @@ async def test_every_byte_arrives_once_and_in_order(link: Link) -> None:
     answer, proxy = await through(link, blob)
     assert answer == hashlib.sha256(blob).digest() + b"x" * 50_000
     assert proxy.traffic.up == len(blob) == sum(item.size for item in proxy.sent_up)
-    assert proxy.traffic.down == len(answer)
+    assert proxy.traffic.down == len(answer) == sum(item.size for item in proxy.sent_down)
     times = [item.at_s for item in proxy.sent_up]
     assert times == sorted(times)
 
@@ -81,6 +81,20 @@ async def test_what_comes_while_the_link_is_down_arrives_once_it_is_back() -> No
     answer, proxy = await through(FAST.with_outage(0.0, 0.15), blob)
     assert answer.startswith(hashlib.sha256(blob).digest())
     assert proxy.traffic.up == len(blob)
+
+
+async def test_a_running_link_can_be_cut() -> None:
+    clock = ManualClock()
+    proxy = LinkProxy("127.0.0.1", 1, FAST, clock=clock)
+    async with proxy.running():
+        clock.advance(5.0)
+        proxy.cut_for(60.0, 10.0)
+        assert [proxy.link.is_down(at) for at in (14.9, 15.0, 74.9, 75.0)] == [
+            False,
+            True,
+            True,
+            False,
+        ]
 
 
 async def test_a_server_that_dies_closes_the_client() -> None:
