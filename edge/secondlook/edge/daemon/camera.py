@@ -133,6 +133,17 @@ class CameraLoop:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     async def _answer(self, captured: CapturedFrame) -> None:
+        # A frame that was taken is answered, also where the camera is stopped just now: a verdict
+        # may revise what the pipeline has seen.
+        with anyio.CancelScope(shield=True):
+            observation, allowance = await self._publish(captured)
+        await self._ask(captured, observation, allowance)
+        if self._pipeline.rehearses:
+            # After the answer and the question: nobody waits for it.
+            await self._compute(lambda: self._pipeline.rehearse(captured.frame))
+
+    async def _publish(self, captured: CapturedFrame) -> tuple[Observation, Allowance]:
+        """Answer a frame; returns what was said, and what might be spent."""
         frame, media_s, around = captured.frame, captured.media_s, self._around
         detections = await self._detect(captured)
         self._pipeline.packer.stateless = not around.uplink.takes_canvases
@@ -149,10 +160,7 @@ class CameraLoop:
             self._media_s.popitem(last=False)
         image = frame.image if around.outlets.want_images else None
         around.outlets.put(Event(observation, media_s, image))
-        await self._ask(captured, observation, allowance)
-        if self._pipeline.rehearses:
-            # After the answer and the question: nobody waits for it.
-            await self._compute(lambda: self._pipeline.rehearse(frame))
+        return observation, allowance
 
     async def _ask(
         self, captured: CapturedFrame, observation: Observation, allowance: Allowance

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 from support.edge import (
@@ -26,8 +31,9 @@ from secondlook.edge.daemon import Limits, Phase
 from secondlook.edge.gate.gate_file import save_gate
 from secondlook.edge.gate.gate_parts import ModelId
 from secondlook.edge.gate.opening import open_gate
+from secondlook.edge.pipeline import CameraPipeline
 from secondlook.shared.errors import InvalidConfig, SourceError
-from secondlook.shared.values import Purpose
+from secondlook.shared.values import Detections, Observation, Purpose
 
 pytestmark = pytest.mark.anyio
 
@@ -130,6 +136,46 @@ async def test_it_stops_when_told_and_keeps_what_it_said() -> None:
     assert daemon.statuses[0].phase is Phase.ENDED
     assert len(sink.answers()) == daemon.statuses[0].answers
     assert sink.closed
+
+
+@pytest.mark.parametrize("moment", ["seen", "answered"])
+async def test_a_frame_that_was_taken_is_answered_though_the_camera_is_stopped(
+    moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink, film, loop = MemorySink(), Film(None), asyncio.get_running_loop()
+
+    def stop() -> None:
+        """Called in a thread: returns once the loop has long dealt with the stop."""
+        done = threading.Event()
+
+        def turn(left: int = 50) -> None:
+            if left:
+                loop.call_soon(turn, left - 1)
+            else:
+                done.set()
+
+        loop.call_soon_threadsafe(daemon.stop)
+        loop.call_soon_threadsafe(turn)
+        assert done.wait(10)
+
+    def detect(images: Sequence[np.ndarray]) -> list[Detections]:
+        if moment == "seen" and len(film.given) == 4:
+            stop()
+        return [UNSURE] * len(images)
+
+    real = CameraPipeline.answer
+
+    def answer(self: CameraPipeline, *given: Any, **named: Any) -> Observation:
+        said = real(self, *given, **named)
+        if moment == "answered" and len(film.given) == 4:
+            stop()
+        return said
+
+    monkeypatch.setattr(CameraPipeline, "answer", answer)
+    daemon = make_daemon(edge_settings(), ScriptedDetector(detect), {"gate": film}, sinks=[sink])
+    await daemon.run()
+    frames = [event.observation.frame.sequence for event in sink.answers()]
+    assert frames == film.given == [0, 1, 2, 3]
 
 
 async def test_it_stops_when_the_time_is_up() -> None:
