@@ -18,6 +18,7 @@ from support.documents import Block, anchors, blocks, code_words, links
 from support.repository import ROOT, tracked_files
 
 from secondlook.cli.config.command import TIERS, Tier, settings_class
+from secondlook.cloud.processes.metrics import ProcessMetrics
 from secondlook.edge.sinks.outlet import Outlets
 from secondlook.shared.settings import load
 
@@ -229,6 +230,7 @@ def test_metrics_that_are_named_exist() -> None:
     ):
         getattr(importlib.import_module(module), owner)(registry)
     Outlets([], 1, registry)
+    ProcessMetrics(registry, 1)
     known = {metric.name for metric in registry.collect()}
     named = {
         word

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import anyio
@@ -35,6 +36,7 @@ from secondlook.cloud.settings import CloudSettings
 from secondlook.cloud.stability import Breakers, GuardedBackend
 from secondlook.shared.background import background_tasks
 from secondlook.shared.clock import Clock
+from secondlook.shared.detect.session import usable_cores
 from secondlook.shared.errors import InvalidConfig, StoreError
 from secondlook.shared.telemetry import get_logger
 
@@ -104,7 +106,7 @@ async def running_engine(
     else:
         local = LocalEngine(
             [model.opened() for model in opened],
-            open_release=_opener(breakers),
+            open_release=_opener(breakers, default_threads(settings.server.processes)),
             gone=None if breakers is None else _forgetting(breakers),
             **options,
         )
@@ -208,12 +210,17 @@ def _forgetting(breakers: Breakers) -> Changed:
     return forget
 
 
-def _opener(breakers: Breakers | None) -> Callable[[Release], Opened]:
+def default_threads(processes: int) -> int:
+    """Threads of a network that names none; 0: one per core, of which this process has all."""
+    return 0 if processes == 1 else max(1, usable_cores() // processes)
+
+
+def _opener(breakers: Breakers | None, threads: int) -> Callable[[Release], Opened]:
     if breakers is None:
-        return open_release
+        return partial(open_release, threads=threads)
 
     def open_guarded(release: Release) -> Opened:
-        opened = open_release(release)
+        opened = open_release(release, threads=threads)
         name = f"{release.config.name}:{release.version}:{release.variant}"
         guard = breakers.guard(name, lanes=len(opened.backends))
         backends = [GuardedBackend(backend, guard) for backend in opened.backends]

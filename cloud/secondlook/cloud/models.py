@@ -79,8 +79,12 @@ def lone_offer(model: ModelSettings) -> Offer:
     return Offer(model.name, release.config, (release,))
 
 
-def open_release(release: Release) -> Opened:
+def open_release(release: Release, *, threads: int = 0) -> Opened:
     """Load a release on every instance that its configuration asks for, and warm it up. Blocking.
+
+    Args:
+        release: what to load.
+        threads: of the network, where the configuration leaves them open; 0: one per core.
 
     Raises:
         InvalidModel, InvalidConfig, MissingDependency, ModelFailure, Unavailable: see
@@ -89,7 +93,7 @@ def open_release(release: Release) -> Opened:
     backends: list[Backend] = []
     with ExitStack() as undo:
         for device, group in _places(release.config.instances):
-            backend = open_backend(release, device=device, threads=group.threads)
+            backend = open_backend(release, device=device, threads=group.threads or threads)
             undo.callback(backend.close)
             backend.warm_up()
             backends.append(backend)

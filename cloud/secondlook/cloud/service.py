@@ -11,7 +11,6 @@ everything is released, in the reverse order of its start.
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -41,6 +40,7 @@ from secondlook.cloud.rpc.server import SERVICES, listening, register
 from secondlook.cloud.settings import CloudSettings
 from secondlook.cloud.stability import BreakerMetrics, Breakers, monitored
 from secondlook.shared.clock import Clock, SystemClock
+from secondlook.shared.detect.session import usable_cores
 from secondlook.shared.memory import ContextStore, open_store
 from secondlook.shared.telemetry import get_logger, serve_metrics
 from secondlook.shared.trust import SiteCertifier
@@ -130,7 +130,7 @@ async def running_cloud(
         )
         engine = await _engine(stack, settings, registry, clock, load, store)
         decoders = Decoders(
-            settings.server.decode_threads or default_decode_threads(),
+            settings.server.decode_threads or default_decode_threads(settings.server.processes),
             settings.server.max_image_pixels,
             settings.server.max_concurrent,
             clock,
@@ -199,12 +199,13 @@ def _access(settings: CloudSettings) -> Access | None:
     return Access(device(known.identity, known.cameras, known.reads) for known in devices)
 
 
-def default_decode_threads() -> int:
-    """One per core that this process may use, at most 4: more would only fight the network."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return min(MAX_DECODE_THREADS, cores)
+def default_decode_threads(processes: int = 1) -> int:
+    """One per core that this process may use, at most 4: more would only fight the network.
+
+    Args:
+        processes: among how many the cores are shared.
+    """
+    return min(MAX_DECODE_THREADS, max(1, usable_cores() // processes))
 
 
 async def _engine(

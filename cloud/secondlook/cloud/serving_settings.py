@@ -39,7 +39,12 @@ class ModelSettings(Section):
     providers: tuple[str, ...] = Field(
         ("auto",), min_length=1, description="Execution providers to try, in order, or `auto`."
     )
-    threads: int = Field(0, ge=0, le=256, description="Threads of the network; 0: one per core.")
+    threads: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Threads of the network; 0: one per core, divided by `server.processes`.",
+    )
     min_score: float = Field(
         0.05, gt=0, lt=1, description="Boxes below are not returned where the edge names no score."
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
@@ -12,9 +10,11 @@ from typing_extensions import Self
 from secondlook.cloud.access import check_pattern
 from secondlook.cloud.cache.settings import CacheSettings
 from secondlook.cloud.prefetch.settings import PrefetchSettings
+from secondlook.cloud.server_settings import Port, ServerSettings
 from secondlook.cloud.serving_settings import (
     DEMO_MODEL,
     BatcherSettings,
+    Control,
     EngineKind,
     EngineSettings,
     ModelSettings,
@@ -25,76 +25,12 @@ from secondlook.shared.memory.redis_url import is_redis_url
 from secondlook.shared.settings import Section
 from secondlook.shared.telemetry import LogSettings
 
-Port = Annotated[int, Field(ge=0, le=65535)]
 Namespace = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Identity = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,126}[!-~])?$")]
 CameraPattern = Annotated[str, AfterValidator(check_pattern)]
 
-
-class TlsSettings(Section):
-    """Certificates. With ``client_ca``, clients must show one too (mutual TLS)."""
-
-    cert: Path | None = Field(None, description="Certificate chain of the service, a PEM file.")
-    key: Path | None = Field(None, description="Private key of the certificate, a PEM file.")
-    client_ca: Path | None = Field(
-        None, description="Authority that signs the clients' certificates, a PEM file."
-    )
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if (self.cert is None) != (self.key is None):
-            raise ValueError("cert and key belong together; give both or neither")
-        if self.client_ca is not None and self.cert is None:
-            raise ValueError("client_ca needs cert and key")
-        return self
-
-    @property
-    def enabled(self) -> bool:
-        """Whether the service speaks TLS."""
-        return self.cert is not None
-
-
-class ServerSettings(Section):
-    """Where the service listens and what it takes on."""
-
-    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
-    port: Port = Field(50051, description="gRPC port; 0 lets the system choose.")
-    reuse_port: bool = Field(
-        False, description="Let several processes listen on the port, each with a share of calls."
-    )
-    allow_plaintext: bool = Field(
-        False, description="Listen without TLS on an address that is not loopback."
-    )
-    max_message_bytes: int = Field(
-        8 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024, description="Largest message accepted."
-    )
-    max_concurrent: int = Field(
-        64, ge=1, le=4096, description="Most escalations in work, and most pictures to decode."
-    )
-    max_streams: int = Field(
-        1024, ge=1, le=65536, description="Most calls of all kinds that are open at once."
-    )
-    max_image_pixels: int = Field(
-        16_000_000, ge=4096, le=64_000_000, description="Largest picture that is decoded."
-    )
-    decode_threads: int = Field(
-        0, ge=0, le=64, description="Pictures decoded at once; 0: one per core, at most 4."
-    )
-    default_deadline_s: float = Field(
-        30.0, gt=0, le=600, description="Deadline of a call that brings none, seconds."
-    )
-    drain_timeout_s: float = Field(
-        10.0, ge=0, le=600, description="Longest wait for accepted work at shutdown, seconds."
-    )
-    tls: TlsSettings = Field(default_factory=TlsSettings, description="Certificates.")
-
-    @model_validator(mode="after")
-    def _guarded(self) -> Self:
-        if not (self.tls.enabled or self.allow_plaintext or is_loopback(self.host)):
-            raise ValueError(
-                f"{self.host} is not loopback: set tls.cert and tls.key, or allow_plaintext = true"
-            )
-        return self
+IN_MEMORY = "sqlite:///:memory:"
+"""A context memory that ends with its process."""
 
 
 class MemorySettings(Section):
@@ -278,6 +214,28 @@ class CloudSettings(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _shared_by_processes(self) -> Self:
+        """What one process alone can have, several do not get."""
+        if self.server.processes == 1:
+            return self
+        several = f"server.processes = {self.server.processes}"
+        if self.memory.url == IN_MEMORY:
+            raise ValueError(
+                f"{several}: each process would have a context memory of its own; set "
+                "memory.url to a file or to Redis"
+            )
+        if self.repository.control is Control.EXPLICIT:
+            raise ValueError(
+                f"{several}: a load by name would reach one of the processes; set "
+                'repository.control = "poll", so that all of them follow the files'
+            )
+        if self.prefetch.record is not None:
+            raise ValueError(
+                f"{several}: prefetch.record is one process's file; record with processes = 1"
+            )
+        return self
+
     def absent(self) -> list[str]:
         """See `Section.absent`."""
         return self.repository.absent()
@@ -286,13 +244,3 @@ class CloudSettings(Section):
 def _doubled(names: list[str]) -> str | None:
     """The first name that occurs twice."""
     return next((name for place, name in enumerate(names) if name in names[:place]), None)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine reaches ``host``."""
-    if host == "localhost" or host.startswith("unix:"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -29,6 +29,7 @@ def cloud() -> None:
 @click.option(
     "--metrics-port", type=click.IntRange(0, 65535), help="HTTP port of the metrics; 0 likewise."
 )
+@click.option("--processes", type=click.IntRange(1, 64), help="Processes that share the port.")
 @click.option(
     "--allow-plaintext",
     is_flag=True,
@@ -46,6 +47,7 @@ def serve(
     host: str | None,
     port: int | None,
     metrics_port: int | None,
+    processes: int | None,
     allow_plaintext: bool,
     memory: str | None,
     ready_file: Path | None,
@@ -60,28 +62,28 @@ def serve(
     Examples:
       secondlook cloud serve
       secondlook cloud serve --model yolov8s.onnx --port 0 --ready-file ready.json
-      secondlook cloud serve --config cloud.toml
+      secondlook cloud serve --config cloud.toml --processes 4
       SECONDLOOK_CLOUD__MEMORY__URL=redis://localhost secondlook cloud serve
     """
     # gRPC's own log repeats on standard error what our errors say better.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # Told here, where it is one line, rather than by each process of several.
+    if find_spec("grpc_reflection") is None:
+        raise MissingDependency("grpc_reflection", "cloud")
     # Imported here, so that `--help` needs neither gRPC nor the cloud extra.
-    try:
-        from secondlook.cloud.run import serve as run
-        from secondlook.cloud.settings import CloudSettings
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing != "grpc_reflection":
-            raise
-        raise MissingDependency(missing, "cloud") from None
+    from secondlook.cloud.settings import CloudSettings
     from secondlook.shared.settings import load
     from secondlook.shared.telemetry import configure_logging
 
-    environ = {**os.environ, **_variables(model, host, port, metrics_port, memory)}
+    environ = {**os.environ, **_variables(model, host, port, metrics_port, processes, memory)}
     if allow_plaintext:
         environ["SECONDLOOK_CLOUD__SERVER__ALLOW_PLAINTEXT"] = "true"
     settings = load(CloudSettings, "cloud", config_file, environ)
     configure_logging(settings.log.level, settings.log.format)
+    if settings.server.processes > 1:
+        from secondlook.cloud.processes import supervise as run
+    else:
+        from secondlook.cloud.run import serve as run
     anyio.run(
         run, settings, ready_file, backend_options={"use_uvloop": find_spec("uvloop") is not None}
     )
@@ -92,6 +94,7 @@ def _variables(
     host: str | None,
     port: int | None,
     metrics_port: int | None,
+    processes: int | None,
     memory: str | None,
 ) -> dict[str, str]:
     """Options win over variables, which win over the file: an option is one more variable."""
@@ -106,6 +109,8 @@ def _variables(
         given["SERVER__PORT"] = str(port)
     if metrics_port is not None:
         given["METRICS__PORT"] = str(metrics_port)
+    if processes is not None:
+        given["SERVER__PROCESSES"] = str(processes)
     if memory is not None:
         given["MEMORY__URL"] = json.dumps(memory)
     return {f"SECONDLOOK_CLOUD__{name}": value for name, value in given.items()}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import secondlook.cloud.processes
 import secondlook.cloud.run
 from secondlook.cli.cloud import cloud
 from secondlook.cloud.settings import CloudSettings
@@ -54,6 +55,17 @@ def test_options_win_over_variables_and_these_over_the_file(
     assert settings.metrics.port == 0
     assert settings.memory.url == "sqlite:///x.db"
     assert ready_file == Path("r.json")
+
+
+def test_several_processes_are_supervised(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+
+    async def supervise(settings: CloudSettings, ready_file: Path | None) -> None:
+        calls.extend((settings.server.processes, ready_file))
+
+    monkeypatch.setattr(secondlook.cloud.processes, "supervise", supervise)
+    invoke("--processes", "3", "--ready-file", "r.json")
+    assert calls == [3, Path("r.json")]
 
 
 @pytest.mark.parametrize(

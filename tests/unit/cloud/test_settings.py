@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from secondlook.cloud.engine.batching import Overflow
+from secondlook.cloud.server_settings import is_loopback
 from secondlook.cloud.serving_settings import Control
-from secondlook.cloud.settings import CloudSettings, is_loopback
+from secondlook.cloud.settings import CloudSettings
 from secondlook.shared.errors import InvalidConfig
 from secondlook.shared.settings import load
 
@@ -162,3 +163,36 @@ def test_directories_of_models_that_are_not_there(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     settings = parse(tmp_path, f'[repository]\npaths = ["{tmp_path}", "{gone}"]\n')
     assert settings.absent() == [f"repository.paths: {gone} is no directory"]
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ('[memory]\nurl = "sqlite:///:memory:"\n', "set memory.url to a file or to Redis"),
+        (
+            '[repository]\npaths = ["models"]\ncontrol = "explicit"\n',
+            'set repository.control = "poll"',
+        ),
+        ('[prefetch]\nrecord = "r.jsonl"\n', "record with processes = 1"),
+        ('[server]\nhost = "unix:/tmp/s"\n', "share a TCP port"),
+    ],
+)
+def test_what_processes_cannot_share_is_refused_with_the_remedy(
+    tmp_path: Path, text: str, remedy: str
+) -> None:
+    assert parse(tmp_path, text).server.processes == 1
+    with pytest.raises(InvalidConfig, match=remedy):
+        parse(tmp_path, text, SECONDLOOK_CLOUD__SERVER__PROCESSES="2")
+
+
+@pytest.mark.parametrize("processes", ["0", "65", "-1", "two"])
+def test_a_number_of_processes_that_cannot_be_is_named(tmp_path: Path, processes: str) -> None:
+    with pytest.raises(InvalidConfig, match=r"server\.processes"):
+        parse(tmp_path, "", SECONDLOOK_CLOUD__SERVER__PROCESSES=processes)
+
+
+def test_processes_share_their_port_and_one_does_not() -> None:
+    server = CloudSettings().server
+    assert not server.shared
+    assert server.model_copy(update={"processes": 2}).shared
+    assert server.model_copy(update={"reuse_port": True}).shared

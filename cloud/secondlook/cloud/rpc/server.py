@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,12 +15,13 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from secondlook.cloud.address import why_not
 from secondlook.cloud.rpc.escalation import EscalationServicer
 from secondlook.cloud.rpc.health import HealthServicer
 from secondlook.cloud.rpc.inference import InferenceServicer
 from secondlook.cloud.rpc.memory import ContextMemoryServicer
 from secondlook.cloud.rpc.strict import StrictServer
-from secondlook.cloud.settings import ServerSettings, TlsSettings
+from secondlook.cloud.server_settings import ServerSettings, TlsSettings
 from secondlook.oip import inference_pb2, inference_pb2_grpc
 from secondlook.rpc.v1 import (
     context_memory_pb2,
@@ -30,7 +29,7 @@ from secondlook.rpc.v1 import (
     escalation_pb2,
     escalation_pb2_grpc,
 )
-from secondlook.shared.errors import InvalidConfig, Unavailable
+from secondlook.shared.errors import InvalidConfig
 
 SERVICES = (
     escalation_pb2.DESCRIPTOR.services_by_name["Escalation"].full_name,
@@ -85,7 +84,7 @@ async def listening(
             ("grpc.max_send_message_length", -1),
             # Two services on one port would each get half of the calls: refuse the second, unless
             # that is what is wanted.
-            ("grpc.so_reuseport", int(settings.reuse_port)),
+            ("grpc.so_reuseport", int(settings.shared)),
             ("grpc.max_metadata_size", 16 * 1024),
             # Edges behind NATs ping an idle connection; do not take that for an attack.
             ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
@@ -113,23 +112,8 @@ async def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
         else:
             port = server.add_insecure_port(address)
     except RuntimeError:
-        raise await anyio.to_thread.run_sync(_why_not, settings.host, settings.port) from None
+        raise await anyio.to_thread.run_sync(why_not, settings.host, settings.port) from None
     return port
-
-
-def _why_not(host: str, port: int) -> Unavailable | InvalidConfig:
-    """Why an address cannot be bound: gRPC does not say, so ask the system again."""
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
-            probe.bind(address)
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            return InvalidConfig(f"server cannot listen on {host}:{port}: {error.strerror}")
-    return Unavailable(
-        f"port {host}:{port} is in use",
-        remedy="stop what uses it, choose another server.port, or 0",
-    )
 
 
 def _credentials(tls: TlsSettings) -> grpc.ServerCredentials:

@@ -15,6 +15,7 @@ import grpc
 from secondlook.cli.price.heavy import Heavy
 from secondlook.cloud.cache import CacheSettings
 from secondlook.cloud.engine.local_static import Loaded
+from secondlook.cloud.server_settings import ServerSettings
 from secondlook.cloud.service import running_cloud
 from secondlook.cloud.serving_settings import ModelSettings
 from secondlook.cloud.settings import (
@@ -22,7 +23,6 @@ from secondlook.cloud.settings import (
     CloudSettings,
     MemorySettings,
     MetricsSettings,
-    ServerSettings,
 )
 from secondlook.shared.detect import Detector
 from secondlook.shared.measure import CountingProxy
