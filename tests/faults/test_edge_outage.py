@@ -20,12 +20,13 @@ from support.edge import (
     textured,
     verdict,
 )
+from support.gate import ALWAYS_ASK
 from support.waiting import until
 from support.wire import TimedProxy
 
 from secondlook.edge.daemon import Daemon
 from secondlook.edge.settings import EdgeSettings
-from secondlook.edge.uplink import UplinkState
+from secondlook.edge.uplink import UplinkState, drift
 from secondlook.shared.values import Purpose
 
 pytestmark = pytest.mark.anyio
@@ -122,6 +123,38 @@ async def test_an_outage_loses_nothing_and_ends_without_a_burst(tmp_path: Path, 
     assert daemon.uplink.outages.during(outage.began_s, outage.ended_s)
     _all_is_accounted_for(daemon, sink)
     for window_s in (0.2, 1.0, 5.0, 60.0):
+        assert proxy.most_in(window_s) <= RATE * window_s + RATE * BURST_S
+
+
+async def test_what_lies_before_a_link_that_stands_still_is_no_burst_once_it_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drift, "PROBE_EVERY_S", 0.05)
+    sink, registry = MemorySink(), CollectorRegistry()
+    unsure = seen(((100, 100, 140, 140), 0.45, "car"), ((20, 20, 60, 80), 0.4, "person"))
+    async with FakeCloud(lambda asked: verdict(asked)).running() as cloud:
+        proxy = TimedProxy("127.0.0.1", int(cloud.address.rpartition(":")[2]))
+        async with proxy.running():
+            # Nobody stops the asking: all that the bucket gives goes into the socket.
+            settings = _settings(proxy.target, tmp_path, breaker={"enabled": False}, timeout_s=0.1)
+            settings = settings.model_copy(update={"gate": edge_settings(gate=ALWAYS_ASK).gate})
+            film = paced_film(PICTURES, 0.01)
+            daemon = make_daemon(
+                settings, ScriptedDetector(unsure), {"gate": film}, sinks=[sink], registry=registry
+            )
+            (status,) = daemon.statuses
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(daemon.run)
+                await until(lambda: status.verdicts >= 8)
+                proxy.stall()
+                answered = status.answers
+                # About three seconds, in each of which the bucket would fill anew.
+                await until(lambda: status.answers >= answered + 300)
+                proxy.heal()
+                verdicts = status.verdicts
+                await until(lambda: status.verdicts >= verdicts + 20)
+                daemon.stop()
+    for window_s in (0.05, 0.2, 1.0, 5.0, 60.0):
         assert proxy.most_in(window_s) <= RATE * window_s + RATE * BURST_S
 
 

@@ -22,6 +22,7 @@ from secondlook.edge.uplink.channel import (
     next_state,
     open_channel,
 )
+from secondlook.edge.uplink.drift import Drift
 from secondlook.edge.uplink.framing import on_wire
 from secondlook.edge.uplink.guard import SICK, Guard
 from secondlook.edge.uplink.meter import UplinkMeter
@@ -90,6 +91,8 @@ class Uplink:
         self._link = link
         self._in_flight: dict[str, Waiting] = {}
         self._under_way: dict[str, int] = {}
+        self._drift = Drift(clock)
+        self._loose: set[str] = set()
         self._new_connection = True
         self._idle = anyio.Condition()
         self._working = anyio.CancelScope()
@@ -98,7 +101,9 @@ class Uplink:
         self.outages = OutageLog(clock.monotonic())
         self._state = UplinkState.CONNECTING if settings.enabled else UplinkState.OFF
         self.meter.state(self._state)
-        self._guard = Guard(settings.breaker, clock, self.meter, self._draw, self._on_wire)
+        self._guard = Guard(
+            settings.breaker, clock, self.meter, self._draw, self._on_wire, self._drift.passed
+        )
 
     @property
     def state(self) -> UplinkState:
@@ -177,6 +182,7 @@ class Uplink:
         for item in [*self._in_flight.values(), *self._line.clear()]:
             item.failed(Unavailable("the edge is stopping"), self._clock.monotonic())
         self._in_flight.clear()
+        self._drift.close()
         return swallowed
 
     async def submit(
@@ -221,8 +227,15 @@ class Uplink:
             async with anyio.create_task_group() as workers:
                 assert self._channel is not None
                 workers.start_soon(self._guard.watch, self._channel)
+                workers.start_soon(self._drift.watch, self._answers)
                 for _ in range(self._settings.max_in_flight):
                     workers.start_soon(self._send)
+
+    async def _answers(self) -> bool:
+        """Whether a health check is answered, where the breaker sends none by itself."""
+        if self._channel is None or not self._guard.admits:
+            return False
+        return await self._guard.check(self._channel)
 
     def _on_wire(self, message_bytes: int) -> int:
         return on_wire(
@@ -256,10 +269,14 @@ class Uplink:
             self._in_flight.pop(escalation.request_id, None)
             self.meter.failed(_reason(error))
             _log.debug("question failed", request=escalation.request_id, error=str(error))
-            item.failed(error, self._clock.monotonic())
+            if escalation.request_id in self._loose:
+                item.given_up(error, self._drift.put)
+            else:
+                item.failed(error, self._clock.monotonic())
         else:
             self._in_flight.pop(escalation.request_id, None)
             item.answered(verdict, self._clock.monotonic())
+        self._loose.discard(escalation.request_id)
         async with self._idle:
             self._idle.notify_all()
 
@@ -312,17 +329,27 @@ class Uplink:
                 # Until the connection is seen ready again, no picture is worth encoding.
                 self._enter(UplinkState.DOWN)
             self._guard.record(error.code() not in SICK, self._clock.monotonic() - started_s)
+            if self._may_still_pass(error.code()):
+                self._loose.add(escalation.request_id)
             raise error_from_status(error.code(), error.details() or "") from None
         finally:
             self._under_way.pop(escalation.request_id, None)
         took_s = self._clock.monotonic() - started_s
         self._guard.record(True, took_s)
         self.outages.answered(started_s)
+        self._drift.passed(started_s)
         self.meter.received(response.ByteSize(), took_s)
         verdict = verdict_from_proto(response, escalation)
         if self._link is not None:
             self._link.answered(size, took_s, verdict.timings.total_s, ahead)
         return verdict
+
+    def _may_still_pass(self, code: grpc.StatusCode) -> bool:
+        """Whether what was sent may lie in a buffer: its end was not the service's word."""
+        if code is grpc.StatusCode.UNAVAILABLE and self._channel is not None:
+            state = self._channel.get_state()
+            return state is not grpc.ChannelConnectivity.READY
+        return code in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 
     def _pay(self, item: Waiting, message_bytes: int) -> int:
         """Pay for an attempt; returns what it takes on the wire, bytes.

@@ -45,6 +45,7 @@ class Guard:
         meter: counts.
         draw: for the jitter.
         on_wire: what a message takes on the wire, bytes.
+        passed: told when something that was answered had been sent, monotonic seconds.
     """
 
     def __init__(
@@ -54,11 +55,13 @@ class Guard:
         meter: UplinkMeter,
         draw: random.Random,
         on_wire: Callable[[int], int],
+        passed: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._meter = meter
         self._on_wire = on_wire
+        self._passed = passed
         self._opened = anyio.Event()
         self.breaker = Breaker(settings, draw)
         meter.breaker(self.breaker.state)
@@ -83,13 +86,21 @@ class Guard:
                 now_s = self._clock.monotonic()
                 if self.breaker.probe(now_s):
                     self._meter.breaker(self.breaker.state)
-                    ok = await _answers(channel, self._settings.probe_timeout_s)
-                    self._meter.probed(ok, self._on_wire(_CHECK_BYTES))
+                    ok = await self.check(channel)
                     self.breaker.probed(ok, self._clock.monotonic())
                     self._tell()
                 else:
                     await anyio.sleep(max(_SHORTEST_S, self.breaker.probe_at_s - now_s))
             self._opened = anyio.Event()
+
+    async def check(self, channel: grpc.aio.Channel) -> bool:
+        """Send a health check; whether it was answered."""
+        sent_s = self._clock.monotonic()
+        ok = await _answers(channel, self._settings.probe_timeout_s)
+        self._meter.probed(ok, self._on_wire(_CHECK_BYTES))
+        if ok:
+            self._passed(sent_s)
+        return ok
 
     def _tell(self) -> None:
         state = self.breaker.state

@@ -108,6 +108,7 @@ class SessionUplink(Uplink):
                 down=lambda: self._enter(UplinkState.DOWN),
                 refused=self._refuse,
                 settled=self._settled,
+                drift=self._drift,
             )
             stream = self._streams[camera] = CameraStream(camera, way)
             self._tasks.start_soon(stream.run)

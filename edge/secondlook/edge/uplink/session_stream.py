@@ -18,6 +18,7 @@ import grpc
 import grpc.aio
 
 from secondlook.edge.control.link import Link
+from secondlook.edge.uplink.drift import Drift
 from secondlook.edge.uplink.guard import SICK, Guard
 from secondlook.edge.uplink.meter import UplinkMeter
 from secondlook.edge.uplink.retry import pause_s
@@ -60,6 +61,7 @@ class Way:
         down: called when the cloud turns out to be away.
         refused: called with the reason where the cloud takes no canvases.
         settled: called after each question.
+        drift: keeps what pays for questions that were given up.
     """
 
     settings: UplinkSettings
@@ -71,6 +73,7 @@ class Way:
     down: Callable[[], None]
     refused: Callable[[str], None]
     settled: Callable[[], None]
+    drift: Drift
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,8 @@ class CameraStream:
                 # Only a broken stream ends the writing; its reader knows why.
         finally:
             call.cancel()
-            self._lose(StateLost(f"the stream ended: {ended}" if ended else "the stream ended"))
+            said = f"the stream ended: {ended}" if ended else "the stream ended"
+            self._lose(StateLost(said), adrift=True)
         self._failures += 1
 
     async def _write(self, call: Any, first: Waiting) -> None:
@@ -242,6 +246,7 @@ class CameraStream:
             # It has expired; what the reply says of the state, the next update is told too.
             return
         took_s = self._way.clock.monotonic() - sent.at_s
+        self._way.drift.passed(sent.at_s)
         if verdict is not None:
             self._way.guard.record(True, took_s)
             self._way.meter.received(response.ByteSize(), took_s)
@@ -285,19 +290,26 @@ class CameraStream:
                     sent.item,
                     DeadlineExceeded("the answer would come too late to be useful"),
                     "deadline",
+                    adrift=True,
                 )
 
-    def _lose(self, error: StateLost) -> None:
+    def _lose(self, error: StateLost, *, adrift: bool = False) -> None:
         """The state at the other end is gone, with all that was under way."""
         self._sent = SentUpdates()
         self._model = ("", "")
         lost, self._in_flight = list(self._in_flight.values()), {}
         for sent in lost:
-            self._fail(sent.item, error, "unavailable")
+            self._fail(sent.item, error, "unavailable", adrift=adrift)
 
-    def _fail(self, item: Waiting, error: SecondlookError, reason: str) -> None:
+    def _fail(
+        self, item: Waiting, error: SecondlookError, reason: str, *, adrift: bool = False
+    ) -> None:
+        """There will be no answer; ``adrift``: though what was sent may still pass."""
         self._way.meter.failed(reason)
-        item.failed(error, self._way.clock.monotonic())
+        if adrift:
+            item.given_up(error, self._way.drift.put)
+        else:
+            item.failed(error, self._way.clock.monotonic())
         self._way.settled()
 
     def _move(self) -> None:

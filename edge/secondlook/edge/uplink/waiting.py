@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,6 +55,17 @@ class Waiting:
     def failed(self, error: SecondlookError, now_s: float) -> None:
         """Tell who asked that there will be no answer."""
         self._close(now_s)
+        self.reply.failed(self.escalation, error)
+
+    def given_up(self, error: SecondlookError, hold: Callable[[Fare], None]) -> None:
+        """Tell who asked that there will be no answer, though what was sent may still pass.
+
+        Args:
+            error: why.
+            hold: is given what pays for it, and closes it once nothing can pass any more.
+        """
+        if self.fare is not None:
+            hold(self.fare)
         self.reply.failed(self.escalation, error)
 
     def _close(self, now_s: float) -> None:
