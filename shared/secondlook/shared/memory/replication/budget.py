@@ -13,9 +13,10 @@ SHORTEST_S = 0.001
 
 
 class ByteBudget:
-    """A token bucket that one message may overdraw: an answer is weighed after it came.
+    """A token bucket that an answer may overdraw: it is weighed after it came.
 
-    Over any long time no more than ``bytes_per_s`` pass.
+    Over any long time no more than ``bytes_per_s`` pass. What is sent, and no larger than the
+    burst, never overdraws it: over any ``t`` seconds at most ``bytes_per_s * t + burst_bytes``.
 
     Args:
         bytes_per_s: what flows in; 0: no limit.
@@ -38,13 +39,14 @@ class ByteBudget:
         self._balance = burst_bytes
         self._at_s = clock.monotonic()
 
-    async def ready(self) -> None:
-        """Return when the account is not overdrawn."""
+    async def ready(self, size_bytes: int = 0) -> None:
+        """Return when so many bytes are there, or the account is as full as it gets."""
         if self._rate == 0:
             return
+        wanted = min(float(size_bytes), self._burst)
         self._fill()
-        while self._balance < 0:
-            await self._sleep(max(SHORTEST_S, -self._balance / self._rate))
+        while self._balance < wanted:
+            await self._sleep(max(SHORTEST_S, (wanted - self._balance) / self._rate))
             self._fill()
 
     def spend(self, size_bytes: int) -> None:

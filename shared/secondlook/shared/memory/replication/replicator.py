@@ -227,7 +227,7 @@ class Replicator:
             batch = await self._replica.next_batch(
                 self._prefixes,
                 self._settings.batch,
-                self._settings.batch_bytes,
+                self._settings.request_bytes,
                 report,
                 self._writer,
             )
@@ -239,10 +239,11 @@ class Replicator:
         report.more = True
 
     async def _send(self, batch: Sequence[Outgoing], report: SyncReport) -> None:
-        await self._budget.ready()
-        now = self._clock.wall()
-        writes = [out.write(self._replica.id, now) for out in batch]
+        writes = self._writes(batch)
         size = await anyio.to_thread.run_sync(weigh_batch, writes)
+        await self._budget.ready(size)
+        # What lives for a while has aged in the meantime.
+        writes = self._writes(batch)
         report.bytes_up += size
         self._budget.spend(size)
         outcomes = await self._apply(writes)
@@ -253,6 +254,10 @@ class Replicator:
         trouble = await self._replica.settle(answered, report, self._writer)
         if trouble is not None:
             raise trouble
+
+    def _writes(self, batch: Sequence[Outgoing]) -> list[Write]:
+        now = self._clock.wall()
+        return [out.write(self._replica.id, now) for out in batch]
 
     async def _apply(self, writes: Sequence[Write]) -> list[Outcome]:
         """The outcome of each write; a batch that is refused as a whole is divided."""

@@ -50,6 +50,16 @@ class ReplicationSettings(Section):
         60.0, gt=0, le=86_400, description="Longest wait after many failures, seconds."
     )
 
+    @property
+    def request_bytes(self) -> int:
+        """Most bytes of records in one request, before compression, which halves them at least.
+
+        Where bytes are limited, a request is no larger than what may pass at once.
+        """
+        if not self.max_bytes_per_s:
+            return self.batch_bytes
+        return min(self.batch_bytes, 2 * self.burst_bytes)
+
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.backoff_max_s < self.backoff_initial_s:

@@ -62,3 +62,28 @@ async def test_over_any_time_no_more_passes_than_it_earns(sizes: list[int]) -> N
         account.spend(size)
     # The last message may overdraw the account.
     assert sum(sizes[:-1]) <= 1000 + 100 * sleeper.slept_s + 1e-6 * len(sizes)
+
+
+@given(st.lists(st.tuples(st.integers(1, 1000), st.integers(0, 30)), min_size=1, max_size=50))
+async def test_what_is_weighed_before_it_is_sent_overdraws_nothing(
+    turns: list[tuple[int, int]],
+) -> None:
+    account, sleeper = budget(100, 1000)
+    sent: list[tuple[float, int]] = []
+    for size, quiet_s in turns:
+        sleeper.clock.advance(quiet_s)
+        await account.ready(size)
+        account.spend(size)
+        sent.append((sleeper.clock.monotonic(), size))
+    for first, (began_s, _) in enumerate(sent):
+        passed = 0
+        for at_s, size in sent[first:]:
+            passed += size
+            assert passed <= 1000 + 100 * (at_s - began_s) + 1e-3
+
+
+async def test_what_is_larger_than_the_burst_goes_when_all_is_there() -> None:
+    account, sleeper = budget(100, 1000)
+    account.spend(400)
+    await account.ready(5000)
+    assert sleeper.slept_s == pytest.approx(4)
