@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from secondlook.edge.appearance import Thumbnail, thumbnail
 from secondlook.edge.auditing import Auditor, TrustNews
-from secondlook.edge.carrier import Carrier
+from secondlook.edge.carrier import Carried, Carrier
 from secondlook.edge.control.allowance import Allowance
 from secondlook.edge.deciding import Decider
 from secondlook.edge.decisions.recorder import Recorder
@@ -237,21 +237,8 @@ class CameraPipeline:
             self.counts.unencodable += 1
             return None
         self.counts.copied_bytes += carried.copied_bytes
-        escalation = Escalation(
-            request_id=f"{self._session}-{frame.ref.sequence}",
-            camera=self.camera,
-            sequence=frame.ref.sequence,
-            captured_at=frame.ref.captured_at,
-            frame_width=frame.ref.width,
-            frame_height=frame.ref.height,
-            image=carried.image,
-            encoding=carried.encoding,
-            placements=carried.placements,
-            canvas=carried.canvas,
-            purpose=decision.purpose,
-            min_score=self._settings.fusion.verdict_score,
-            model=self.model,
-        )
+        request_id = f"{self._session}-{frame.ref.sequence}"
+        escalation = self._question(frame.ref, carried, request_id, decision.purpose)
         self.timings.encode_s = time.perf_counter() - started_s
         self._auditor.asked(escalation)
         self.packer.packed(escalation, image)
@@ -305,6 +292,8 @@ class CameraPipeline:
         self.packer.settled(escalation.request_id)
         self.packer.not_sent(escalation, error)
         self._auditor.lost(escalation.request_id, said)
+        if self._selftest is not None:
+            self._selftest.gone(escalation.request_id)
 
     def apply(self, verdict: Verdict, now_s: float | None = None) -> list[Observation]:
         """Take in a verdict.
@@ -314,6 +303,8 @@ class CameraPipeline:
             frames to which tracks carry it. Empty where that frame is no longer kept.
         """
         scene = self._scene
+        if self._looked_again(verdict):
+            return []
         self.packer.settled(verdict.request_id)
         said = self._vocabulary.translate(verdict.detections)
         if verdict.camera == self.camera:
@@ -402,11 +393,28 @@ class CameraPipeline:
         """Whether `rehearse` has something to do with the frame answered last."""
         return self._selftest is not None and self._selftest.wants_frames
 
-    def rehearse(self, frame: Frame) -> None:
-        """Try out on a frame what other ways of working would send; after its answer."""
-        if self._selftest is not None:
-            canonical = self.packer.canonical(frame.ref.width, frame.ref.height)
-            self._selftest.rehearse(self._veiled(frame)[0], canonical)
+    def rehearse(self, frame: Frame, *, ask: bool = True) -> Escalation | None:
+        """Try out on the frame answered last what other ways of working would send.
+
+        Args:
+            frame: it; after its answer and its question.
+            ask: whether a question can be sent now.
+
+        Returns:
+            An audit that is to be asked about a second time, to be sent like any question.
+        """
+        if self._selftest is None:
+            return None
+        image, blurred = self._veiled(frame)
+        self._selftest.rehearse(image, self.packer.canonical(frame.ref.width, frame.ref.height))
+        request_id = f"{self._session}-{frame.ref.sequence}-again"
+        carried = self._selftest.again(image, frame.ref, request_id) if ask else None
+        if carried is None:
+            return None
+        escalation = self._question(frame.ref, carried, request_id, Purpose.REFRESH)
+        if self._recorder is not None:
+            self._recorder.sent(escalation, carried.quality, blurred, self._clock.monotonic())
+        return escalation
 
     def adopt(self, windows: dict[str, TrustWindow]) -> None:
         """Take over what the site has certified about this camera, where that is of use."""
@@ -415,6 +423,37 @@ class CameraPipeline:
     def take_records(self) -> list[Record]:
         """What is to be logged since the last call."""
         return [] if self._recorder is None else self._recorder.take()
+
+    def _question(
+        self, frame: FrameRef, carried: Carried, request_id: str, purpose: Purpose
+    ) -> Escalation:
+        return Escalation(
+            request_id=request_id,
+            camera=self.camera,
+            sequence=frame.sequence,
+            captured_at=frame.captured_at,
+            frame_width=frame.width,
+            frame_height=frame.height,
+            image=carried.image,
+            encoding=carried.encoding,
+            placements=carried.placements,
+            canvas=carried.canvas,
+            purpose=purpose,
+            min_score=self._settings.fusion.verdict_score,
+            model=self.model,
+        )
+
+    def _looked_again(self, verdict: Verdict) -> bool:
+        """Whether a verdict is on an audit's second look: that measures, and changes nothing."""
+        selftest = self._selftest
+        frame = None if selftest is None else selftest.frame_of(verdict.request_id)
+        if selftest is None or frame is None or verdict.camera != self.camera:
+            return False
+        said = self._vocabulary.translate(verdict.detections)
+        nothing = Detections.empty(said.names)
+        heavy = read(nothing, said, verdict.regions, frame, self._settings.fusion).verdict
+        selftest.judged_again(verdict.request_id, heavy, frame.captured_at)
+        return True
 
     def _fit(self, frame: FrameRef, look: Thumbnail, given_s: float) -> None:
         """Begin again where the frames have changed their size: nothing known is in its place."""

@@ -12,7 +12,7 @@ import anyio
 
 from secondlook.edge.capture.captured import CapturedFrame
 from secondlook.edge.control import Allowance
-from secondlook.edge.daemon.asking import Asking, Way
+from secondlook.edge.daemon.asking import LEAST_BYTES, Asking, Way
 from secondlook.edge.daemon.inbox import Inbox
 from secondlook.edge.daemon.protocol import Capture
 from secondlook.edge.daemon.status import CameraStatus
@@ -140,7 +140,7 @@ class CameraLoop:
         await self._ask(captured, observation, allowance)
         if self._pipeline.rehearses:
             # After the answer and the question: nobody waits for it.
-            await self._compute(lambda: self._pipeline.rehearse(captured.frame))
+            await self._look_twice(captured, allowance)
 
     async def _publish(self, captured: CapturedFrame) -> tuple[Observation, Allowance]:
         """Answer a frame; returns what was said, and what might be spent."""
@@ -184,12 +184,23 @@ class CameraLoop:
             )
         if escalation is None:
             return
+        await self._send(escalation, way, allowance)
+
+    async def _send(self, escalation: Escalation, way: Way, allowance: Allowance) -> None:
         went = await self._asking.ask(escalation, way, late=allowance.late)
         if went is Way.NOWHERE:
             why = "no budget was left"
             await self._compute(lambda: self._pipeline.asked_failed(escalation, why=why))
         elif went is Way.DISK:
             await self._compute(lambda: self._pipeline.not_sent(escalation))
+
+    async def _look_twice(self, captured: CapturedFrame, allowance: Allowance) -> None:
+        """Let the pipeline try out other ways of working, and ask what it needs for that."""
+        ask = self._around.uplink.accepting and allowance.affords(LEAST_BYTES)
+        with anyio.CancelScope(shield=True):
+            again = await self._compute(lambda: self._pipeline.rehearse(captured.frame, ask=ask))
+        if again is not None:
+            await self._send(again, Way.NOW, allowance)
 
     async def _adopt(self) -> None:
         """Let the pipeline know what its site has certified meanwhile."""

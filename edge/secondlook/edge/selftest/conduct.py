@@ -3,7 +3,8 @@
 `SiteTest` chooses; here its numbers are gathered. Of each frame that the coin chose, what the gate
 would have asked is kept until the verdict on the whole frame is there. It then tells how well three
 answers agree with the heavy model: the edge alone, and what stood, with what would have been asked
-put right. What is sent is counted, what would be sent is tried out (`Probes`).
+put right. `Costs` counts what is sent and tries out what would be, and some audits are looked at
+twice, to know how well a full stream agrees (`Twice`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections import OrderedDict
 import numpy as np
 import numpy.typing as npt
 
-from secondlook.edge.carrier import Carrier
+from secondlook.edge.carrier import Carried
 from secondlook.edge.control.allowance import Allowance
 from secondlook.edge.fusion import Entry
 from secondlook.edge.gate.protocol import Way
@@ -22,21 +23,21 @@ from secondlook.edge.packing import Packer
 from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.edge.regions import Canonical
 from secondlook.edge.selftest.agreement import Assess, agreement, edge_alone, put_right
+from secondlook.edge.selftest.costs import Costs
 from secondlook.edge.selftest.modes import Mode
-from secondlook.edge.selftest.probes import Probes, wire_bytes
+from secondlook.edge.selftest.probes import wire_bytes
 from secondlook.edge.selftest.site import SiteTest
-from secondlook.edge.selftest.traffic import Traffic
+from secondlook.edge.selftest.twice import Agreements, Twice
 from secondlook.edge.selftest.worth import ModeChange
+from secondlook.shared.errors import InvalidInput
 from secondlook.shared.geometry import Boxes
 from secondlook.shared.memory.kinds import SiteMode
-from secondlook.shared.values import Detections, Escalation, Purpose
+from secondlook.shared.values import Detections, Escalation, FrameRef, Purpose
 
 _MAX_LOOKS = 256
 """Most audits whose verdict is waited for."""
 _WEIGH_EVERY_S = 5.0
 """How often costs are told and the way is decided, stream time, seconds."""
-_REFUSED = 0.1
-"""Share of whole frames that the budget may refuse before a full stream is given up."""
 
 Image = npt.NDArray[np.uint8]
 
@@ -62,15 +63,13 @@ class SelfTest:
         self._interest = interest
         self._packer = packer
         self._site = SiteTest(settings.selftest, _possible(packer), known)
-        self._probes = Probes(settings.selftest)
+        self._costs = Costs(settings, packer)
+        self._twice = Twice(settings.selftest.probe_share, interest)
         self._looks: OrderedDict[int, Boxes] = OrderedDict()
-        self._traffic, self._frames = Traffic(), Traffic()
-        self._last_s: float | None = None
+        self._fresh: Escalation | None = None
         self._weighed_s = -math.inf
         self._written_at = -math.inf
         self._news = False
-        self._refused = 0.0
-        self._budget = math.inf
         self._obeyed: Mode | None = None
         self._obey()
 
@@ -95,8 +94,8 @@ class SelfTest:
 
     @property
     def wants_frames(self) -> bool:
-        """Whether `rehearse` has something to do."""
-        return self._probes.wants_frames
+        """Whether `rehearse` or `again` has something to do with the frame answered last."""
+        return self._costs.wants_frames or self._fresh is not None
 
     def way(self, demanded: float) -> Way:
         """How the gate is to decide.
@@ -120,18 +119,12 @@ class SelfTest:
             allowance: what may be spent.
             whole_bytes: what the whole frame would take.
         """
-        passed_s = 0.0 if self._last_s is None else max(0.0, time_s - self._last_s)
-        self._last_s = time_s
-        self._traffic.passed(passed_s)
-        self._frames.passed(passed_s)
-        self._frames.sent(1)
-        if self._site.mode is Mode.FULL:
-            refused = not allowance.affords(whole_bytes)
-            self._refused += 0.01 * (refused - self._refused)
+        self._costs.answered(self._site.mode, time_s, allowance, whole_bytes)
         if time_s < self._weighed_s + _WEIGH_EVERY_S:
             return
         self._weighed_s = time_s
-        self._weigh(at_s, allowance)
+        self._costs.tell(self._site, allowance)
+        self._decide(at_s)
 
     def chosen(self, sequence: int, regions: Boxes) -> None:
         """The coin chose a frame; ``regions``: float32 (n, 4), what the gate would have asked."""
@@ -160,11 +153,26 @@ class SelfTest:
         if regions is None:
             return
         alone = edge_alone(entry, assess, names, self._settings.fusion)
-        stood = put_right(entry.observation.detections, heavy, regions)
+        answer = entry.observation.detections
+        stood = put_right(answer, heavy, regions)
         self._site.audited(
             agreement(alone, heavy, self._interest), agreement(stood, heavy, self._interest), at_s
         )
-        self._decide(at_s)
+        self._compared(
+            self._twice.audited(entry.frame.sequence, alone, answer, regions, heavy), at_s
+        )
+
+    def frame_of(self, request_id: str) -> FrameRef | None:
+        """The frame of a second question that waits for its verdict; ``None``: it is none."""
+        return self._twice.frame_of(request_id)
+
+    def judged_again(self, request_id: str, heavy: Detections, at_s: float) -> None:
+        """The verdict on a second question; see `judged`."""
+        self._compared(self._twice.again(request_id, heavy), at_s)
+
+    def gone(self, request_id: str) -> None:
+        """A question gets no verdict."""
+        self._twice.gone(request_id)
 
     def packed(self, escalation: Escalation, image: Image, time_s: float) -> None:
         """A question is packed.
@@ -174,24 +182,45 @@ class SelfTest:
             image: uint8 (height, width, 3), BGR, the frame; not kept.
             time_s: stream time of the frame.
         """
-        if escalation.purpose is Purpose.AUDIT:
-            return
         size = wire_bytes(escalation)
-        if self._site.mode is Mode.FULL:
-            self._traffic.sent(size)
-            return
-        if escalation.whole_frame:
-            # A background, or a key frame: either carrier sends those.
-            return
-        self._traffic.sent(size)
-        if self._probes.due(time_s):
-            self._probes.begin(time_s, self._trial(Mode.FULL), self._trial(self._other()))
-        frame = self._packer.canonical(escalation.frame_width, escalation.frame_height)
-        self._probes.question(image, escalation.regions, frame, size, self._settings.gate.max_bytes)
+        self._twice.earned(size)
+        if escalation.purpose is Purpose.AUDIT:
+            self._fresh = escalation if self._wants_twice(escalation) else None
+        self._costs.asked(self._site.mode, escalation, image, time_s)
 
     def rehearse(self, image: Image, frame: Canonical) -> None:
         """Try out a whole frame, where that is wanted; ``image``: uint8 (h, w, 3), BGR, lent."""
-        self._probes.frame(image, frame, self._settings.gate.max_bytes)
+        self._costs.rehearse(image, frame)
+
+    def again(self, image: Image, frame: FrameRef, request_id: str) -> Carried | None:
+        """An audit by the other carrier, where it is to be looked at twice.
+
+        Args:
+            image: uint8 (height, width, 3), BGR, the frame answered last; not kept.
+            frame: which.
+            request_id: under which it is asked a second time.
+
+        Returns:
+            The whole frame, to be sent; ``None``: it goes no second time.
+        """
+        audit, self._fresh = self._fresh, None
+        if audit is None or audit.sequence != frame.sequence:
+            return None
+        packer, by_canvas = self._packer, audit.canvas is not None
+        regions = (packer.canonical(frame.width, frame.height).whole("audit, looked at twice"),)
+        mosaics, packer.mosaics = packer.mosaics, False
+        try:
+            carried = packer.encode(image, regions, frame, alone=by_canvas)
+        except InvalidInput:
+            return None
+        finally:
+            packer.mosaics = mosaics
+        if carried.canvas is not None and carried.canvas.key:
+            # A full stream has one of these in a long while. The next second look builds on it.
+            self._twice.paid(wire_bytes(carried))
+        else:
+            self._twice.asked(request_id, frame, wire_bytes(carried), by_canvas=by_canvas)
+        return carried
 
     def alarm(self, reasons: tuple[str, ...], at_s: float) -> None:
         """The trust monitor has raised an alarm."""
@@ -215,31 +244,25 @@ class SelfTest:
         self._news, self._written_at = False, at_s
         return self._site.snapshot(at_s)
 
-    def _weigh(self, at_s: float, allowance: Allowance) -> None:
-        """Tell what each way sends, and decide."""
-        site, rate = self._site, self._traffic.per_s
-        mode = site.mode
-        if mode is Mode.FULL:
-            if rate is not None:
-                site.cost(mode, rate)
-            if self._refused > _REFUSED and rate is not None:
-                # What was really sent is what the budget gives.
-                self._budget = rate
-                site.cost(mode, rate / (1.0 - min(self._refused, 0.99)))
-        elif mode.gated and rate is not None:
-            # What the gate holds back because bytes have a price, a full stream would not get.
-            self._budget = rate if allowance.byte_price > 0 else math.inf
-            site.cost(mode, rate)
-            ratio, fps = self._probes.ratio, self._frames.per_s
-            other = self._other()
-            if other is not None and ratio is not None:
-                site.cost(other, ratio * rate)
-            if self._probes.whole_bytes is not None and fps is not None:
-                site.cost(Mode.FULL, self._probes.whole_bytes * fps)
+    def _wants_twice(self, audit: Escalation) -> bool:
+        """Whether an audit is to be looked at twice: it matters, can be done, and is paid for."""
+        packer = self._packer
+        usable = packer.canvases and not packer.stateless and audit.sequence in self._looks
+        if not usable or (audit.canvas is not None and audit.canvas.key):
+            return False
+        size = packer.canonical(audit.frame_width, audit.frame_height)
+        return self._site.wants_twice(self._costs.budget) and self._twice.affords(
+            size.width * size.height
+        )
+
+    def _compared(self, found: Agreements | None, at_s: float) -> None:
+        """An audit is scored, and perhaps what both looks at it show."""
+        if found is not None:
+            self._site.looked_twice(found.edge, found.gated, found.full)
         self._decide(at_s)
 
     def _decide(self, at_s: float) -> None:
-        self._site.decide(at_s, self._budget)
+        self._site.decide(at_s, self._costs.budget)
         self._obey()
 
     def _obey(self) -> None:
@@ -252,20 +275,7 @@ class SelfTest:
         if mode is not self._obeyed:
             self._obeyed = mode
             self._news = self._site.changes > 0
-            self._traffic, self._refused = Traffic(), 0.0
-            self._probes.forget()
-
-    def _other(self) -> Mode | None:
-        """The carrier that is not in force; ``None`` without one."""
-        if not self._packer.canvases:
-            return None
-        return Mode.CANVAS if self._site.mode is Mode.MOSAIC else Mode.MOSAIC
-
-    def _trial(self, mode: Mode | None) -> Carrier | None:
-        """An encoder of its own, to try out a way."""
-        if mode is None or not self._packer.canvases:
-            return None
-        return self._packer.trial("mosaic" if mode is Mode.MOSAIC else "canvas")
+            self._costs.begin()
 
 
 def _possible(packer: Packer) -> tuple[Mode, ...]:

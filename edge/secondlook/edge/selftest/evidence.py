@@ -5,6 +5,43 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from secondlook.edge.selftest.bounds import Mean, Range, difference
+from secondlook.shared.memory.kinds.mode import Pair
+
+
+@dataclass(slots=True)
+class Gap:
+    """Two answers to the same audits: how much better one was than the other, and how much worse.
+
+    Attributes:
+        gained: how much better; 0 where it was worse.
+        lost: how much worse; 0 where it was better.
+    """
+
+    gained: Mean = field(default_factory=Mean)
+    lost: Mean = field(default_factory=Mean)
+
+    @classmethod
+    def of(cls, pair: Pair) -> Gap:
+        """From a record."""
+        return cls(Mean.of(pair.gained), Mean.of(pair.lost))
+
+    def pair(self) -> Pair:
+        """For a record."""
+        return Pair(gained=self.gained.tally(), lost=self.lost.tally())
+
+    def add(self, one: float, other: float) -> None:
+        """An audit more: the agreement of both."""
+        self.gained.add(max(0.0, one - other))
+        self.lost.add(max(0.0, other - one))
+
+    def join(self, more: Gap) -> None:
+        """All audits of another."""
+        self.gained.join(more.gained)
+        self.lost.join(more.lost)
+
+    def mean(self, delta: float) -> Range:
+        """By how much the one is better in the mean."""
+        return difference(self.gained, self.lost, delta)
 
 
 @dataclass(slots=True)
@@ -14,44 +51,46 @@ class Evidence:
     Attributes:
         edge: agreement of the edge alone with the heavy model.
         gated: agreement of what stood with the gate at work.
-        gained: how much better that was than the edge alone; 0 where it was worse.
-        lost: how much worse; 0 where it was better.
+        gate: what stood with the gate at work, against the edge alone.
+        full: agreement of the heavy model on frames of a full stream with itself on stills of
+            good quality; of audits that were looked at twice.
+        full_edge: those frames against the edge alone.
+        full_gate: those frames against what stood with the gate at work.
     """
 
     edge: Mean = field(default_factory=Mean)
     gated: Mean = field(default_factory=Mean)
-    gained: Mean = field(default_factory=Mean)
-    lost: Mean = field(default_factory=Mean)
+    gate: Gap = field(default_factory=Gap)
+    full: Mean = field(default_factory=Mean)
+    full_edge: Gap = field(default_factory=Gap)
+    full_gate: Gap = field(default_factory=Gap)
 
     @property
     def pairs(self) -> int:
-        """Audits that say something about both."""
-        return self.gained.count
+        """Audits that say something about the edge and about the gate."""
+        return self.gate.gained.count
 
     def add(self, edge: float, gated: float | None) -> None:
         """An audit; ``gated``: ``None`` where the gate was not at work."""
         self.edge.add(edge)
         if gated is not None:
             self.gated.add(gated)
-            self.gained.add(max(0.0, gated - edge))
-            self.lost.add(max(0.0, edge - gated))
+            self.gate.add(gated, edge)
+
+    def add_full(self, edge: float, gated: float, full: float) -> None:
+        """An audit that was looked at twice: all three against the still."""
+        self.full.add(full)
+        self.full_edge.add(full, edge)
+        self.full_gate.add(full, gated)
 
     def join(self, other: Evidence) -> None:
         """All audits of another."""
-        for mine, theirs in zip(self._means(), other._means(), strict=True):
-            mine.join(theirs)
-
-    def gate_over_edge(self, delta: float) -> Range:
-        """What the gate gains over the edge alone."""
-        return difference(self.gained, self.lost, delta)
-
-    def full_over_edge(self, full: float, delta: float) -> Range:
-        """What whole frames of agreement ``full`` gain over the edge alone."""
-        return _less(full, self.edge, delta)
-
-    def full_over_gate(self, full: float, delta: float) -> Range:
-        """What whole frames of agreement ``full`` gain over the gate."""
-        return _less(full, self.gated, delta)
+        self.edge.join(other.edge)
+        self.gated.join(other.gated)
+        self.gate.join(other.gate)
+        self.full.join(other.full)
+        self.full_edge.join(other.full_edge)
+        self.full_gate.join(other.full_gate)
 
     def differs(self, other: Evidence, delta: float) -> str:
         """In what another round of audits differs from this one, in words; empty where in nothing.
@@ -72,12 +111,3 @@ class Evidence:
                     f"in the last {b.count} audits"
                 )
         return ""
-
-    def _means(self) -> tuple[Mean, Mean, Mean, Mean]:
-        return self.edge, self.gated, self.gained, self.lost
-
-
-def _less(constant: float, mean: Mean, delta: float) -> Range:
-    return Range(
-        constant - mean.upper(delta / 2), constant - mean.value, constant - mean.lower(delta / 2)
-    )

@@ -51,13 +51,6 @@ class SelftestSettings(Section):
         lt=1,
         description="By what share another carrier must be cheaper to be taken.",
     )
-    full_agreement: float = Field(
-        0.98,
-        gt=0,
-        le=1,
-        description="Agreement of the heavy model on a video of whole frames with itself on the "
-        "frames as they were; measured at canvas.quantiser.",
-    )
     drift_audits: int = Field(
         50,
         ge=10,
@@ -81,6 +74,13 @@ class SelftestSettings(Section):
     )
     probe_asks: int = Field(
         10, ge=1, le=10_000, description="Questions that are encoded for the other carrier too."
+    )
+    probe_share: float = Field(
+        0.05,
+        ge=0,
+        le=10,
+        description="What audits that are looked at twice may take beyond what is sent anyway, as "
+        "a share of it: they tell how well a full stream agrees. 0: none are, and none is chosen.",
     )
     write_every_s: float = Field(
         300.0, gt=0, le=86_400, description="How often the audits so far are written down, seconds."

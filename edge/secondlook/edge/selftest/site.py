@@ -8,14 +8,20 @@ a frame that a coin chose, so its numbers are a fair sample, and it shows at onc
 - ``g``, the agreement of what stood with the gate at work (only while the gate is in force). Both
   carriers take the same questions to the same model: it is the same for both.
 
-Whole frames agree by ``full_agreement``. A way is worth ``gain - price x KB a second``: gain is its
-agreement less ``e``, its bytes are measured or tried out, audits apart, which all ways have. The
-edge alone is worth 0.
+Some audits are looked at twice (`secondlook.edge.selftest.twice`): as a full stream would show
+them, and as a still of good quality. Against the still they tell
 
-**What is certain.** Gains are paired: both answers are about the same frame. Bounds of ``g - e``
-come from bounds of what was gained and what was lost (`secondlook.edge.selftest.bounds`). They hold
-at all looks together: the ``k``-th look spends ``6 delta / (pi k)^2``, and looks lie 10 % of the
-audits apart.
+- ``f``, the agreement of whole frames; and ``e`` and ``g`` once more, of the same frames.
+
+A way is worth ``gain - price x KB a second``: gain is its agreement less ``e``, its bytes are
+measured or tried out, audits apart, which all ways have. The edge alone is worth 0. A full stream
+is weighed from the tenth such audit on. While even perfect whole frames would not be worth their
+bytes no audit is looked at twice: there is nothing to find out.
+
+**What is certain.** Gains are paired: both answers are about the same frame. Bounds of ``g - e``,
+``f - e`` and ``f - g`` come from bounds of what was gained and what was lost
+(`secondlook.edge.selftest.bounds`). They hold at all looks together: the ``k``-th look spends
+``6 delta / (pi k)^2``, and looks lie 10 % of the audits apart.
 
 **When the way changes.** Not before ``min_audits``. Then to the way of the best estimated worth,
 where that is better by ``margin`` and the bounds prove it worse by at most ``tolerance``; at once
@@ -34,19 +40,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from secondlook.edge.selftest.bounds import Mean, Range
-from secondlook.edge.selftest.evidence import Evidence
+from secondlook.edge.selftest.bounds import Mean
+from secondlook.edge.selftest.evidence import Evidence, Gap
 from secondlook.edge.selftest.modes import Mode
 from secondlook.edge.selftest.round import Round
 from secondlook.edge.selftest.settings import SelftestSettings
-from secondlook.edge.selftest.worth import (
-    ModeChange,
-    Worth,
-    describe,
-    rate,
-    shifted,
-    why_left,
-)
+from secondlook.edge.selftest.weighing import LEAST_FULL, Scales
+from secondlook.edge.selftest.worth import ModeChange, Worth, describe, rate, why_left
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.memory.kinds import SiteMode
 
@@ -130,6 +130,26 @@ class SiteTest:
             self._test_again(changed, at_s)
         self._round.past.join(block)
 
+    def looked_twice(self, edge: float, gated: float, full: float) -> None:
+        """An audit that was looked at twice is in, beside `audited`; only while the gate works.
+
+        Args:
+            edge: agreement of the edge alone with the still, 0 to 1.
+            gated: agreement of what stood.
+            full: agreement of the frame as a full stream shows it.
+
+        Raises:
+            InvalidInput: an agreement is not from 0 to 1.
+        """
+        if not (0 <= edge <= 1 and 0 <= gated <= 1 and 0 <= full <= 1):
+            raise InvalidInput(f"agreements are {edge}, {gated} and {full}; from 0 to 1 expected")
+        if self.mode.gated:
+            self._round.recent.add_full(edge, gated, full)
+
+    def wants_twice(self, budget_bytes_per_s: float = math.inf) -> bool:
+        """Whether it matters how well whole frames agree: whether they may be worth their bytes."""
+        return self._scales(budget_bytes_per_s).wants_twice(self.mode)
+
     def alarm(self, reason: str, at_s: float) -> None:
         """The trust monitor has raised an alarm: the scene is no longer what it was."""
         self._test_again(reason, at_s)
@@ -169,26 +189,8 @@ class SiteTest:
         return self.mode
 
     def worths(self, delta: float, budget_bytes_per_s: float = math.inf) -> dict[Mode, Worth]:
-        """What each way is worth whose bytes are known and within the budget; the present one too.
-
-        Args:
-            delta: probability with which any of the bounds may be wrong.
-            budget_bytes_per_s: what may be sent.
-        """
-        evidence = self._round.all()
-        share = delta / 3
-        gate = evidence.gate_over_edge(share)
-        full = evidence.full_over_edge(self._settings.full_agreement, share)
-        out = {}
-        for mode in self._modes:
-            sent = self.bytes_per_s.get(mode)
-            # The gate keeps to the budget by itself; what it gained was gained within it.
-            over = mode is Mode.FULL and sent is not None and sent > budget_bytes_per_s
-            if sent is None or over:
-                continue
-            gain = gate if mode.gated else full if mode is Mode.FULL else Range(0.0, 0.0, 0.0)
-            out[mode] = Worth(gain, sent, shifted(gain, -self._paid(sent)))
-        return out
+        """What each way is worth; see `Scales.worths`."""
+        return self._scales(budget_bytes_per_s).worths(delta)
 
     def snapshot(self, at_s: float) -> SiteMode:
         """What stands, to be written down."""
@@ -203,49 +205,48 @@ class SiteTest:
             looks=self._round.looks,
             edge=evidence.edge.tally(),
             gated=evidence.gated.tally(),
-            gained=evidence.gained.tally(),
-            lost=evidence.lost.tally(),
+            gained=evidence.gate.gained.tally(),
+            lost=evidence.gate.lost.tally(),
+            full=evidence.full.tally(),
+            full_edge=evidence.full_edge.pair(),
+            full_gate=evidence.full_gate.pair(),
             bytes_per_s={mode.value: sent for mode, sent in self._bytes_per_s.items()},
         )
 
     def _look(self, evidence: Evidence, at_s: float, budget_bytes_per_s: float) -> None:
         """Decide, spending a part of delta."""
         settings = self._settings
+        scales = self._scales(budget_bytes_per_s)
         delta = self._round.look(evidence.pairs, settings.delta)
-        worths = self.worths(delta, budget_bytes_per_s)
+        worths = scales.worths(delta)
         present = worths[self.mode]
         # The other carrier is compared by its bytes alone, elsewhere.
-        others = {mode: worth for mode, worth in worths.items() if not mode.gated}
-        best = max(others, key=lambda mode: (others[mode].value.value, mode is Mode.EDGE))
-        rest = self._over_gate(best, others[best], evidence, present, delta / 3)
-        better = others[best].value.value - present.value.value
-        said = tuple(
-            describe(mode, worth) for mode, worth in worths.items() if mode is not Mode.EDGE
-        )
+        rest = {
+            mode: scales.over_gate(mode, worth, present, delta / 3)
+            for mode, worth in worths.items()
+            if not mode.gated
+        }
+        best = max(rest, key=lambda mode: (rest[mode].value, mode is Mode.EDGE))
+        better = rest[best].value
+        said = [describe(mode, worth) for mode, worth in worths.items() if mode is not Mode.EDGE]
+        unknown = Mode.FULL not in worths and scales.wants_twice(self.mode)
+        if unknown:
+            said.append(f"full: {evidence.full.count} of {LEAST_FULL} audits were looked at twice")
         audits = f"{evidence.pairs} audits; the edge alone agrees by {evidence.edge.value:.3f}"
-        proved = better >= settings.margin and rest.low >= -settings.tolerance
+        proved = better >= settings.margin and rest[best].low >= -settings.tolerance
         if present.value.high < 0 or proved:
             self._change(best, at_s, (why_left(best, better), *said, audits))
             self.settled = True
             return
-        self.settled = all(
-            self._over_gate(mode, worth, evidence, present, delta / 3).high <= settings.tolerance
-            for mode, worth in others.items()
+        self.settled = not unknown and all(
+            over.high <= settings.tolerance for over in rest.values()
         )
         way = "the gate is worth its bytes" if self.settled else "audits cannot tell yet"
         self.reasons = (way, *said, audits)
 
-    def _over_gate(
-        self, mode: Mode, worth: Worth, evidence: Evidence, present: Worth, delta: float
-    ) -> Range:
-        """By how much a way without the gate is worth more than the present one, which has it."""
-        paid = self._paid(worth.bytes_per_s) - self._paid(present.bytes_per_s)
-        if mode is Mode.FULL:
-            gain = evidence.full_over_gate(self._settings.full_agreement, delta)
-        else:
-            gate = present.gain
-            gain = Range(-gate.high, -gate.value, -gate.low)
-        return shifted(gain, -paid)
+    def _scales(self, budget_bytes_per_s: float) -> Scales:
+        evidence, sent = self._round.all(), self.bytes_per_s
+        return Scales(self._settings, self._modes, evidence, sent, budget_bytes_per_s)
 
     def _take_cheaper_carrier(self, at_s: float) -> None:
         sent, cheapest = self._bytes_per_s.get(self.mode), self._cheapest_carrier()
@@ -298,9 +299,12 @@ class SiteTest:
             return
         self.mode, self.settled, self.reasons = mode, known.settled, known.reasons
         self.since_s = known.since_s
-        past = Evidence(*map(Mean.of, (known.edge, known.gated, known.gained, known.lost)))
+        past = Evidence(
+            Mean.of(known.edge),
+            Mean.of(known.gated),
+            Gap(Mean.of(known.gained), Mean.of(known.lost)),
+            Mean.of(known.full),
+            Gap.of(known.full_edge),
+            Gap.of(known.full_gate),
+        )
         self._round = Round.recalled(past, known.looks)
-
-    def _paid(self, bytes_per_s: float) -> float:
-        """The price of bytes, in agreement."""
-        return self._settings.price * bytes_per_s / 1000.0

@@ -42,6 +42,20 @@ class Tally(BaseModel):
         return self
 
 
+class Pair(BaseModel):
+    """Two answers to the same audits.
+
+    Attributes:
+        gained: where the one was better than the other, by how much; 0 elsewhere.
+        lost: where it was worse, by how much; 0 elsewhere.
+    """
+
+    model_config = Kind.model_config
+
+    gained: Tally = Field(default_factory=Tally)
+    lost: Tally = Field(default_factory=Tally)
+
+
 class SiteMode(Kind):
     """What stands for one camera. Of two the newer one stands, as a whole. Key: ``mode``.
 
@@ -57,10 +71,15 @@ class SiteMode(Kind):
         gated: agreement of what stood with the gate at work.
         gained: where the gate was better than the edge alone, by how much; 0 elsewhere.
         lost: where it was worse, by how much; 0 elsewhere.
+        full: agreement of the heavy model on frames of a full stream with itself on stills of good
+            quality, over audits that were looked at twice.
+        full_edge: the same frames, against the edge alone.
+        full_gate: the same frames, against what stood with the gate at work.
         bytes_per_s: what each mode sends, audits apart, as far as it is known.
     """
 
     KIND: ClassVar[str] = "selftest"
+    SCHEMA: ClassVar[int] = 2
     RULE: ClassVar[Rule] = Latest("at_s")
 
     at_s: EpochSeconds
@@ -74,4 +93,7 @@ class SiteMode(Kind):
     gated: Tally = Field(default_factory=Tally)
     gained: Tally = Field(default_factory=Tally)
     lost: Tally = Field(default_factory=Tally)
+    full: Tally = Field(default_factory=Tally)
+    full_edge: Pair = Field(default_factory=Pair)
+    full_gate: Pair = Field(default_factory=Pair)
     bytes_per_s: dict[ModeName, _Rate] = Field(default_factory=dict)

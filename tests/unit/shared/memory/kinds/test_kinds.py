@@ -24,7 +24,7 @@ from secondlook.shared.memory.kinds import (
 )
 from secondlook.shared.memory.kinds.cameras import MAX_CELLS
 from secondlook.shared.memory.kinds.kind import MAX_COUNT
-from secondlook.shared.memory.kinds.mode import Tally
+from secondlook.shared.memory.kinds.mode import Pair, Tally
 from secondlook.shared.memory.kinds.place import MAX_LOOK_PIXELS
 from secondlook.shared.memory.kinds.tracks import MAX_EMBEDDING
 from secondlook.shared.memory.kinds.trust import MAX_CAMERAS, MAX_REASONS, MAX_THRESHOLDS
@@ -92,6 +92,9 @@ MODE = SiteMode(
     gated=Tally(count=4, total=3.5, squares=3.25),
     gained=Tally(count=4, total=0.5, squares=0.25),
     lost=Tally(count=4),
+    full=Tally(count=2, total=1.75, squares=1.5625),
+    full_edge=Pair(gained=Tally(count=2, total=0.5, squares=0.25), lost=Tally(count=2)),
+    full_gate=Pair(gained=Tally(count=2), lost=Tally(count=2)),
     bytes_per_s={"mosaic": 900.0, "canvas": 700.5},
 )
 CALIBRATION = ScoreCalibration(
@@ -177,7 +180,7 @@ ON_DISK: dict[str, dict[str, Any]] = {
         "cameras": ["yard/gate", "yard/door"],
     },
     "selftest": {
-        "schema": 1,
+        "schema": 2,
         "at_s": 50.0,
         "mode": "canvas",
         "settled": True,
@@ -189,6 +192,15 @@ ON_DISK: dict[str, dict[str, Any]] = {
         "gated": {"count": 4, "total": 3.5, "squares": 3.25},
         "gained": {"count": 4, "total": 0.5, "squares": 0.25},
         "lost": {"count": 4, "total": 0.0, "squares": 0.0},
+        "full": {"count": 2, "total": 1.75, "squares": 1.5625},
+        "full_edge": {
+            "gained": {"count": 2, "total": 0.5, "squares": 0.25},
+            "lost": {"count": 2, "total": 0.0, "squares": 0.0},
+        },
+        "full_gate": {
+            "gained": {"count": 2, "total": 0.0, "squares": 0.0},
+            "lost": {"count": 2, "total": 0.0, "squares": 0.0},
+        },
         "bytes_per_s": {"mosaic": 900.0, "canvas": 700.5},
     },
     "calibration": {
@@ -253,6 +265,14 @@ def test_a_newer_schema_is_refused_with_what_is_known() -> None:
         InvalidInput, match="schema 7 of kind 'verdict'; this Secondlook knows up to 1"
     ):
         TrackVerdict.of({"schema": 7, "what": "ever"})
+
+
+def test_a_self_test_from_before_full_streams_were_measured_is_still_known() -> None:
+    old = {**MODE.document(), "schema": 1}
+    for name in ("full", "full_edge", "full_gate"):
+        del old[name]
+    known = SiteMode.of(old)
+    assert (known.mode, known.gained, known.full.count) == (MODE.mode, MODE.gained, 0)
 
 
 def test_older_schemas_are_upgraded_step_by_step() -> None:
