@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from secondlook.shared.geometry import Boxes, iou
+from secondlook.shared.geometry import Boxes, area, iou
 
 Pairs = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 """Rows of the first and of the second argument that belong together."""
@@ -31,6 +33,44 @@ def assign(likeness: npt.NDArray[np.float32], least: float) -> Pairs:
     return rows[kept], columns[kept]
 
 
+class Likeness:
+    """How alike some tracks and some boxes are, for several rounds of `assign` among them.
+
+    Args:
+        likeness: float32 (n, m).
+        least: pairs below this are never made; above 0.
+    """
+
+    def __init__(self, likeness: npt.NDArray[np.float32], least: float) -> None:
+        self._likeness = likeness
+        self._least = least
+        rows, columns = (likeness >= least).nonzero()
+        self._allowed = list(zip(rows.tolist(), columns.tolist(), strict=True))
+
+    def assign(self, rows: Sequence[bool], columns: Sequence[bool]) -> list[tuple[int, int]]:
+        """The pairs of largest total likeness among some rows and columns; see `assign`.
+
+        Args:
+            rows: n, which of them take part.
+            columns: m, which of them do.
+        """
+        pairs = [(row, column) for row, column in self._allowed if rows[row] and columns[column]]
+        if not _contended(pairs):
+            # Nearly always: then no other choice is as good, and nothing has to be searched.
+            return pairs
+        of_rows, of_columns = np.flatnonzero(rows), np.flatnonzero(columns)
+        left, right = assign(self._likeness[np.ix_(of_rows, of_columns)], self._least)
+        return list(zip(of_rows[left].tolist(), of_columns[right].tolist(), strict=True))
+
+
+def _contended(pairs: list[tuple[int, int]]) -> bool:
+    """Whether a row or a column occurs twice."""
+    count = len(pairs)
+    return count > 1 and (
+        len({row for row, _ in pairs}) < count or len({column for _, column in pairs}) < count
+    )
+
+
 def grown(boxes: Boxes, share: float) -> Boxes:
     """The boxes, each side pushed out by ``share`` of the box's size."""
     border = (boxes[:, 2:] - boxes[:, :2]) * np.float32(share)
@@ -43,8 +83,7 @@ def reach_likeness(a: Boxes, b: Boxes, share: float) -> npt.NDArray[np.float32]:
     For objects that moved by more than their size between two frames.
     """
     likeness = iou(grown(a, share), grown(b, share))
-    area_a = np.prod(a[:, 2:] - a[:, :2], axis=1)[:, None]
-    area_b = np.prod(b[:, 2:] - b[:, :2], axis=1)[None, :]
+    area_a, area_b = area(a)[:, None], area(b)[None, :]
     ratio = np.maximum(area_a, area_b) / np.maximum(np.minimum(area_a, area_b), 1e-6)
     likeness[ratio > _SIZE_RATIO] = 0
     return likeness

@@ -95,20 +95,29 @@ class Motion:
         if not len(rows):
             return
         seen = _to_place(boxes)
-        own, mixed, fast = self.variance[:, rows]
+        place, variance = self.place[rows], self.variance[:, rows]
+        own, mixed, fast = variance
         total = own + (_MEASURED * _sizes(seen)) ** 2
-        surprise = seen - self.place[rows]
+        surprise = seen - place
         gain, drive = own / total, mixed / total
-        self.place[rows] += gain * surprise
+        self.place[rows] = place + gain * surprise
         self.speed[rows] += drive * surprise
-        self.variance[:, rows] = np.stack(
-            [(1 - gain) * own, (1 - gain) * mixed, fast - drive * mixed]
-        )
+        # The last first: it needs the one before as it was.
+        fast -= drive * mixed
+        rest = 1 - gain
+        own *= rest
+        mixed *= rest
+        self.variance[:, rows] = variance
 
 
 def _to_place(boxes: Boxes) -> Floats:
     wide = boxes.astype(np.float64)
-    return np.concatenate([(wide[:, :2] + wide[:, 2:]) / 2, wide[:, 2:] - wide[:, :2]], axis=1)
+    low, high = wide[:, :2], wide[:, 2:]
+    place = np.empty_like(wide)
+    np.add(low, high, out=place[:, :2])
+    place[:, :2] /= 2
+    np.subtract(high, low, out=place[:, 2:])
+    return place
 
 
 def _sizes(place: Floats) -> Floats:

@@ -19,13 +19,11 @@ import numpy.typing as npt
 
 from secondlook.edge.evidence.clusters import cluster
 from secondlook.edge.pipeline_settings import TrackerSettings
-from secondlook.edge.track.association import assign, reach_likeness
+from secondlook.edge.track.association import Likeness, assign, reach_likeness
 from secondlook.edge.track.motion import Motion
 from secondlook.shared.geometry import Boxes, iou
 from secondlook.shared.values import Detections
 from secondlook.shared.values.detections import NO_TRACK
-
-Rows = npt.NDArray[np.intp]
 
 
 @dataclass(slots=True)
@@ -133,50 +131,60 @@ class Tracker:
                 track.last_s = max(track.last_s, time_s)
 
     def _associate(self, kept: Detections) -> npt.NDArray[np.int64]:
-        settings = self._settings
+        settings, tracks = self._settings, self._tracks
         ids = np.full(len(kept), NO_TRACK, np.int64)
-        predicted = self._motion.boxes()
-        free_tracks = np.ones(len(self._tracks), bool)
-        free_boxes = np.ones(len(kept), bool)
-        confirmed = np.array([track.confirmed for track in self._tracks], bool)
-        strong = kept.scores >= settings.high_score
+        open_tracks, open_boxes = [True] * len(tracks), [True] * len(kept)
+        pairs: list[tuple[int, int]] = []
 
-        def match(
-            of_tracks: npt.NDArray[np.bool_],
-            of_boxes: npt.NDArray[np.bool_],
-            likeness: Callable[[Boxes, Boxes], npt.NDArray[np.float32]],
-        ) -> None:
-            tracks, boxes = (
-                np.flatnonzero(of_tracks & free_tracks),
-                np.flatnonzero(of_boxes & free_boxes),
-            )
-            if not (len(tracks) and len(boxes)):
-                return
-            left, right = assign(likeness(predicted[tracks], kept.boxes[boxes]), settings.match_iou)
-            self._see(tracks[left], boxes[right], kept, ids)
-            free_tracks[tracks[left]] = False
-            free_boxes[boxes[right]] = False
+        def take(found: list[tuple[int, int]]) -> None:
+            for row, column in found:
+                open_tracks[row] = open_boxes[column] = False
+            pairs.extend(found)
 
-        every_track = np.ones(len(self._tracks), bool)
-        every_box = np.ones(len(kept), bool)
-        match(confirmed, strong, iou)
-        match(confirmed, ~strong, iou)
-        match(every_track, every_box, iou)
-        if settings.reach > 0:
-            match(every_track, every_box, lambda a, b: reach_likeness(a, b, settings.reach))
-        begun = np.flatnonzero(free_boxes & (kept.scores >= settings.start_score))
-        begun = begun[: max(0, settings.max_tracks - len(self._tracks))]
-        ids[begun] = self._add(kept.boxes[begun], self._now_s or 0.0)
+        if tracks and len(kept):
+            predicted = self._motion.boxes()
+            overlap = Likeness(iou(predicted, kept.boxes), settings.match_iou)
+            confirmed = [track.confirmed for track in tracks]
+            strong = (kept.scores >= settings.high_score).tolist()
+            take(overlap.assign(confirmed, strong))
+            late = [sure and open_ for sure, open_ in zip(confirmed, open_tracks, strict=True)]
+            take(overlap.assign(late, [not is_strong for is_strong in strong]))
+            take(overlap.assign(open_tracks, open_boxes))
+            if settings.reach > 0:
+                take(self._reached(predicted, kept.boxes, open_tracks, open_boxes))
+        self._see(pairs, kept, ids)
+        begun = np.array(open_boxes, bool) & (kept.scores >= settings.start_score)
+        if begun.any():
+            which = begun.nonzero()[0][: max(0, settings.max_tracks - len(tracks))]
+            ids[which] = self._add(kept.boxes[which], self._now_s or 0.0)
         return ids
 
-    def _see(self, tracks: Rows, boxes: Rows, kept: Detections, ids: npt.NDArray[np.int64]) -> None:
-        self._motion.measure(tracks, kept.boxes[boxes])
-        for row, at in zip(tracks.tolist(), boxes.tolist(), strict=True):
+    def _reached(
+        self, predicted: Boxes, boxes: Boxes, open_tracks: list[bool], open_boxes: list[bool]
+    ) -> list[tuple[int, int]]:
+        """Pairs of what is left, of objects that moved by more than their size."""
+        rows, columns = np.flatnonzero(open_tracks), np.flatnonzero(open_boxes)
+        if not (len(rows) and len(columns)):
+            return []
+        likeness = reach_likeness(predicted[rows], boxes[columns], self._settings.reach)
+        left, right = assign(likeness, self._settings.match_iou)
+        return list(zip(rows[left].tolist(), columns[right].tolist(), strict=True))
+
+    def _see(
+        self, pairs: list[tuple[int, int]], kept: Detections, ids: npt.NDArray[np.int64]
+    ) -> None:
+        """Tracks (the first of each pair) get their boxes (the second)."""
+        if not pairs:
+            return
+        rows, columns = np.array(pairs, np.intp).T
+        self._motion.measure(rows, kept.boxes[columns])
+        now_s, enough = self._now_s or 0.0, self._settings.confirm_hits
+        for row, column in pairs:
             track = self._tracks[row]
             track.hits += 1
-            track.last_s = self._now_s or 0.0
-            track.confirmed = track.confirmed or track.hits >= self._settings.confirm_hits
-            ids[at] = track.id
+            track.last_s = now_s
+            track.confirmed = track.confirmed or track.hits >= enough
+            ids[column] = track.id
 
     def _add(self, boxes: Boxes, time_s: float) -> npt.NDArray[np.int64]:
         ids = [self.reserve_id() for _ in range(len(boxes))]
@@ -187,7 +195,7 @@ class Tracker:
 
     def _keep(self, lives: Callable[[Track], bool]) -> None:
         """Drop all tracks but those that live."""
-        kept = np.array([lives(track) for track in self._tracks], bool)
-        if not kept.all():
-            self._motion.keep(kept)
-            self._tracks = [track for track in self._tracks if lives(track)]
+        kept = [lives(track) for track in self._tracks]
+        if not all(kept):
+            self._motion.keep(np.array(kept, bool))
+            self._tracks = [track for track, stays in zip(self._tracks, kept, strict=True) if stays]
