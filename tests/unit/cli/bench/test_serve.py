@@ -10,10 +10,12 @@ from click.testing import CliRunner
 from support.bench_models import FOLDER, MODELS
 
 from secondlook.cli.bench.command import bench
+from secondlook.cli.bench.serve import h2load
 from secondlook.cli.bench.serve.callers import Turn
 from secondlook.cli.bench.serve.report import aims
 from secondlook.cli.bench.serve.rows import Key, Row
 from secondlook.cli.bench.serve.run import Found
+from secondlook.shared.errors import Unavailable
 
 SHORT = ["--seconds", "0.1", "--rounds", "1", "--callers", "2"]
 
@@ -44,7 +46,40 @@ def test_every_part_is_measured(tmp_path: Path) -> None:
     bare, ours = rows["tiny", "bare", "unary"], rows["tiny", "secondlook", "unary"]
     assert ratio["ratio"] == pytest.approx(ours["cpu_ms"] / bare["cpu_ms"], abs=0.01)
     assert said["picture_bytes"] > 1000
+    assert len(rows["tiny, one port", "secondlook x2", "unary"]["cores"]) == 2
+    assert said["asked_by"].startswith("h2load") == h2load.installed()
     assert "ratios" in result.output
+
+
+H2LOAD = """\
+finished in 996.50ms, 2092.00 req/s, 299.13KB/s
+requests: 2092 total, 2096 started, 2092 done, 2092 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 2092 2xx, 0 3xx, 0 4xx, 0 5xx
+traffic: 299.13KB (306314) total, 6.42KB (6576) headers (space savings 96.12%), 177KB (182004) data
+"""
+
+
+def test_what_h2load_tells_is_understood() -> None:
+    assert h2load.checked(H2LOAD, 87) == pytest.approx(0.9965)
+    assert h2load.durations_s("17\t200\t1782\n18\t200\t90\n") == pytest.approx([0.001782, 0.00009])
+    assert h2load.framed(b"abc") == b"\0\0\0\0\x03abc"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "some other program",
+        # Errors of gRPC are successes of HTTP without data.
+        H2LOAD.replace("(182004) data", "(1000) data"),
+        H2LOAD.replace("0 failed", "1 failed"),
+        H2LOAD.replace("0 errored", "1 errored"),
+        H2LOAD.replace("2092 done, 2092", "0 done, 0"),
+        H2LOAD.replace("2092 succeeded", "2091 succeeded"),
+    ],
+)
+def test_requests_that_were_not_answered_well_are_no_measurement(told: str) -> None:
+    with pytest.raises(Unavailable):
+        h2load.checked(told, 87)
 
 
 def row(*turns: tuple[float, float]) -> Row:

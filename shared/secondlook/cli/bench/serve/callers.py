@@ -19,7 +19,7 @@ UNARY = "/inference.GRPCInferenceService/ModelInfer"
 STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
 CALLERS_OF_A_CHANNEL = 4
 
-Ask = Callable[[], Awaitable[None]]
+Ask = Callable[[], Awaitable[Any]]
 
 
 @dataclass(slots=True)
@@ -30,11 +30,13 @@ class Turn:
         seconds: of each request.
         took_s: how long the turn was, seconds.
         cpu_s: processor time that the server used meanwhile, seconds.
+        each_cpu_s: of that, each of its processes.
     """
 
     seconds: list[float]
     took_s: float
     cpu_s: float
+    each_cpu_s: tuple[float, ...] = ()
 
     @property
     def per_s(self) -> float:
@@ -95,12 +97,18 @@ async def stream_callers(port: int, request: bytes, callers: int) -> AsyncIterat
             await asyncio.gather(reader, return_exceptions=True)
 
 
-async def turn(asks: Sequence[Ask], seconds: float, cpu_s: Callable[[], float]) -> Turn:
-    """Let all callers ask for that long."""
+async def turn(asks: Sequence[Ask], seconds: float, spent_s: Callable[[], Sequence[float]]) -> Turn:
+    """Let all callers ask for that long.
+
+    Args:
+        asks: one for each caller.
+        seconds: for how long.
+        spent_s: processor time that each process of the server has used so far, seconds.
+    """
     took: list[float] = []
     clock = time.perf_counter
     # It reads files of the system.
-    spent_s = await anyio.to_thread.run_sync(cpu_s)
+    before = await anyio.to_thread.run_sync(spent_s)
     began_s = clock()
     end_s = began_s + seconds
 
@@ -113,7 +121,9 @@ async def turn(asks: Sequence[Ask], seconds: float, cpu_s: Callable[[], float]) 
 
     await asyncio.gather(*(caller(ask) for ask in asks))
     took_s = clock() - began_s
-    return Turn(took, took_s, await anyio.to_thread.run_sync(cpu_s) - spent_s)
+    after = await anyio.to_thread.run_sync(spent_s)
+    each = tuple(late - early for late, early in zip(after, before, strict=True))
+    return Turn(took, took_s, sum(each), each)
 
 
 def _channel(port: int) -> grpc.aio.Channel:

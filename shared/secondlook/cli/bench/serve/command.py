@@ -44,7 +44,8 @@ def serve(
     Both are processes of their own and speak the Open Inference Protocol: a tiny model, 60 kB of
     bytes, and the real job, a JPEG in and boxes out. The real job is also done by a loop that
     serves nobody; streams are measured against single calls, two processes on one port against
-    one. All take turns. Processor time for a request is the number to trust on a busy machine.
+    one, asked by h2load where Debian's package nghttp2-client is installed. All take turns.
+    Processor time for a request is the number to trust on a busy machine.
 
     \b
     Examples:

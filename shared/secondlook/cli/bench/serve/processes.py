@@ -7,16 +7,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import psutil
 
 from secondlook.shared.errors import Unavailable
 
 START_S = 60.0
+END_S = 30.0
 MAX_BATCH = 16
 DETECTOR = "detector"
 """Name of the detector in every server."""
@@ -34,10 +36,10 @@ class Server:
     port: int
     pids: tuple[int, ...]
 
-    def cpu_s(self) -> float:
-        """Processor time it has used so far, seconds; user and system, of all its processes."""
+    def spent_s(self) -> tuple[float, ...]:
+        """Processor time that each process has used so far, seconds; user and system."""
         spent = [psutil.Process(pid).cpu_times() for pid in self.pids]
-        return float(sum(times.user + times.system for times in spent))
+        return tuple(times.user + times.system for times in spent)
 
 
 @contextmanager
@@ -61,36 +63,29 @@ def bare_server(files: Mapping[str, Path], detector: Path | None) -> Iterator[Se
 def our_server(
     files: Mapping[str, Path], detector: Path | None, *, processes: int = 1
 ) -> Iterator[Server]:
-    """The service as ``secondlook cloud serve`` runs it; several processes share one port."""
-    with TemporaryDirectory(prefix="sl-bench-") as folder:
-        yield from _ours(files, detector, Path(folder), processes)
-
-
-def _ours(
-    files: Mapping[str, Path], detector: Path | None, folder: Path, processes: int
-) -> Iterator[Server]:
-    running: list[subprocess.Popen[bytes]] = []
-    port = 0
-    try:
-        for number in range(processes):
-            settings = folder / f"cloud-{number}.toml"
-            settings.write_text(_settings(files, detector, port, shared=processes > 1))
-            ready = folder / f"ready-{number}.json"
-            log = settings.with_suffix(".log")
-            with log.open("wb") as out:
-                process = subprocess.Popen(  # noqa: S603 - this interpreter
-                    [
-                        *(sys.executable, "-m", "secondlook.cli", "cloud", "serve"),
-                        *("--config", str(settings), "--ready-file", str(ready)),
-                    ],
-                    stdout=out,
-                    stderr=out,
-                )
-            running.append(process)
-            port = _wait_ready(process, ready, log)
-        yield Server(port, tuple(process.pid for process in running))
-    finally:
-        for process in running:
+    """The service as ``secondlook cloud serve`` runs it; several processes share its port."""
+    with TemporaryDirectory(prefix="sl-bench-") as name:
+        folder = Path(name)
+        settings, ready, log = (folder / file for file in ("cloud.toml", "ready.json", "log"))
+        settings.write_text(_settings(files, detector, folder / "memory.db", processes))
+        with log.open("wb") as out:
+            process = subprocess.Popen(  # noqa: S603 - this interpreter
+                [
+                    *(sys.executable, "-m", "secondlook.cli", "cloud", "serve"),
+                    *("--config", str(settings), "--ready-file", str(ready)),
+                ],
+                stdout=out,
+                stderr=out,
+            )
+        try:
+            said = _wait_ready(process, ready, log)
+            # The supervisor of several does nothing meanwhile, and is not one of those that serve.
+            yield Server(said["port"], tuple(said.get("processes", (process.pid,))))
+        finally:
+            # The supervisor of several is not to be killed before they have ended.
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(END_S)
             _end(process)
 
 
@@ -115,15 +110,17 @@ def _python(module: str, *arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
-def _settings(files: Mapping[str, Path], detector: Path | None, port: int, *, shared: bool) -> str:
+def _settings(
+    files: Mapping[str, Path], detector: Path | None, memory: Path, processes: int
+) -> str:
     lines = [
         "[server]",
-        f"port = {port}",
-        f"reuse_port = {json.dumps(shared)}",
+        "port = 0",
+        f"processes = {processes}",
         "[metrics]",
         "port = 0",
         "[memory]",
-        'url = "sqlite:///:memory:"',
+        f"url = {json.dumps(f'sqlite:///{memory}')}",
         # Callers repeat themselves here: what is measured is the network, not what was kept.
         "[cache]",
         "enabled = false",
@@ -138,15 +135,15 @@ def _settings(files: Mapping[str, Path], detector: Path | None, port: int, *, sh
     return "\n".join(lines) + "\n"
 
 
-def _wait_ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> int:
-    """The port, once calls are answered."""
+def _wait_ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> dict[str, Any]:
+    """What the ready file says, once calls are answered."""
     end_s = time.monotonic() + START_S
     while not ready.exists():
         if process.poll() is not None or time.monotonic() > end_s:
             raise Unavailable(f"the service did not start: {log.read_text()[-2000:]}")
         time.sleep(0.02)
-    said: dict[str, int] = json.loads(ready.read_text())
-    return said["port"]
+    said: dict[str, Any] = json.loads(ready.read_text())
+    return said
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

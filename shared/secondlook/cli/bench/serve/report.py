@@ -23,18 +23,20 @@ class Aim:
     Attributes:
         of: what over what.
         ratio: median over the rounds.
-        bound: the aim.
+        bound: the aim; ``None``: it is told to compare with.
         at_least: whether the bound is from below.
     """
 
     of: str
     ratio: float
-    bound: float
+    bound: float | None
     at_least: bool
 
     @property
-    def holds(self) -> bool:
-        """Whether it is reached."""
+    def holds(self) -> bool | None:
+        """Whether it is reached; ``None`` where there is none."""
+        if self.bound is None:
+            return None
         return self.ratio >= self.bound if self.at_least else self.ratio <= self.bound
 
 
@@ -61,6 +63,10 @@ def aims(found: Found) -> Iterator[Aim]:
             yield Aim(text, pair(key, OURS, UNARY, rate), 1.6, at_least=True)
         elif key.server == OURS and Key(key.job, LOOP, "", key.callers) in found.rows:
             yield Aim(what + "images/s / loop", pair(key, LOOP, "", rate), 0.95, at_least=True)
+            # What a server can reach at all where few ask: it has nothing to do while they wait.
+            text = what + "the same of the bare server"
+            bare = Key(key.job, BARE, UNARY, key.callers)
+            yield Aim(text, pair(bare, LOOP, "", rate), None, at_least=True)
         elif key.server == OURS and key.way == UNARY and key.job == "tiny":
             text = what + "CPU of a request / bare"
             yield Aim(text, pair(key, BARE, UNARY, cpu), 1.15, at_least=False)
@@ -91,9 +97,15 @@ def show(found: Found, console: Console) -> None:
         table.add_column(name, justify="right")
     for aim in aims(found):
         sign = ">=" if aim.at_least else "<="
-        holds = "holds" if aim.holds else "missed"
-        table.add_row(aim.of, f"{aim.ratio:.2f}", f"{sign} {aim.bound}", holds)
+        bound = "" if aim.bound is None else f"{sign} {aim.bound}"
+        holds = {None: "", True: "holds", False: "missed"}[aim.holds]
+        table.add_row(aim.of, f"{aim.ratio:.2f}", bound, holds)
     console.print(table)
+    for key, row in found.rows.items():
+        if key.job.endswith("one port"):
+            cores = ", ".join(f"{busy:.2f}" for busy in row.cores)
+            console.print(f"{key.server}: {row.per_s:,.0f} requests/s, cores busy: {cores}")
+    console.print(f"asked by {found.asked_by}", style="dim")
 
 
 def document_of(found: Found) -> dict[str, Any]:
@@ -102,6 +114,7 @@ def document_of(found: Found) -> dict[str, Any]:
         "model": found.model,
         "picture_bytes": found.picture_bytes,
         "rows": [{**asdict(key), **_numbers(row)} for key, row in found.rows.items()],
+        "asked_by": found.asked_by,
         "aims": [{**asdict(aim), "holds": aim.holds} for aim in aims(found)],
     }
 
@@ -111,6 +124,7 @@ def _numbers(row: Row) -> dict[str, Any]:
         **{f"p{round(100 * share)}_ms": round(row.quantile_ms(share), 4) for share in QUANTILES},
         "per_s": round(row.per_s, 2),
         "cpu_ms": round(row.cpu_ms, 4),
+        "cores": [round(busy, 3) for busy in row.cores],
         "rounds": [
             {"per_s": round(one.per_s, 2), "cpu_ms": round(one.cpu_ms, 4)} for one in row.turns
         ],

@@ -48,6 +48,13 @@ class Row:
         """Processor time of the server for a request, milliseconds, median of the turns."""
         return median(one.cpu_ms for one in self.turns)
 
+    @property
+    def cores(self) -> tuple[float, ...]:
+        """Cores that each process of the server kept busy, means of all turns."""
+        took_s = sum(one.took_s for one in self.turns)
+        each = zip(*(one.each_cpu_s for one in self.turns), strict=True)
+        return tuple(sum(spent) / took_s for spent in each)
+
     def over(self, other: Row, value: Callable[[Turn], float]) -> float:
         """Median over the rounds of this row's value over the other's in the same round."""
         pairs = zip(self.turns, other.turns, strict=True)

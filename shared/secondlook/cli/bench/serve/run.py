@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
@@ -16,6 +16,7 @@ import anyio.to_thread
 import grpc.aio
 import psutil
 
+from secondlook.cli.bench.serve import h2load
 from secondlook.cli.bench.serve.callers import Ask, Turn, stream_callers, turn, unary_callers
 from secondlook.cli.bench.serve.jobs import FILES, Job, first_picture, largest, picture, tiny
 from secondlook.cli.bench.serve.processes import Server, bare_server, local_loop, our_server
@@ -26,6 +27,10 @@ from secondlook.shared.zoo import model_file
 OURS, BARE, LOOP, TWO = "secondlook", "bare", "loop", "secondlook x2"
 UNARY, STREAM = "unary", "stream"
 WARM_UP_S = 0.2
+WITHOUT_H2LOAD = (
+    f"callers in Python, which take a core themselves; with Debian's {h2load.PACKAGE} installed, "
+    f"{h2load.PROGRAM} asks"
+)
 
 Callers = Callable[[int, bytes, int], AbstractAsyncContextManager[Sequence[Ask]]]
 Contender = Callable[[], Awaitable[Turn]]
@@ -58,11 +63,13 @@ class Found:
         picture_bytes: size of the JPEG.
         model: file name of the detector.
         rows: by what they are of.
+        asked_by: who asked the servers that share a port.
     """
 
     picture_bytes: int
     model: str
     rows: dict[Key, Row] = field(default_factory=dict)
+    asked_by: str = ""
 
 
 def measure(plan: Plan, told: Callable[[str], None]) -> Found:
@@ -79,6 +86,7 @@ def measure(plan: Plan, told: Callable[[str], None]) -> Found:
     jpeg = first_picture(plan.clip)
     model = model_file(plan.model)
     found = Found(len(jpeg), model.name)
+    found.asked_by = h2load.PROGRAM if h2load.installed() else WITHOUT_H2LOAD
     with TemporaryDirectory(prefix="sl-bench-") as name:
         file = Path(name) / "picture.jpg"
         file.write_bytes(jpeg)
@@ -150,9 +158,10 @@ async def _shared(
 ) -> None:
     callers = max(plan.callers)
     told(f"{job.name}, {callers} at once, two processes")
+    asking = _loading if found.asked_by == h2load.PROGRAM else partial(_asking, way=unary_callers)
     contenders = {
-        Key(f"{job.name}, one port", name, UNARY, callers): _asking(
-            server, job, callers, unary_callers, plan.seconds
+        Key(f"{job.name}, one port", name, UNARY, callers): asking(
+            server, job, callers, seconds=plan.seconds
         )
         for name, server in ((OURS, one), (TWO, two))
     }
@@ -167,16 +176,33 @@ async def _rounds(contenders: Mapping[Key, Contender], rounds: int, found: Found
             found.rows[key].turns.append(await contender())
 
 
-def _asking(server: Server, job: Job, callers: int, way: Callers, seconds: float) -> Contender:
+def _loading(server: Server, job: Job, callers: int, seconds: float) -> Contender:
     async def ask() -> Turn:
-        async with way(server.port, job.request, callers) as asks:
-            try:
-                await turn(asks, min(WARM_UP_S, seconds), server.cpu_s)
-                return await turn(asks, seconds, server.cpu_s)
-            except grpc.aio.AioRpcError as error:
-                raise Unavailable(f"{error.code().name}: {error.details()}") from None
+        async with _told(), unary_callers(server.port, job.request, 1) as (once,):
+            answer = await once()
+        run = partial(h2load.load, server.port, job.request, len(answer), callers)
+        await anyio.to_thread.run_sync(run, min(WARM_UP_S, seconds), server.spent_s)
+        return await anyio.to_thread.run_sync(run, seconds, server.spent_s)
 
     return ask
+
+
+def _asking(server: Server, job: Job, callers: int, way: Callers, seconds: float) -> Contender:
+    async def ask() -> Turn:
+        async with _told(), way(server.port, job.request, callers) as asks:
+            await turn(asks, min(WARM_UP_S, seconds), server.spent_s)
+            return await turn(asks, seconds, server.spent_s)
+
+    return ask
+
+
+@asynccontextmanager
+async def _told() -> AsyncIterator[None]:
+    """Errors of gRPC as ours."""
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise Unavailable(f"{error.code().name}: {error.details()}") from None
 
 
 async def _looping(loop: subprocess.Popen[bytes], seconds: float) -> Turn:
