@@ -167,10 +167,10 @@ class Controller:
         self._meter.required.labels(camera, "inferences").set(inferences_per_s)
         self._judge(camera)
 
-    def bytes_per_s(self, camera: str) -> float:
-        """What a camera may send in the long run, bytes a second; infinite without a limit."""
+    def most_bytes_per_s(self, camera: str) -> float:
+        """What a camera may send in the long run where others send nothing; infinite without."""
         self._known(camera)
-        return self.bytes.rate(camera)
+        return self.bytes.limit(camera)
 
     def infeasible(self, camera: str) -> Infeasible | None:
         """What is missing for the camera's certified threshold; ``None`` where nothing is."""

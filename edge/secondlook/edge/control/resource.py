@@ -107,6 +107,11 @@ class Resource:
         """What a camera may spend in the long run, units a second; infinite without a limit."""
         return self._accounts[camera].rate
 
+    def limit(self, camera: str) -> float:
+        """What it may spend in the long run where others spend nothing; infinite without."""
+        own = self._accounts[camera].own
+        return min(one.rate if one is not None else math.inf for one in (own, self._site))
+
     def mean(self, camera: str) -> float:
         """What it has spent lately, units a second."""
         return self._accounts[camera].mean

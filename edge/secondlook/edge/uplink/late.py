@@ -62,8 +62,8 @@ class Budget(Protocol):
         """Take the budget of a question; ``None`` where it is not there."""
         ...
 
-    def bytes_per_s(self, camera: str) -> float:
-        """What the camera may spend in the long run; infinite without a limit."""
+    def most_bytes_per_s(self, camera: str) -> float:
+        """What it may send in the long run where others send nothing; infinite without."""
         ...
 
 
@@ -180,7 +180,8 @@ class LateSender:
             _log.warning(
                 "late question refused", request=escalation.request_id, error=str(outcome.error)
             )
-        rate = self._settings.budget_share * self._budget.bytes_per_s(escalation.camera)
+        # One sender for all cameras: its pace is a part of the site's budget, not of one camera's.
+        rate = self._settings.budget_share * self._budget.most_bytes_per_s(escalation.camera)
         await anyio.sleep(max(1 / self._settings.per_s, size / rate if rate else 0.0))
 
     def _again(self, item: Spooled, error: SecondlookError) -> bool:

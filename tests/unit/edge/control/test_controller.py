@@ -232,3 +232,11 @@ def test_eight_cameras_share_one_budget_and_a_table_says_who_got_what_and_why() 
     busy = [lately[name] for name in ("road", "street", "square")]
     assert max(busy) < 1.35 * min(busy), "the greedy get the same"
     assert min(busy) > 1000, "and what the modest leave"
+
+
+def test_what_a_camera_may_send_at_most_is_its_own_limit_and_the_sites() -> None:
+    own = {"gate": None, "yard": CameraBudget(kb_per_s=2), "road": CameraBudget(kb_per_s=20)}
+    together = Controller(BudgetSettings(kb_per_s=9), own, 0.0)
+    found = [together.most_bytes_per_s(name) for name in ("gate", "yard", "road")]
+    assert found == [9000, 2000, 9000], "though all three share it"
+    assert Controller(BudgetSettings(), own, 0.0).most_bytes_per_s("gate") == math.inf
