@@ -158,6 +158,28 @@ async def test_what_lies_before_a_link_that_stands_still_is_no_burst_once_it_mov
         assert proxy.most_in(window_s) <= RATE * window_s + RATE * BURST_S
 
 
+async def test_a_connection_that_is_back_ends_the_pause_of_the_breaker(tmp_path: Path) -> None:
+    async with FakeCloud(lambda asked: verdict(asked)).running() as cloud:
+        proxy = TimedProxy("127.0.0.1", int(cloud.address.rpartition(":")[2]))
+        async with proxy.running():
+            patient = {"min_calls": 4, "open_s": 3600.0, "open_max_s": 3600.0}
+            settings = _settings(proxy.target, tmp_path, breaker=patient)
+            daemon = _daemon(settings, MemorySink(), CollectorRegistry())
+            (status,) = daemon.statuses
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(daemon.run)
+                await until(lambda: status.verdicts >= 8)
+                proxy.stall()
+                await until(lambda: daemon.uplink.breaker.opened == 1)
+                proxy.refuse()
+                await proxy.cut()
+                await until(lambda: daemon.uplink.state is not UplinkState.READY)
+                proxy.heal()
+                # An hour early.
+                await until(lambda: daemon.uplink.accepting)
+                daemon.stop()
+
+
 async def test_what_waited_when_the_process_ended_is_sent_by_the_next(tmp_path: Path) -> None:
     sink = MemorySink()
     async with FakeCloud().running() as cloud:

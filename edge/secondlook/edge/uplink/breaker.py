@@ -68,6 +68,10 @@ class Breaker:
             self._good = 0
         return self.state is BreakerState.PROBING
 
+    def hurry(self, now_s: float) -> None:
+        """There is reason to hope: the next probe need not wait."""
+        self.probe_at_s = min(self.probe_at_s, now_s)
+
     def probed(self, ok: bool, now_s: float) -> None:
         """What became of a probe."""
         if self.state is not BreakerState.PROBING:

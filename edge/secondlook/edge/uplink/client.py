@@ -94,6 +94,7 @@ class Uplink:
         self._drift = Drift(clock)
         self._loose: set[str] = set()
         self._new_connection = True
+        self._connected = False
         self._idle = anyio.Condition()
         self._working = anyio.CancelScope()
         self._channel: grpc.aio.Channel | None = None
@@ -112,7 +113,12 @@ class Uplink:
         gRPC can tell changes too, but neither cancel such a watch nor end it with the channel.
         """
         if self._channel is not None:
-            self._enter(next_state(self._state, self._channel.get_state(try_to_connect=True)))
+            channel = self._channel.get_state(try_to_connect=True)
+            connected = channel is grpc.ChannelConnectivity.READY
+            if connected and not self._connected:
+                self._guard.connected()
+            self._connected = connected
+            self._enter(next_state(self._state, channel))
         return self._state
 
     @property

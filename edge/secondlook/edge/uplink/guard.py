@@ -63,6 +63,7 @@ class Guard:
         self._on_wire = on_wire
         self._passed = passed
         self._opened = anyio.Event()
+        self._reachable = anyio.Event()
         self.breaker = Breaker(settings, draw)
         meter.breaker(self.breaker.state)
 
@@ -90,8 +91,16 @@ class Guard:
                     self.breaker.probed(ok, self._clock.monotonic())
                     self._tell()
                 else:
-                    await anyio.sleep(max(_SHORTEST_S, self.breaker.probe_at_s - now_s))
-            self._opened = anyio.Event()
+                    with anyio.move_on_after(max(_SHORTEST_S, self.breaker.probe_at_s - now_s)):
+                        await self._reachable.wait()
+                        self._reachable = anyio.Event()
+                        self.breaker.hurry(self._clock.monotonic())
+            self._opened, self._reachable = anyio.Event(), anyio.Event()
+
+    def connected(self) -> None:
+        """There is a connection again where there was none: what was wrong may well be over."""
+        if not self.breaker.admits:
+            self._reachable.set()
 
     async def check(self, channel: grpc.aio.Channel) -> bool:
         """Send a health check; whether it was answered."""

@@ -87,6 +87,19 @@ def test_the_pause_doubles_up_to_its_longest_and_shrinks_after_a_good_time() -> 
     assert one.probe_at_s == now_s + 205
 
 
+def test_where_there_is_hope_the_next_probe_does_not_wait() -> None:
+    one = breaker(jitter=0)
+    one.hurry(1.0)
+    assert one.admits, "a breaker that is closed stays so"
+    fail(one, 8, 100.0)
+    one.hurry(101.0)
+    assert one.probe(101.0)
+    one.probed(False, 101.5)
+    assert one.probe_at_s == 111.5, "in vain: the pause doubles all the same"
+    one.hurry(200.0)
+    assert one.probe_at_s == 111.5, "nothing is put off"
+
+
 def test_pauses_are_drawn_so_that_devices_do_not_come_back_together() -> None:
     pauses = set()
     for seed in range(20):
