@@ -36,11 +36,17 @@ class Clusters:
     @property
     def margins(self) -> npt.NDArray[np.float32]:
         """float32 (n,), the best class's score less the second's."""
-        if self.class_scores.shape[1] < 2:
-            only: npt.NDArray[np.float32] = self.class_scores.max(axis=1, initial=0)
-            return only
-        top = np.partition(self.class_scores, -2, axis=1)[:, -2:]
-        margins: npt.NDArray[np.float32] = top[:, 1] - top[:, 0]
+        # A box alone has said one class.
+        margins: npt.NDArray[np.float32] = self.detections.scores.copy()
+        (several,) = (self.sizes > 1).nonzero()
+        if not len(several):
+            return margins
+        said = self.class_scores[several]
+        if said.shape[1] < 2:
+            margins[several] = said.max(axis=1, initial=0)
+        else:
+            top = np.partition(said, -2, axis=1)[:, -2:]
+            margins[several] = top[:, 1] - top[:, 0]
         return margins
 
 
@@ -58,14 +64,16 @@ def cluster(detections: Detections, settings: TrackerSettings) -> Clusters:
     kept = suppress(ordered.boxes, ordered.scores, settings.suppress_iou)[: settings.max_boxes]
     strongest = ordered.select(kept)
     class_scores = np.zeros((len(kept), len(detections.names)), np.float32)
-    sizes = np.zeros(len(kept), np.int64)
-    if len(kept):
-        overlap = iou(ordered.boxes, strongest.boxes)
-        overlap[kept, np.arange(len(kept))] = 2.0  # each box of its own belongs to itself
-        owner = overlap.argmax(axis=1)
-        member = overlap[np.arange(len(ordered)), owner] > settings.suppress_iou
-        np.maximum.at(
-            class_scores, (owner[member], ordered.classes[member]), ordered.scores[member]
-        )
-        np.add.at(sizes, owner[member], 1)
-    return Clusters(strongest, class_scores, sizes)
+    if len(kept) == len(ordered):
+        # Each box is alone, or there is none.
+        class_scores[np.arange(len(kept)), strongest.classes] = strongest.scores
+        return Clusters(strongest, class_scores, np.ones(len(kept), np.int64))
+    overlap = iou(ordered.boxes, strongest.boxes)
+    overlap[kept, np.arange(len(kept))] = 2.0  # each box of its own belongs to itself
+    owner = overlap.argmax(axis=1)
+    member = overlap[np.arange(len(ordered)), owner] > settings.suppress_iou
+    owner, said = owner[member], ordered.classes[member]
+    # As one row: that is what numpy has a fast loop for.
+    at = owner * class_scores.shape[1] + said
+    np.maximum.at(class_scores.reshape(-1), at, ordered.scores[member])
+    return Clusters(strongest, class_scores, np.bincount(owner, minlength=len(kept)))

@@ -7,6 +7,7 @@ a column never changes its meaning; new ones get new names.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +40,23 @@ SIGHT = (
     "cluster",  # log of the number of boxes in the cluster
 )
 """Columns of a box as the light model sees it."""
+
+_SMOOTHED = SIGHT.index("smoothed")
+(
+    _DEVIATION,
+    _SIZE,
+    _ASPECT,
+    _HITS,
+    _BORDER,
+    _MARGIN,
+    _CLASS_SHARE,
+    _FLIPS,
+    _HIDDEN,
+    _SPEED,
+    _CLUSTER,
+) = range(4, 15)
+_READ = ("hits", "score_sum", "square_sum", "score_max", "smoothed", "flips", "speed")
+"""What is read of a track."""
 
 CHANGE = (
     "verdict",  # log odds of the heavy model's score; 0 where it saw nothing
@@ -74,34 +92,31 @@ def sight_features(
         statistics: of all tracks.
         frame_size: width and height of the native frame, pixels.
     """
-    out = np.empty((len(rows), len(SIGHT)))
     if not len(rows):
-        return out
+        return np.empty((0, len(SIGHT)))
     boxes = seen.detections.boxes[rows]
-    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0).astype(np.float64)
+    width, height = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0).astype(np.float64).T
     scale = _REFERENCE_SIDE_PX / max(frame_size)
-    hits = statistics.column("hits", track_ids)
-    total = statistics.column("score_sum", track_ids)
-    columns = (
-        logit(seen.detections.scores[rows].astype(np.float64)),
-        logit(statistics.column("smoothed", track_ids)),
-        logit(total / hits),
-        logit(statistics.column("score_max", track_ids)),
-        spread(hits, total, statistics.column("square_sum", track_ids)),
-        np.log(np.sqrt(sides[:, 0] * sides[:, 1]) * scale),
-        np.log(sides[:, 0] / sides[:, 1]),
-        np.log(np.minimum(hits, 50.0)),
-        touches_border(boxes, frame_size),
-        seen.margins[rows],
-        statistics.class_share(track_ids),
-        statistics.column("flips", track_ids) / hits,
-        hidden_share(boxes),
-        np.minimum(statistics.column("speed", track_ids), 5.0),
-        np.log(seen.sizes[rows]),
-    )
-    for column, values in enumerate(columns):
-        out[:, column] = values
-    return out
+    hits, total, squares, best, smoothed, flips, speed = statistics.columns(_READ, track_ids)
+    # Each call costs more than its few numbers: what is calculated alike is calculated together.
+    table = np.empty((len(SIGHT), len(rows)))
+    odds = table[:4]
+    odds[0], odds[1], odds[2], odds[3] = seen.detections.scores[rows], smoothed, total / hits, best
+    odds[:] = logit(odds)
+    logs = np.empty((4, len(rows)))
+    np.multiply(np.sqrt(width * height), scale, out=logs[0])
+    np.divide(width, height, out=logs[1])
+    np.minimum(hits, 50.0, out=logs[2])
+    logs[3] = seen.sizes[rows]
+    table[_SIZE], table[_ASPECT], table[_HITS], table[_CLUSTER] = np.log(logs)
+    table[_DEVIATION] = spread(hits, total, squares)
+    table[_BORDER] = touches_border(boxes, frame_size)
+    table[_MARGIN] = seen.margins[rows]
+    table[_CLASS_SHARE] = statistics.class_share(track_ids)
+    table[_FLIPS] = flips / hits
+    table[_HIDDEN] = hidden_share(boxes)
+    table[_SPEED] = np.minimum(speed, 5.0)
+    return np.ascontiguousarray(table.T)
 
 
 def change_features(
@@ -123,47 +138,57 @@ def change_features(
     out = np.empty((len(beliefs), len(CHANGE)))
     if not len(beliefs):
         return out
-    score, smoothed = sights[:, SIGHT.index("score")], sights[:, SIGHT.index("smoothed")]
-    then = logit(np.array([belief.edge_score for belief in beliefs]))
-    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0).astype(np.float64)
+    score, smoothed = sights[:, 0], sights[:, _SMOOTHED]
+    known = np.array([_numbers(belief, time_s) for belief in beliefs], np.float64).T
+    refuted, edge_class, class_index = known[4:]
+    then, verdict = logit(known[:2])
+    width, height = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0).astype(np.float64).T
+    out[:, 0] = np.where(refuted, 0.0, verdict)
+    out[:, 1], out[:, 5] = np.log1p(known[2:4])
+    out[:, 2] = score - then
+    out[:, 3] = smoothed - then
     areas = np.array([max(1.0, belief.area) for belief in beliefs])
-    refuted = np.array([belief.refuted for belief in beliefs])
-    ages_s = np.array([time_s - belief.at_s for belief in beliefs])
-    verdict = logit(np.array([belief.score for belief in beliefs]))
-    columns = (
-        np.where(refuted, 0.0, verdict),
-        np.log1p(np.minimum(np.abs(ages_s), OLDEST_S)),
-        score - then,
-        smoothed - then,
-        np.abs(np.log(sides[:, 0] * sides[:, 1] / areas)),
-        np.log1p(np.array([float(belief.confirmations) for belief in beliefs])),
-        np.array([belief.edge_class for belief in beliefs]) == classes,
-        np.array([belief.class_index for belief in beliefs]) == classes,
-    )
-    for column, values in enumerate(columns):
-        out[:, column] = values
+    out[:, 4] = np.abs(np.log(width * height / areas))
+    out[:, 6] = edge_class == classes
+    out[:, 7] = class_index == classes
     return out
+
+
+def _numbers(belief: Belief, time_s: float) -> tuple[float, ...]:
+    age_s = min(abs(time_s - belief.at_s), OLDEST_S)
+    said = belief.refuted, belief.edge_class, belief.class_index
+    return (belief.edge_score, belief.score, age_s, belief.confirmations, *said)
 
 
 def touches_border(boxes: Boxes, frame_size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """bool (n,), boxes that end at the border of the frame, where objects are cut off."""
     width, height = frame_size
-    low: npt.NDArray[np.bool_] = np.any(boxes[:, :2] <= _BORDER_PX, axis=1)
-    far = np.array([width - _BORDER_PX, height - _BORDER_PX], np.float32)
-    high: npt.NDArray[np.bool_] = np.any(boxes[:, 2:] >= far, axis=1)
-    return low | high
+    left, top, right, bottom = boxes.T
+    out: npt.NDArray[np.bool_] = left <= _BORDER_PX
+    out |= top <= _BORDER_PX
+    out |= right >= np.float32(width - _BORDER_PX)
+    out |= bottom >= np.float32(height - _BORDER_PX)
+    return out
 
 
 def hidden_share(boxes: Boxes) -> Floats:
     """float64 (n,): the largest share of each box that one box before it covers."""
     if len(boxes) < 2:
         return np.zeros(len(boxes))
-    shares = np.tril(coverage(boxes, boxes), -1)
+    shares = np.where(_before(len(boxes)), coverage(boxes, boxes), np.float32(0))
     hidden: Floats = shares.max(axis=1).astype(np.float64)
     return hidden
 
 
+@lru_cache(maxsize=64)
+def _before(count: int) -> npt.NDArray[np.bool_]:
+    """bool (count, count): below the diagonal."""
+    mask: npt.NDArray[np.bool_] = np.tri(count, k=-1, dtype=bool)
+    mask.flags.writeable = False
+    return mask
+
+
 def class_weight(features: Floats) -> float:
     """How sure the light model is of the class of a track, 0 to 1; ``features``: (len(SIGHT),)."""
-    odds, share = features[SIGHT.index("smoothed")], features[SIGHT.index("class_share")]
+    odds, share = features[_SMOOTHED], features[_CLASS_SHARE]
     return float(share / (1.0 + np.exp(-odds)))
