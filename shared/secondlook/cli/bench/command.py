@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from secondlook.cli.bench.edge import edge
+from secondlook.cli.bench.links.command import links
 from secondlook.cli.bench.memory.command import memory
 from secondlook.cli.bench.prefetch.command import prefetch
 from secondlook.cli.bench.serve.command import serve
@@ -19,6 +20,7 @@ def bench() -> None:
     Examples:
       secondlook bench edge
       secondlook bench edge clip.mp4 --model yolox_nano.onnx --json bench.json
+      secondlook bench links --preset outage
       secondlook bench memory --records 1000000
       secondlook bench prefetch
       secondlook bench serve --quick
@@ -27,6 +29,7 @@ def bench() -> None:
 
 
 bench.add_command(edge)
+bench.add_command(links)
 bench.add_command(memory)
 bench.add_command(prefetch)
 bench.add_command(serve)

@@ -1,0 +1,1 @@
+"""``secondlook bench links``: both tiers over emulated links, for minutes, bytes counted."""
