@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from secondlook.cloud.engine.batching.pace import Pace
 from secondlook.shared.errors import Overloaded
 
-CAUTION = 1.4
+CAUTION = 2.0
 """What a predicted wait is widened by at least: others may come in the meantime."""
 
-MOST_CAUTION = 3.0
+MOST_CAUTION = 4.0
 
 LATE = 1.1
 """A late answer widens the margin by so much."""

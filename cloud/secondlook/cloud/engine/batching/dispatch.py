@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import threading
 
-from secondlook.cloud.engine.batching.admission import MOST_CAUTION, Admission
-from secondlook.cloud.engine.batching.pace import Pace
 from secondlook.cloud.engine.batching.pending import Pending, State
 from secondlook.cloud.engine.batching.policy import Policy
-from secondlook.cloud.engine.batching.queue import RequestQueue
-from secondlook.cloud.engine.batching.rates import Arrivals, Ceiling, Quickness
+from secondlook.cloud.engine.batching.rates import Quickness
+from secondlook.cloud.engine.batching.schedule import Schedule
 from secondlook.cloud.engine.batching.seats import Job, Seat
-from secondlook.cloud.engine.batching.waiting import worth_waiting
 from secondlook.shared.clock import Clock
-from secondlook.shared.errors import Overloaded, Unavailable
+from secondlook.shared.errors import Unavailable
 
 
 class Dispatch:
@@ -30,40 +27,47 @@ class Dispatch:
 
     Attributes:
         seats: one for each thread.
-        limit: most rows of a batch now.
+        pace: how long batches take.
+        admission: who is let in.
+        quickness: whether answers on the event loop pay.
     """
 
     def __init__(self, policy: Policy, instances: int, clock: Clock) -> None:
         self._policy = policy
         self._clock = clock
         self._lock = threading.Lock()
-        self._queue = RequestQueue(policy)
+        self.seats = [Seat() for _ in range(instances)]
+        self._schedule = Schedule(policy, self.seats)
         self._idle: list[Seat] = []
         self._to_ring: list[Seat] = []
-        self.seats = [Seat() for _ in range(instances)]
         self._closed = False
-        self._arrivals = Arrivals()
-        self._ceiling = Ceiling()
-        self.pace = Pace(policy.max_batch, policy.preferred)
-        self.admission = Admission(self.pace, instances)
-        self.limit = policy.max_batch
+        self.pace = self._schedule.pace
+        self.admission = self._schedule.admission
         self.quickness = Quickness()
 
     @property
     def waiting(self) -> int:
         """Requests that wait."""
         given = sum(seat.given is not None for seat in self.seats)
-        return self._queue.waiting + given
+        return self._schedule.waiting + given
+
+    @property
+    def limit(self) -> int:
+        """Most rows of a batch now."""
+        return self._schedule.limit
+
+    @limit.setter
+    def limit(self, rows: int) -> None:
+        self._schedule.limit = rows
 
     def arrivals_per_s(self) -> float:
         """Rows that were asked for, a second, let in or not."""
-        return self._arrivals.per_s(self._clock.monotonic())
+        return self._schedule.arrivals_per_s(self._clock.monotonic())
 
     def capacity_per_s(self) -> float:
         """Rows a second that the measured pace allows; 0 until something has run."""
         with self._lock:
-            rate = self.pace.rate(max(1, self.limit))
-            return 0.0 if rate is None else rate * len(self.seats)
+            return self._schedule.capacity_per_s()
 
     def stuck_s(self) -> float:
         """How long the batch that has run longest has run."""
@@ -80,25 +84,18 @@ class Dispatch:
         with self._lock:
             if self._closed:
                 raise Unavailable("the engine is draining")
-            now_s = request.queued_s
-            self._arrivals.add(request.rows, now_s)
-            if self._idle and not self._queue.waiting and not self._policy.max_queue_delay_s:
+            schedule = self._schedule
+            schedule.arrived(request.rows, request.queued_s)
+            if self._idle and not schedule.waiting and not self._policy.max_queue_delay_s:
                 # Nobody is before it and somebody is free: no order to find, nothing to refuse.
                 seat = self._idle.pop()
                 seat.given = request
                 self._to_ring.append(seat)
                 return None
-            if self._policy.admission:
-                self._admit(request, now_s)
-            try:
-                dropped = self._queue.put(request)
-            except Overloaded as error:
-                # When a part of the queue will have been served.
-                error.retry_after_s = self.admission.relief_s(self._queue.rows // 4 + 1)
-                raise
+            dropped = schedule.put(request)
             if self._idle:
                 seat = self._idle[-1]
-                if self._queue.rows >= seat.wants or request.deadline_s <= seat.until_s:
+                if schedule.rows >= seat.wants or request.deadline_s <= seat.until_s:
                     self._to_ring.append(self._idle.pop())
             return dropped
 
@@ -126,9 +123,9 @@ class Dispatch:
         if rows > 1 or not self.quickness.holds:
             return None
         with self._lock:
-            if self._closed or self._queue.waiting or not self._idle:
+            if self._closed or self._schedule.waiting or not self._idle:
                 return None
-            self._arrivals.add(rows, now_s)
+            self._schedule.arrived(rows, now_s)
             return self._idle.pop()
 
     def release(self, seat: Seat) -> None:
@@ -139,7 +136,7 @@ class Dispatch:
     def leave(self, request: Pending) -> bool:
         """Nobody wants it any more. False where it is taken: it is then not run again."""
         with self._lock:
-            if request.by_camera is not None and self._queue.leave(request):
+            if self._schedule.leave(request):
                 return True
             request.state = State.GONE
             return False
@@ -147,22 +144,19 @@ class Dispatch:
     def next(self, seat: Seat) -> Job | None:
         """Wait for work; ``None`` once closed and empty."""
         with self._lock:
+            schedule = self._schedule
             now_s = self._clock.monotonic()
-            if seat.rows:
-                if seat.clean:
-                    self.admission.ran(seat.expected_s, now_s - seat.since_s)
-                    self.pace.record(seat.rows, now_s - seat.since_s)
-                seat.rows, seat.clean = 0, True
+            schedule.finished(seat, now_s)
             while True:
                 pause_s: float | None = None
                 if seat.given is not None:
                     job = self._given(seat, now_s)
                     if job is not None:
                         return job
-                if self._queue.waiting:
-                    pause_s = 0.0 if self._closed else self._pause_s(seat, now_s)
+                if schedule.waiting:
+                    pause_s = 0.0 if self._closed else schedule.pause_s(seat, now_s)
                     if not pause_s:
-                        job = self._take(seat, now_s)
+                        job = schedule.take(seat, now_s)
                         if job.batch or job.late:
                             return job
                         continue
@@ -183,7 +177,7 @@ class Dispatch:
         with self._lock:
             seat.clean = False
             if too_large > 1:
-                self._ceiling.too_large(too_large, self._clock.monotonic())
+                self._schedule.too_large(too_large, self._clock.monotonic())
 
     def late(self, request: Pending) -> None:
         """An accepted request was not answered in time."""
@@ -205,45 +199,12 @@ class Dispatch:
             given = [seat.given for seat in self.seats if seat.given is not None]
             for request in given:
                 request.state = State.GONE
-            return [*given, *self._queue.clear()]
+            return [*given, *self._schedule.clear()]
 
     def abort(self) -> list[Pending]:
         """Close, and hand back what still waits."""
         self.close()
         return self.clear()
-
-    def _admit(self, request: Pending, now_s: float) -> None:
-        left_s, rows = request.deadline_s - now_s, request.rows
-        busy_s = self._busy_s(now_s)
-        admission, queue = self.admission, self._queue
-        if not queue.waiting and busy_s <= 0:
-            # Nothing is in its way; and what is never let in is never measured again.
-            return
-        # The whole queue before it is the worst case, and needs no counting.
-        worst_s = admission.predict_s(queue.rows, rows, busy_s)
-        if worst_s is None or worst_s[0] * MOST_CAUTION + worst_s[1] <= left_s:
-            return
-        ahead = queue.rows_ahead(request.priority, request.tenant, request.camera, rows)
-        predicted_s = admission.predict_s(ahead, rows, busy_s)
-        assert predicted_s is not None
-        admission.check(request.tenant, now_s, left_s, predicted_s)
-
-    def _busy_s(self, now_s: float) -> float:
-        """Until the first thread is free, as far as is known."""
-        if self._idle:
-            return 0.0
-        return min(max(0.0, seat.since_s + seat.expected_s - now_s) for seat in self.seats)
-
-    def _take(self, seat: Seat, now_s: float) -> Job:
-        pace, queue = self.pace, self._queue
-        head = queue.head(now_s)
-        slack_s = None if head is None else max(0.0, head.deadline_s - now_s)
-        size = pace.size(queue.rows, self._ceiling.under(self.limit, now_s), slack_s)
-        known_s = pace.seconds(size) or 0.0
-        batch, late = queue.take(size, now_s, urgent_s=2 * known_s, least_s=pace.least_s(1))
-        if batch:
-            self._run(seat, sum(request.rows for request in batch), now_s)
-        return Job(batch, late, now_s)
 
     def _given(self, seat: Seat, now_s: float) -> Job | None:
         """Run at once what the seat was given, unless it is gone or has company by now."""
@@ -251,34 +212,10 @@ class Dispatch:
         assert request is not None
         if request.state is State.GONE:
             return None
-        if self._queue.waiting or request.deadline_s <= now_s:
-            self._queue.add(request)
+        if self._schedule.waiting or request.deadline_s <= now_s:
+            self._schedule.add(request)
             return None
-        request.state = State.TAKEN
-        self._run(seat, request.rows, now_s)
-        return Job([request], [], now_s)
-
-    def _run(self, seat: Seat, rows: int, now_s: float) -> None:
-        seat.rows, seat.since_s = rows, now_s
-        seat.expected_s = self.pace.seconds(rows) or 0.0
-
-    def _pause_s(self, seat: Seat, now_s: float) -> float:
-        """How long to wait for a fuller batch; 0: not at all. See `Policy.max_queue_delay_s`."""
-        policy, rows = self._policy, self._queue.rows
-        limit = self._ceiling.under(self.limit, now_s)
-        if policy.max_queue_delay_s <= 0 or rows >= limit:
-            return 0.0
-        head = self._queue.head(now_s)
-        assert head is not None
-        left_s = head.queued_s + policy.max_queue_delay_s - now_s
-        expected = int(self._arrivals.per_s(now_s) * max(0.0, left_s))
-        target = worth_waiting(self.pace, rows, limit, policy.preferred, expected)
-        if not target:
-            return 0.0
-        margin_s = 2 * (self.pace.seconds(target) or 0.0)
-        pause_s = max(0.0, min(left_s, head.deadline_s - now_s - margin_s))
-        seat.wants, seat.until_s = target, now_s + pause_s + margin_s
-        return pause_s
+        return self._schedule.take_alone(seat, request, now_s)
 
     def _sleep(self, seat: Seat, seconds: float | None) -> None:
         """Wait for the bell, without the lock."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from secondlook.cloud.engine.asking import Priority
 
 if TYPE_CHECKING:
-    from secondlook.cloud.engine.batching.shares import Camera, Tenant
+    from secondlook.cloud.engine.batching.fairness import Camera, Tenant
 
 
 class State(Enum):

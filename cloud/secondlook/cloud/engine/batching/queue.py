@@ -12,9 +12,9 @@ import heapq
 from collections import deque
 
 from secondlook.cloud.engine.asking import Priority
+from secondlook.cloud.engine.batching.fairness import FairQueue
 from secondlook.cloud.engine.batching.pending import Pending, State
 from secondlook.cloud.engine.batching.policy import Overflow, Policy
-from secondlook.cloud.engine.batching.shares import FairQueue
 from secondlook.shared.errors import Overloaded
 
 DUE_EVERY = 10

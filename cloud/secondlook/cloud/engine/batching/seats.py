@@ -37,6 +37,13 @@ class Seat:
         self.given: Pending | None = None
         self.until_s = math.inf
 
+    def busy_s(self, now_s: float) -> float:
+        """Until the thread is free, as far as is known.
+
+        What runs for longer than it should goes on for as long again, until it ends.
+        """
+        return abs(self.since_s + self.expected_s - now_s) if self.rows else 0.0
+
 
 @dataclass(slots=True)
 class Job:

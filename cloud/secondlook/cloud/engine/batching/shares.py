@@ -6,10 +6,17 @@ this busy period. Virtual time runs at the rate at which each of the active flow
 if all were served at once. A flow whose start lies not after virtual time has had no more than
 its share and is eligible; among the eligible the earliest deadline goes first. A flow that asks
 for more than its share waits for the others, and has the device to itself while nobody else wants
-it. A flow that comes back from idleness begins at virtual time: it has saved nothing up.
+it.
+
+A flow that comes back from idleness has saved up what it was not served of its share meanwhile, but
+no more than `CREDIT` rows: so much it is *owed*. Those who are owed go before those who are not.
+Who asks for less than its share in bursts thus waits for what runs and for its own burst, not for a
+row of a flood after each of its own. A repaid row was lent to the others while virtual time ran,
+which therefore stands still for it.
 
 Sources: Stoica and Abdel-Wahab, "Earliest Eligible Virtual Deadline First" (1995); Bennett and
-Zhang, "Hierarchical packet fair queueing algorithms" (1996), for virtual time and the hierarchy.
+Zhang, "Hierarchical packet fair queueing algorithms" (1996), for virtual time and the hierarchy;
+RFC 8290 (2018), for queues that are empty most of the time going first.
 """
 
 from __future__ import annotations
@@ -18,19 +25,34 @@ import heapq
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-from secondlook.cloud.engine.batching.pending import Pending, State
+CREDIT = 8
+"""Rows that a flow may save up at most."""
+
+USUAL_ROWS = 64
+"""How many flows are usually active is averaged over so many rows."""
 
 _SLACK = 64
 """Forgotten entries that are carried along before they are swept out."""
 
 
 class Flow:
-    """One of those who share."""
+    """One of those who share.
 
-    __slots__ = ("active", "deadline_s", "place", "rows", "start", "waiting")
+    Attributes:
+        active: something of it waits.
+        waiting: requests that wait.
+        rows: of them.
+        start: rows that it was served this busy period, and those it has let pass.
+        owed: rows that it has saved up and may have now before others.
+        deadline_s: of its most urgent request.
+        place: of its entry in the order; 0: it has none.
+    """
+
+    __slots__ = ("active", "deadline_s", "owed", "place", "rows", "start", "waiting")
 
     def __init__(self) -> None:
         self.start = 0.0
+        self.owed = 0.0
         self.deadline_s = 0.0
         self.place = 0
         self.active = False
@@ -52,12 +74,14 @@ class Shares(Generic[F]):
         self._create = create
         self._flows: dict[str, F] = {}
         self._virtual = 0.0
-        # (virtual start, place, flow) of those ahead of their share, and (deadline, place, flow) of
-        # the others. An entry whose place is not its flow's is forgotten.
+        # (virtual start, place, flow) of those ahead of their share, and (whether it is owed
+        # nothing, deadline, place, flow) of the others. An entry whose place is not its flow's is
+        # forgotten.
         self._ahead: list[tuple[float, int, F]] = []
-        self._eligible: list[tuple[float, int, F]] = []
+        self._eligible: list[tuple[bool, float, int, F]] = []
         self._places = 0
         self._active = 0
+        self._usual = 0.0
         self._sweep_at = _SLACK
 
     def __iter__(self) -> Iterator[F]:
@@ -70,6 +94,8 @@ class Shares(Generic[F]):
             if len(self._flows) >= self._sweep_at:
                 self._forget()
             flow = self._flows[name] = self._create()
+            # It has saved nothing up: else names that are always new would starve the others.
+            flow.start = self._virtual
         return flow
 
     def known(self, name: str) -> F | None:
@@ -85,16 +111,15 @@ class Shares(Generic[F]):
             served: rows that it was served (below 0: given back).
         """
         if served:
-            flow.start += served
-            if served > 0:
-                self._virtual += served / max(1, self._active)
+            self._charge(flow, served)
         if deadline_s is None:
             self._retire(flow)
             return
         if not flow.active:
             flow.active = True
             self._active += 1
-            flow.start = max(flow.start, self._virtual)
+            flow.start = max(flow.start, self._virtual - CREDIT)
+            flow.owed = max(0.0, self._virtual - flow.start)
         elif not served and flow.deadline_s == deadline_s:
             return
         flow.deadline_s = deadline_s
@@ -112,26 +137,50 @@ class Shares(Generic[F]):
                     heapq.heappop(ahead)
                 elif start <= self._virtual:
                     heapq.heappop(ahead)
-                    heapq.heappush(eligible, (flow.deadline_s, place, flow))
+                    heapq.heappush(eligible, (True, flow.deadline_s, place, flow))
                 else:
                     break
             while eligible:
-                _, place, flow = eligible[0]
+                _, _, place, flow = eligible[0]
                 if flow.place == place:
                     return flow
                 heapq.heappop(eligible)
             # All have had more than their share: time moves on to the one least ahead.
             self._virtual = ahead[0][0]
 
+    def served_meanwhile(self, flow: F | None, rows: int) -> int:
+        """Rows of all that are served until ``rows`` of one flow have been, at most.
+
+        Meanwhile each other flow is served what it has waiting, at most as many rows. Others may
+        come: as many flows as there usually are share with it.
+
+        Args:
+            flow: that flow; ``None``: one that is not active.
+            rows: what it will have waiting.
+        """
+        others = sum(min(other.rows, rows) for other in self if other is not flow)
+        return max(rows + others, int(rows * self._usual))
+
+    def _charge(self, flow: F, rows: int) -> None:
+        flow.start += rows
+        if rows < 0:
+            if flow.owed > 0:
+                flow.owed -= rows
+            return
+        self._usual += (self._active - self._usual) * min(1.0, rows / USUAL_ROWS)
+        repaid = min(flow.owed, rows)
+        flow.owed -= repaid
+        self._virtual += (rows - repaid) / max(1, self._active)
+
     def _put(self, flow: F) -> None:
         self._places += 1
         flow.place = self._places
         if flow.start <= self._virtual:
-            heapq.heappush(self._eligible, (flow.deadline_s, flow.place, flow))
+            heapq.heappush(self._eligible, (flow.owed <= 0, flow.deadline_s, flow.place, flow))
         else:
             heapq.heappush(self._ahead, (flow.start, flow.place, flow))
         if len(self._eligible) > 4 * self._active + _SLACK:
-            self._eligible = [e for e in self._eligible if e[2].place == e[1]]
+            self._eligible = [e for e in self._eligible if e[3].place == e[2]]
             heapq.heapify(self._eligible)
         if len(self._ahead) > 4 * self._active + _SLACK:
             self._ahead = [e for e in self._ahead if e[2].place == e[1]]
@@ -149,120 +198,15 @@ class Shares(Generic[F]):
             self._ahead.clear()
             self._eligible.clear()
             self._virtual = 0.0
+            self._usual = 0.0
             self._sweep_at = _SLACK
-            flow.start = 0.0
+            flow.start = flow.owed = 0.0
 
     def _forget(self) -> None:
-        """Drop the flows that are idle and owe nothing."""
+        """Drop the flows that are idle and have saved up all that they may."""
         self._flows = {
             name: flow
             for name, flow in self._flows.items()
-            if flow.active or flow.start > self._virtual
+            if flow.active or flow.start > self._virtual - CREDIT
         }
         self._sweep_at = 2 * len(self._flows) + _SLACK
-
-
-class Camera(Flow):
-    """The requests of one camera, most urgent first."""
-
-    __slots__ = ("heap",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.heap: list[tuple[float, int, Pending]] = []
-
-    def head(self) -> Pending | None:
-        """The most urgent one that waits."""
-        heap = self.heap
-        while heap:
-            request = heap[0][2]
-            if request.state is State.WAITING:
-                return request
-            heapq.heappop(heap)
-        return None
-
-    def urgency(self) -> float | None:
-        """Its most urgent request's deadline."""
-        head = self.head()
-        return None if head is None else head.deadline_s
-
-
-class Tenant(Flow):
-    """The cameras of one tenant."""
-
-    __slots__ = ("cameras",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.cameras: Shares[Camera] = Shares(Camera)
-
-    def urgency(self) -> float | None:
-        """The deadline of the request that is next among its cameras."""
-        camera = self.cameras.next()
-        return None if camera is None else camera.deadline_s
-
-
-class FairQueue:
-    """The waiting requests of one priority class. Not thread-safe: the batcher's lock guards it."""
-
-    def __init__(self) -> None:
-        self.tenants: Shares[Tenant] = Shares(Tenant)
-        self.waiting = 0
-        self.rows = 0
-
-    def put(self, request: Pending, *, again: bool = False) -> None:
-        """Let it wait; ``again``: it had been taken, and gives back what it was charged."""
-        tenant = self.tenants.flow(request.tenant)
-        camera = tenant.cameras.flow(request.camera)
-        request.by_tenant, request.by_camera = tenant, camera
-        request.state = State.WAITING
-        heap = camera.heap
-        heapq.heappush(heap, (request.deadline_s, request.order, request))
-        if len(heap) > 2 * camera.waiting + _SLACK:
-            camera.heap = [e for e in heap if e[2].state is State.WAITING]
-            heapq.heapify(camera.heap)
-        self._count(tenant, camera, 1, request.rows)
-        self._update(tenant, camera, -request.rows if again else 0)
-
-    def head(self) -> Pending | None:
-        """The request whose turn it is."""
-        tenant = self.tenants.next()
-        camera = None if tenant is None else tenant.cameras.next()
-        return None if camera is None else camera.head()
-
-    def remove(self, request: Pending, to: State) -> None:
-        """It waits no more; it is charged to its tenant and camera if it is taken."""
-        tenant, camera = request.by_tenant, request.by_camera
-        assert tenant is not None
-        assert camera is not None
-        request.state = to
-        request.by_tenant = request.by_camera = None
-        self._count(tenant, camera, -1, -request.rows)
-        self._update(tenant, camera, request.rows if to is State.TAKEN else 0)
-
-    def ahead_of(self, tenant_name: str, camera_name: str, rows: int) -> int:
-        """Rows that are served before a newcomer is, if everybody gets fair shares.
-
-        While the newcomer's camera is served its rows, each other camera of the tenant is served
-        at most as many; and so among tenants.
-        """
-        tenant = self.tenants.known(tenant_name)
-        own = rows
-        if tenant is not None and tenant.active:
-            camera = tenant.cameras.known(camera_name)
-            mine = rows + (camera.rows if camera is not None and camera.active else 0)
-            own = mine + sum(min(c.rows, mine) for c in tenant.cameras if c is not camera)
-        others = sum(min(t.rows, own) for t in self.tenants if t is not tenant)
-        return own - rows + others
-
-    def _count(self, tenant: Tenant, camera: Camera, requests: int, rows: int) -> None:
-        self.waiting += requests
-        self.rows += rows
-        tenant.waiting += requests
-        tenant.rows += rows
-        camera.waiting += requests
-        camera.rows += rows
-
-    def _update(self, tenant: Tenant, camera: Camera, served: int) -> None:
-        tenant.cameras.update(camera, camera.urgency(), served)
-        self.tenants.update(tenant, tenant.urgency(), served)

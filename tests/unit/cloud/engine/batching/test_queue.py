@@ -12,6 +12,7 @@ from secondlook.cloud.engine.asking import Priority
 from secondlook.cloud.engine.batching.pending import Pending, State
 from secondlook.cloud.engine.batching.policy import Overflow, Policy
 from secondlook.cloud.engine.batching.queue import DUE_EVERY, RequestQueue
+from secondlook.cloud.engine.batching.shares import CREDIT
 from secondlook.shared.errors import Overloaded
 
 AUDIT, LEARNING = Priority.AUDIT, Priority.LEARNING
@@ -131,13 +132,48 @@ def test_a_newcomer_waits_for_its_share_of_what_is_there_only() -> None:
     assert newcomer in served(queue, 2)
 
 
-def test_idleness_saves_nothing_up() -> None:
-    queue = queue_of(*(pending(tenant="busy", deadline_s=50.0) for _ in range(200)))
+def test_idleness_saves_a_few_rows_up_and_no_more() -> None:
+    queue = queue_of(
+        pending(tenant="idle so far", deadline_s=1.0),
+        *(pending(tenant="busy", deadline_s=50.0) for _ in range(200)),
+    )
     served(queue, 100)
     for _ in range(100):
-        queue.put(pending(tenant="idle so far", deadline_s=1.0))
+        queue.put(pending(tenant="idle so far", deadline_s=99.0))
+    first = served(queue, CREDIT)
+    assert {request.tenant for request in first} == {"idle so far"}
     taken = Counter(request.tenant for request in served(queue, 40))
     assert abs(taken["busy"] - taken["idle so far"]) <= 2
+
+
+def test_a_name_that_is_new_has_saved_nothing_up() -> None:
+    queue = queue_of(*(pending(tenant="busy", deadline_s=50.0) for _ in range(200)))
+    served(queue, 100)
+    for n in range(100):
+        queue.put(pending(tenant=f"t{n}", deadline_s=1.0))
+    taken = Counter(request.tenant for request in served(queue, 150))
+    assert taken["busy"] == 50
+    queue = queue_of(*(pending(tenant="busy", deadline_s=50.0) for _ in range(200)))
+    for n in range(100):
+        queue.put(pending(tenant=f"t{n}", deadline_s=1.0))
+        taken = Counter(request.tenant for request in served(queue, 2))
+        assert taken["busy"] >= 1 or n == 0
+
+
+def test_those_who_come_back_do_not_starve_who_never_left() -> None:
+    queue = queue_of(*(pending(tenant="busy", deadline_s=100.0 + n) for n in range(1000)))
+    waiting = Counter[str]()
+    taken = Counter[str]()
+    for n in range(1000):
+        # More of the others than the device can do, each of them idle now and then.
+        name = f"t{n % 10}"
+        if waiting[name] < 2:
+            waiting[name] += 1
+            queue.put(pending(tenant=name, deadline_s=200.0 + n))
+        (request,) = served(queue, 1)
+        waiting[request.tenant] -= 1
+        taken[request.tenant] += 1
+    assert taken["busy"] >= 1000 / 11 - 1
 
 
 def test_rows_count_for_shares() -> None:
