@@ -45,7 +45,8 @@ class Likeness:
         self._likeness = likeness
         self._least = least
         rows, columns = (likeness >= least).nonzero()
-        self._allowed = list(zip(rows.tolist(), columns.tolist(), strict=True))
+        values = likeness[rows, columns]
+        self._allowed = list(zip(rows.tolist(), columns.tolist(), values.tolist(), strict=True))
 
     def assign(self, rows: Sequence[bool], columns: Sequence[bool]) -> list[tuple[int, int]]:
         """The pairs of largest total likeness among some rows and columns; see `assign`.
@@ -54,21 +55,42 @@ class Likeness:
             rows: n, which of them take part.
             columns: m, which of them do.
         """
-        pairs = [(row, column) for row, column in self._allowed if rows[row] and columns[column]]
-        if not _contended(pairs):
-            # Nearly always: then no other choice is as good, and nothing has to be searched.
+        allowed = [pair for pair in self._allowed if rows[pair[0]] and columns[pair[1]]]
+        pairs = _evident(allowed)
+        if pairs is not None:
             return pairs
         of_rows, of_columns = np.flatnonzero(rows), np.flatnonzero(columns)
-        left, right = assign(self._likeness[np.ix_(of_rows, of_columns)], self._least)
+        left, right = assign(self._likeness[of_rows[:, None], of_columns], self._least)
         return list(zip(of_rows[left].tolist(), of_columns[right].tolist(), strict=True))
 
 
-def _contended(pairs: list[tuple[int, int]]) -> bool:
-    """Whether a row or a column occurs twice."""
-    count = len(pairs)
-    return count > 1 and (
-        len({row for row, _ in pairs}) < count or len({column for _, column in pairs}) < count
-    )
+def _evident(allowed: list[tuple[int, int, float]]) -> list[tuple[int, int]] | None:
+    """The best pairs where nothing has to be searched; ``None`` where it has.
+
+    So it is nearly always: no row and no column occurs twice, or one that does has only rivals that
+    occur once, of which the likest wins.
+    """
+    of_row: dict[int, list[tuple[int, int, float]]] = {}
+    of_column: dict[int, list[tuple[int, int, float]]] = {}
+    for pair in allowed:
+        of_row.setdefault(pair[0], []).append(pair)
+        of_column.setdefault(pair[1], []).append(pair)
+    if len(of_row) == len(of_column) == len(allowed):
+        return [(row, column) for row, column, _ in allowed]
+    found = []
+    for pair in allowed:
+        row, column, value = pair
+        rivals, others = of_row[row], of_column[column]
+        if len(rivals) > 1 and len(others) > 1:
+            return None
+        for rival in rivals if len(rivals) > 1 else others:
+            if rival[2] > value:
+                break
+            if rival[2] == value and rival is not pair:
+                return None
+        else:
+            found.append((row, column))
+    return found
 
 
 def grown(boxes: Boxes, share: float) -> Boxes:
