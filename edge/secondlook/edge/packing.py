@@ -17,7 +17,7 @@ from secondlook.edge.carrier import (
     make_carrier,
 )
 from secondlook.edge.pipeline_settings import PipelineSettings
-from secondlook.edge.regions import Canonical, regions_around
+from secondlook.edge.regions import Canonical, regions_alone
 from secondlook.shared.errors import InvalidInput, SecondlookError, Unavailable
 from secondlook.shared.geometry import Boxes, area
 from secondlook.shared.values import Escalation, FrameRef, Purpose, Region
@@ -89,7 +89,8 @@ class Packer:
             return
         scale = math.sqrt(frame.width * frame.height / (frame.native_width * frame.native_height))
         sides = np.sqrt(np.maximum(area(boxes), 1.0)) * scale
-        now = math.log(float(np.sort(sides)[len(sides) // 2]))
+        sides.sort()
+        now = math.log(float(sides[len(sides) // 2]))
         before = self._log_side
         self._log_side = now if before is None else before + _SIZE_WEIGHT * (now - before)
 
@@ -108,9 +109,8 @@ class Packer:
             of: int (m,), the rows that may be asked about; nothing is foreseen for the others: 0.
         """
         out = np.zeros(len(boxes))
-        for row in of:
-            regions = regions_around(boxes[row : row + 1], [""], frame, self._settings.regions)
-            out[row] = self._carrier.estimate(regions, frame)
+        regions = regions_alone(boxes[of], frame, self._settings.regions)
+        out[of] = [self._carrier.estimate((region,), frame) for region in regions]
         return out
 
     def encode(

@@ -112,11 +112,18 @@ def each_alone(boxes: Boxes, frame: Canonical, settings: RegionSettings) -> Boxe
         frame: the frame and its canonical size.
         settings: padding, grid and limits.
     """
-    alone = [
-        regions_around(boxes[row : row + 1], [""], frame, settings)[0].xyxy
-        for row in range(len(boxes))
-    ]
+    alone = [region.xyxy for region in regions_alone(boxes, frame, settings)]
     return np.array(alone, np.float32).reshape(-1, 4)
+
+
+def regions_alone(boxes: Boxes, frame: Canonical, settings: RegionSettings) -> list[Region]:
+    """The region that `regions_around` gives of each box alone; arguments as for `each_alone`."""
+    most = settings.full_share * frame.width * frame.height
+    rectangles = [_padded(box, frame, settings) for box in _to_canonical(boxes, frame)]
+    return [
+        frame.whole() if _area(rectangle) >= most else frame.to_native(rectangle)
+        for rectangle in rectangles
+    ]
 
 
 def _to_canonical(boxes: Boxes, frame: Canonical) -> list[list[float]]:
