@@ -79,13 +79,13 @@ class Blobs:
         if self._background is None or self._background.shape != picture.shape:
             self._begin(picture, time_s)
             return []
-        change = cv2.absdiff(picture, self._background)
+        change: _Floats = np.asarray(cv2.absdiff(picture, self._background), np.float32)
         limit = self._noise * _NOISE_FACTOR + np.float32(self._settings.blob_levels)
-        mask = (change > limit).astype(np.uint8)
+        mask = (change > limit).view(np.uint8)
         if cv2.countNonZero(mask) > _UPHEAVAL * mask.size:
             self._begin(picture, time_s)
             return []
-        self._learn(picture, np.asarray(change, np.float32), time_s)
+        self._learn(picture, change, time_s)
         height, width = mask.shape
         rows = np.rint(covered / _SHRINK).astype(np.int32)
         for x1, y1, x2, y2 in rows.tolist():
@@ -100,6 +100,7 @@ class Blobs:
         self._frames, self._time_s, self._last = 1, time_s, []
 
     def _learn(self, picture: _Floats, change: _Floats, time_s: float) -> None:
+        """Take in a picture; ``change`` from the background is used up."""
         passed_s = max(0.0, time_s - self._time_s)
         self._time_s = time_s
         # The first frames are averaged, so that what moved in the first one is soon forgotten.
@@ -110,7 +111,7 @@ class Blobs:
         cv2.accumulateWeighted(picture, self._background, weight)
         # An object that stands there is no noise: one that moves to and fro for long is.
         most = np.float32(_MOST_NOISE * self._settings.blob_levels)
-        cv2.accumulateWeighted(np.minimum(change, most), self._noise, weight)
+        cv2.accumulateWeighted(np.minimum(change, most, out=change), self._noise, weight)
 
     def _places(self, mask: npt.NDArray[np.uint8]) -> list[tuple[int, int, int, int]]:
         least = max(3.0, self._settings.blob_area * mask.size)

@@ -194,18 +194,22 @@ class Misses:
     def _lost(self, coasting: Sequence[Coasting], covered: Boxes, frame: FrameRef) -> list[Suspect]:
         settings = self._settings
         before, self._coasted = self._coasted, {}
-        if not coasting:
+        fading = []
+        for track in coasting:
+            frames = self._coasted[track.track_id] = before.get(track.track_id, 0) + 1
+            fade = 1.0 - (frames - 1) / settings.coasting_frames
+            if fade > 0:
+                fading.append((track, frames, fade))
+        if not fading:
             return []
-        boxes = clip(np.stack([track.box for track in coasting]), frame.width, frame.height)
-        open_ = np.all(boxes[:, 2:] - boxes[:, :2] >= 1, axis=1)
+        boxes = clip(np.stack([track.box for track, *_ in fading]), frame.width, frame.height)
+        sides = boxes[:, 2:] - boxes[:, :2]
+        open_ = np.minimum(sides[:, 0], sides[:, 1]) >= 1
         if len(covered):
             open_ &= coverage(boxes, covered).max(axis=1) < _HELD
         out = []
-        for row, track in enumerate(coasting):
-            frames = self._coasted[track.track_id] = before.get(track.track_id, 0) + 1
-            fade = 1.0 - (frames - 1) / settings.coasting_frames
-            if fade <= 0 or not open_[row]:
-                continue
+        for row in open_.nonzero()[0].tolist():
+            track, frames, fade = fading[row]
             loss = min(1.0, settings.coasting_loss * track.score * fade)
             why = f"track {track.track_id} has had no box for {frames} frames"
             out.append(Suspect(f"track {track.track_id}", boxes[row], loss, why))
