@@ -44,14 +44,12 @@ def _assess(entry: Entry, model: RiskModel) -> Risk:
     if not rows:
         return risk
     beliefs = [entry.beliefs[ids[row]] for row in rows]
-    at = np.array(rows)
-    changes = change_features(
-        entry.features[at], tracked.boxes[at], tracked.classes[at], beliefs, entry.time_s
-    )
-    refuted = np.array([belief.refuted for belief in beliefs])
-    known = model.verified(entry.features[at], changes, refuted)
-    here = np.array([belief.at_s == entry.time_s for belief in beliefs])
-    lasting = np.array([belief.lasts(entry.time_s) for belief in beliefs])
+    at, time_s = np.array(rows, np.intp), entry.time_s
+    sights = entry.features[at]
+    changes = change_features(sights, tracked.boxes[at], tracked.classes[at], beliefs, time_s)
+    said = [(one.refuted, one.at_s == time_s, one.lasts(time_s)) for one in beliefs]
+    refuted, here, lasting = np.array(said, bool).T
+    known = model.verified(sights, changes, refuted)
     absent = lasting & (changes[:, CHANGE.index("smoothed_risen")] < SURER_ODDS)
     risk.right[at] = np.where(here, ~refuted, np.where(absent, 0.0, known.right))
     risk.loss[at] = np.where(here | absent, 0.0, known.loss)

@@ -40,7 +40,8 @@ def compose(
     scores = right.astype(np.float32)
     classes = tracked.classes.copy()
     published = right >= settings.publish_probability
-    published[list(entry.doubles)] = False
+    if entry.doubles:
+        published[list(entry.doubles)] = False
     rank = scores.copy()
     for row, track_id in enumerate(tracked.track_ids.tolist()):
         belief = entry.beliefs.get(track_id)
@@ -80,8 +81,7 @@ def compose(
         rank = np.concatenate([rank, 0.5 + added.scores])
     else:
         everything = Detections(boxes, scores, classes, names, tracked.track_ids)
-    which = np.flatnonzero(published)
+    (which,) = published.nonzero()
     which = which[suppress(everything.boxes[which], rank[which], _DUPLICATE_IOU)]
-    answer = everything.select(which)
-    answer = answer.select(np.argsort(-answer.scores, kind="stable"))
-    return answer, everything.select(np.flatnonzero(~published))
+    which = which[np.argsort(-everything.scores[which], kind="stable")]
+    return everything.select(which), everything.select(~published)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -57,23 +58,41 @@ class Basis:
         Raises:
             InvalidInput: a column that is needed is not there.
         """
-        at = {name: column for column, name in enumerate(names)}
-        missing = [name for name in self.columns if name not in at]
-        if missing:
-            raise InvalidInput(f"basis.columns: {missing[0]!r} is not known here")
+        columns, bent_columns, left, right = _places(self, tuple(names))
         out = np.empty((len(values), self.size))
         out[:, 0] = 1.0
         step = 1 + len(self.columns)
-        out[:, 1:step] = values[:, [at[name] for name in self.columns]]
+        out[:, 1:step] = values[:, columns]
         if self.hinges:
-            bent = values[:, [at[name] for name, _ in self.hinges]]
-            bent = bent - np.array([knot for _, knot in self.hinges])
+            bent = values[:, bent_columns] - np.array([knot for _, knot in self.hinges])
             out[:, step : step + len(self.hinges)] = np.maximum(bent, 0.0)
             step += len(self.hinges)
         if self.products:
-            left = values[:, [at[name] for name, _ in self.products]]
-            out[:, step:] = left * values[:, [at[name] for _, name in self.products]]
+            out[:, step:] = values[:, left] * values[:, right]
         return out
+
+
+_Places = npt.NDArray[np.intp]
+
+
+@lru_cache(maxsize=256)
+def _places(basis: Basis, names: tuple[str, ...]) -> tuple[_Places, _Places, _Places, _Places]:
+    """Where among ``names`` a basis finds its columns, its hinges, and both sides of its products.
+
+    Looked up once: a frame is assessed by four regressions, always of the same columns.
+    """
+    at = {name: column for column, name in enumerate(names)}
+    missing = [name for name in basis.columns if name not in at]
+    if missing:
+        raise InvalidInput(f"basis.columns: {missing[0]!r} is not known here")
+    wanted = (
+        basis.columns,
+        [name for name, _ in basis.hinges],
+        [name for name, _ in basis.products],
+        [name for _, name in basis.products],
+    )
+    first, second, third, fourth = (np.array([at[n] for n in part], np.intp) for part in wanted)
+    return first, second, third, fourth
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +126,6 @@ class Logistic:
 
 def probability(odds: Floats) -> Floats:
     """The probability of log odds; never overflows."""
-    kept = np.clip(odds, -50.0, 50.0)
+    kept = np.minimum(np.maximum(odds, -50.0), 50.0)  # np.clip takes twice as long
     out: Floats = 1.0 / (1.0 + np.exp(-kept))
     return out

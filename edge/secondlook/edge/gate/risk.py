@@ -46,7 +46,8 @@ class Risk:
         """From the probability of an object, and that its class is right; see the module."""
         right = present * same_class
         published = 1.0 + present - 2.0 * right
-        return cls(right, np.clip(np.minimum(published, present), 0.0, 1.0))
+        least = np.minimum(published, present)
+        return cls(right, np.minimum(np.maximum(least, 0.0), 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,9 @@ class RiskModel:
 
     def unverified(self, sights: Floats) -> Risk:
         """Boxes without a verdict; ``sights``: float64 (n, len(SIGHT))."""
-        return Risk.of(
-            probability(self.present.odds(sights, SIGHT)),
-            probability(self.same_class.odds(sights, SIGHT)),
-        )
+        odds = np.empty((2, len(sights)))
+        odds[0], odds[1] = self.present.odds(sights, SIGHT), self.same_class.odds(sights, SIGHT)
+        return Risk.of(*probability(odds))
 
     def verified(self, sights: Floats, changes: Floats, refuted: npt.NDArray[np.bool_]) -> Risk:
         """Boxes with a verdict.
@@ -82,8 +82,9 @@ class RiskModel:
         """
         both = np.concatenate([sights, changes], axis=1)
         odds = np.empty(len(both))
-        odds[~refuted] = self.confirmed.odds(both[~refuted], VERIFIED)
-        odds[refuted] = self.refuted.odds(both[refuted], VERIFIED)
+        for model, rows in ((self.confirmed, ~refuted), (self.refuted, refuted)):
+            if rows.any():
+                odds[rows] = model.odds(both[rows], VERIFIED)
         right = probability(odds)
         return Risk(right, np.minimum(right, 1.0 - right))
 
