@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import anyio
+import grpc.aio
 import pytest
+from support.cloud import whole_frame
 from support.edge import (
     FakeCloud,
     Film,
@@ -15,13 +17,16 @@ from support.edge import (
     verdict,
 )
 from support.gate import ALWAYS_ASK
+from support.networks import blank
 from support.proxy import fault_proxy
 from support.waiting import until
 
 from secondlook.edge.settings import EdgeSettings
-from secondlook.edge.uplink import UplinkState
+from secondlook.edge.uplink import UplinkSettings, UplinkState, channel
+from secondlook.rpc.v1.escalation_pb2_grpc import EscalationStub
 from secondlook.shared.measure import Direction
 from secondlook.shared.values import Escalation, Verdict
+from secondlook.shared.wire.escalation import request_to_proto
 
 pytestmark = pytest.mark.anyio
 
@@ -112,3 +117,24 @@ async def test_a_cut_or_corrupted_connection_is_made_again() -> None:
     assert status.restarts == 0
     sequences = [e.observation.frame.sequence for e in sink.answers()]
     assert sequences == list(range(len(sequences)))
+
+
+@pytest.mark.heavy
+async def test_a_connection_on_which_no_ping_is_answered_is_dead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ten seconds: no shorter keepalive is to be had."""
+    monkeypatch.setattr(channel, "PING_TIMEOUT_MS", 1000)
+    async with FakeCloud().running() as cloud:
+        cloud.hold = anyio.Event()
+        async with fault_proxy(int(cloud.address.rpartition(":")[2])) as proxy:
+            settings = UplinkSettings(address=proxy.target, keepalive_s=10.0)
+            async with channel.open_channel(settings, None) as opened:
+                question = request_to_proto(whole_frame(blank(64, 64)))
+                asked = EscalationStub(opened).Escalate(question, timeout=600.0)
+                await cloud.arrived.wait()
+                proxy.stall()
+                # gRPC's own patience would be a minute more.
+                with anyio.fail_after(40.0), pytest.raises(grpc.aio.AioRpcError) as failed:
+                    await asked
+    assert failed.value.code() is grpc.StatusCode.UNAVAILABLE

@@ -11,6 +11,9 @@ import grpc.aio
 from secondlook.edge.uplink.settings import UplinkSettings
 from secondlook.shared.errors import InvalidConfig
 
+PING_TIMEOUT_MS = 10_000
+"""A connection on which a ping is not answered in this time is dead."""
+
 
 class UplinkState(str, Enum):
     """Whether the cloud can be reached."""
@@ -62,7 +65,9 @@ def open_channel(
         ("grpc.min_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", round(settings.reconnect_max_s * 1000)),
         ("grpc.keepalive_time_ms", round(settings.keepalive_s * 1000)),
-        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_timeout_ms", PING_TIMEOUT_MS),
+        # Without it a ping is waited for a minute, whatever the keepalive's timeout says.
+        ("grpc.http2.ping_timeout_ms", PING_TIMEOUT_MS),
     ]
     if own_connection:
         options.append(("grpc.use_local_subchannel_pool", 1))
