@@ -11,7 +11,10 @@ tell the discipline apart from a busy machine):
 - ``flood``: a calm tenant at a third of capacity, beside a neighbour that asks for half of it, and
   then for ``--load`` times of it: p99 of the calm one in either.
 
-The machine's speed drifts, so that the parts take turns and their medians are compared.
+The machine's speed drifts, so that the parts take turns and their medians are compared. Where it is
+so busy that this process stands still as a whole, what was let in before is late whatever the
+discipline: each stall that the event loop sees is noted, and what is late is told apart by whether
+there was one while it waited.
 
     python tests/bench/bench_overload.py [--seconds 20] [--load 3] [--deadline-ms 250] [--side 96]
 """
@@ -21,6 +24,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import math
 import random
 import statistics
 import sys
@@ -32,81 +36,20 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import anyio
 import numpy as np
-import onnxruntime as ort
 import psutil
-from onnx import TensorProto, helper, numpy_helper
 from prometheus_client import CollectorRegistry
+from support.devices import ConvNet, Timer
 
 from secondlook.cloud.engine.asking import Ask
 from secondlook.cloud.engine.batching import TENSORS, Batcher, Instance, Policy, TensorInput
 from secondlook.cloud.engine.metrics import EngineMetrics
-from secondlook.cloud.engine.tensors import Signature, Tensors, TensorSpec
 from secondlook.shared.clock import Deadline, SystemClock
 from secondlook.shared.errors import DeadlineExceeded, Overloaded
 
 CLOCK = SystemClock()
 
-
-class ConvNet:
-    """Some layers of convolution over a square picture; one thread."""
-
-    detector = None
-    memory_bytes = 0
-
-    def __init__(self, side: int, max_batch: int) -> None:
-        self.device = "CPU"
-        self.shape = (3, side, side)
-        rng = np.random.default_rng(0)
-        nodes, inits, name, channels = [], [], "x", 3
-        for layer in range(4):
-            weights = rng.normal(0, 0.1, size=(32, channels, 3, 3)).astype(np.float32)
-            inits.append(numpy_helper.from_array(weights, f"w{layer}"))
-            nodes.append(
-                helper.make_node("Conv", [name, f"w{layer}"], [f"c{layer}"], pads=[1, 1, 1, 1])
-            )
-            nodes.append(helper.make_node("Relu", [f"c{layer}"], [f"r{layer}"]))
-            name, channels = f"r{layer}", 32
-        nodes.append(helper.make_node("GlobalAveragePool", [name], ["y"]))
-        graph = helper.make_graph(
-            nodes,
-            "conv",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *self.shape])],
-            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 32, 1, 1])],
-            inits,
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        self._session = ort.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        self.signature = Signature(
-            (TensorSpec("x", "FP32", self.shape),),
-            (TensorSpec("y", "FP32", (32, 1, 1)),),
-            max_batch,
-        )
-
-    def run(self, inputs: Tensors, outputs: object = ()) -> dict[str, np.ndarray]:
-        (y,) = self._session.run(["y"], dict(inputs))
-        return {"y": y}
-
-    def warm_up(self) -> None:
-        self.run({"x": np.zeros((1, *self.shape), np.float32)})
-
-    def close(self) -> None: ...
-
-
-class Timer(ConvNet):
-    """A device with a time of its own."""
-
-    def __init__(self, side: int, max_batch: int, service_s: float) -> None:
-        super().__init__(8, max_batch)
-        self.device = "timer"
-        self._service_s = service_s
-
-    def run(self, inputs: Tensors, outputs: object = ()) -> dict[str, np.ndarray]:
-        time.sleep(self._service_s * len(inputs["x"]))
-        return super().run(inputs)
+STALL_S = 0.03
+"""The event loop does not get on for so long: a stall."""
 
 
 @dataclass
@@ -116,15 +59,24 @@ class Heard:
     waits_s: list[float] = field(default_factory=list)
     refused: int = 0
     late: int = 0
+    late_in_stall: int = 0
     asked: int = 0
-    other: int = 0
 
     def p(self, share: float) -> float:
-        return float(np.quantile(self.waits_s, share)) if self.waits_s else float("nan")
+        """Of all that was let in; what came too late took for ever."""
+        waits_s = [*sorted(self.waits_s), *[math.inf] * self.late]
+        return waits_s[min(len(waits_s) - 1, int(share * len(waits_s)))] if waits_s else math.nan
 
     @property
     def unanswered(self) -> int:
-        return self.asked - len(self.waits_s) - self.refused - self.late - self.other
+        return self.asked - len(self.waits_s) - self.refused - self.late
+
+    def add(self, other: Heard) -> None:
+        self.waits_s += other.waits_s
+        self.refused += other.refused
+        self.late += other.late
+        self.late_in_stall += other.late_in_stall
+        self.asked += other.asked
 
 
 class Bench:
@@ -132,6 +84,18 @@ class Bench:
         self.batcher = batcher
         self.deadline_s = deadline_s
         self.payload = TensorInput({"x": np.zeros((1, *shape), np.float32)})
+        self.stalls_s: list[float] = []
+        self.stalled_at_s = -math.inf
+
+    async def watch(self) -> None:
+        """Note when the event loop does not get on."""
+        while True:
+            begun_s = time.monotonic()
+            await asyncio.sleep(STALL_S / 10)
+            over_s = time.monotonic() - begun_s - STALL_S / 10
+            if over_s > STALL_S:
+                self.stalls_s.append(over_s)
+                self.stalled_at_s = time.monotonic()
 
     def busy_s(self) -> float:
         """Seconds that the network has run so far."""
@@ -147,6 +111,9 @@ class Bench:
             heard.refused += 1
         except DeadlineExceeded:
             heard.late += 1
+            # The one that watches gets its turn before this stall is judged.
+            await asyncio.sleep(STALL_S / 5)
+            heard.late_in_stall += self.stalled_at_s > begun_s
         else:
             heard.waits_s.append(time.monotonic() - begun_s)
 
@@ -200,6 +167,7 @@ async def main(args: argparse.Namespace) -> None:
     )
     batcher.start()
     bench = Bench(batcher, network.shape, args.deadline_ms / 1000)
+    watching = asyncio.ensure_future(bench.watch())
     await bench.capacity(1)
     rounds = max(2, args.seconds // 10)
     part_s = args.seconds / rounds
@@ -214,10 +182,7 @@ async def main(args: argparse.Namespace) -> None:
         goodputs.append(sum(len(h.waits_s) for h in heard.values()) / (time.monotonic() - begun_s))
         busy.append((bench.busy_s() - ran_s) / (time.monotonic() - begun_s))
         for h in heard.values():
-            total.waits_s += h.waits_s
-            total.refused += h.refused
-            total.late += h.late
-            total.asked += h.asked
+            total.add(h)
         memory.append(psutil.Process().memory_info().rss / 2**20)
     capacities.append(await bench.capacity(part_s / 4))
     around = [(a + b) / 2 for a, b in itertools.pairwise(capacities)]
@@ -232,14 +197,17 @@ async def main(args: argparse.Namespace) -> None:
         f"(each part: {', '.join(f'{ratio:.0%}' for ratio in ratios)}), "
         f"the device runs {statistics.median(busy):.0%} of the time\n"
         f"  asked {total.asked}, let in {accepted}, too late {total.late} "
-        f"({total.late / max(1, accepted):.2%} of let in), refused {total.refused}, "
-        f"unanswered {total.unanswered}\n"
+        f"({total.late / max(1, accepted):.2%} of let in; {total.late_in_stall} in a stall), "
+        f"refused {total.refused}, unanswered {total.unanswered}\n"
         f"  let in: p50 {total.p(0.5) * 1e3:.0f} ms, p99 {total.p(0.99) * 1e3:.0f} ms, "
         f"margin {batcher._dispatch.admission.most_margin():.2f}\n"
         f"  memory after each part: {', '.join(f'{m:.0f}' for m in memory)} MiB"
     )
-    calm: dict[str, list[float]] = {"beside a calm neighbour": [], "beside a flood": []}
-    waits: dict[str, list[float]] = {name: [] for name in calm}
+    print(
+        f"  stalls of the whole process over {STALL_S * 1e3:.0f} ms: {len(bench.stalls_s)}, "
+        f"{sum(bench.stalls_s):.1f} s together, longest {max(bench.stalls_s, default=0):.2f} s"
+    )
+    calm = {"beside a calm neighbour": Heard(), "beside a flood": Heard()}
     for part in range(rounds):
         capacity = await bench.capacity(part_s / 4)
         for name, rate in (
@@ -247,8 +215,7 @@ async def main(args: argparse.Namespace) -> None:
             ("beside a flood", args.load * capacity),
         ):
             heard = await bench.open_load({"calm": capacity / 3, "neighbour": rate}, part_s, part)
-            calm[name].append(heard["calm"].p(0.99))
-            waits[name] += heard["calm"].waits_s
+            calm[name].add(heard["calm"])
             lost = heard["calm"].refused + heard["calm"].late
             print(
                 f"  calm tenant {name}: p50 {heard['calm'].p(0.5) * 1e3:.1f} ms, "
@@ -256,8 +223,9 @@ async def main(args: argparse.Namespace) -> None:
                 f"{lost} of {heard['calm'].asked} lost; neighbour: "
                 f"{len(heard['neighbour'].waits_s)} of {heard['neighbour'].asked} answered"
             )
-    before, after = (float(np.quantile(w, 0.99)) for w in waits.values())
+    before, after = (heard.p(0.99) for heard in calm.values())
     print(f"flood: p99 of the calm tenant x{after / before:.2f}")
+    watching.cancel()
     await batcher.drain()
 
 
