@@ -46,6 +46,7 @@ def test_the_documents_that_people_look_for_exist() -> None:
         "budget",
         "doctor",
         "trust",
+        "self-test",
         "explain",
         "models",
     )

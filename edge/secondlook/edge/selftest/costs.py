@@ -89,8 +89,8 @@ class Costs:
         # Also on an audit: where the gate asks nothing a full stream may be what is needed.
         if mode.gated and self._probes.due(time_s):
             self._probes.begin(time_s, self._trial(Mode.FULL), self._trial(self._other(mode)))
-        if audit or escalation.whole_frame:
-            # A background, or a key frame: either carrier sends those.
+        if audit or (escalation.canvas is not None and escalation.canvas.key):
+            # A key frame is sent once in a long while, by a full stream too.
             return
         self._traffic.sent(size)
         frame = self._packer.canonical(escalation.frame_width, escalation.frame_height)

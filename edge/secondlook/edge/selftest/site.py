@@ -181,7 +181,7 @@ class SiteTest:
                 )
             return self.mode
         if self.mode not in self._bytes_per_s:
-            self.reasons = ("what the gate sends is not known yet",)
+            self.reasons = ("what the gate sends is not known yet: it is watched for 30 s",)
         elif evidence.pairs >= self._round.next_look:
             self._look(evidence, at_s, budget_bytes_per_s)
         if evidence.pairs >= settings.max_audits:

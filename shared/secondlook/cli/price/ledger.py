@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from secondlook.cli.price.ways import WayLog
 from secondlook.shared.measure import Traffic
 from secondlook.shared.values import Detections
 
@@ -48,6 +49,7 @@ class Ledger:
         unpaid: questions that were not asked, because the budget was spent.
         up_bytes: what went up while each frame was worked on; the sum is ``traffic.up``. Empty
             where frames were not worked on one after the other.
+        ways: what the self-test of the site did; ``None`` where it took no part.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Ledger:
     traffic: Traffic = field(default_factory=Traffic)
     unpaid: int = 0
     up_bytes: list[int] = field(default_factory=list)
+    ways: WayLog | None = None
 
     def passed(self, traffic: Traffic) -> None:
         """A frame is done, and so much has passed since the beginning."""

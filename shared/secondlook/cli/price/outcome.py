@@ -9,6 +9,7 @@ from typing import Any
 from secondlook.cli.price.comparison import Standard
 from secondlook.cli.price.ledger import Ledger
 from secondlook.cli.price.standing import Standing, standing_of
+from secondlook.cli.price.ways import WayLog
 from secondlook.shared.measure import (
     ALL_CLASSES,
     Blocks,
@@ -80,6 +81,7 @@ class Outcome:
         most_kb_in_60_s: most that went up within any 60 s of the clip; ``None`` where it is not
             known frame by frame.
         title: what people call the system; empty for the usual title of its name.
+        ways: what the self-test of the site did; ``None`` where it took no part.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Outcome:
     unpaid: int = 0
     most_kb_in_60_s: float | None = None
     title: str = ""
+    ways: WayLog | None = None
 
     @property
     def standing(self) -> Standing:
@@ -133,6 +136,8 @@ class Outcome:
         }
         if self.truth is not None:
             data["truth"] = self.truth.as_json()
+        if self.ways is not None:
+            data["selftest"] = self.ways.as_json()
         return data
 
 
@@ -197,6 +202,7 @@ def outcome_of(
         unpaid=ledger.unpaid,
         most_kb_in_60_s=_most(ledger, standard),
         title=title,
+        ways=ledger.ways,
     )
 
 

@@ -14,7 +14,8 @@ from secondlook.cli.price.outcome import Outcome
 from secondlook.cli.price.over_link import LinkRun, allowed_kb
 from secondlook.cli.price.run import Comparison
 from secondlook.cli.price.shapes import Drawing, as_svg
-from secondlook.cli.price.table import curve_tables, link_table, sentence, tables_of
+from secondlook.cli.price.table import TITLES, curve_tables, link_table, sentence, tables_of
+from secondlook.cli.price.ways import way_tables
 from secondlook.edge.control import BudgetSettings
 
 
@@ -59,7 +60,10 @@ class Part:
             found += curve_tables(verdicts)
         if self.links:
             found.append(link_table(self.links))
-        return found
+        named = [
+            (TITLES.get(o.name, o.title), o.ways) for o in self.shown if o.name == "secondlook"
+        ]
+        return found + way_tables([(title, ways) for title, ways in named if ways is not None])
 
 
 def facts(part: Part) -> list[str]:

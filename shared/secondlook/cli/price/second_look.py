@@ -5,6 +5,9 @@ changes no answer, a verdict is held back until it would have come: a question a
 media time ``t`` that took ``L`` seconds, as measured here or as the user says, is known to frames
 later than ``t + L``. Frames in between are answered without it and revised when it comes. The
 cloud is taken to have a free worker for each question, as for the baselines.
+
+The self-test of the site takes part as in the daemon, through the same calls of the pipeline: it
+may change the way of working in the middle of a clip, and what it asks for itself is paid for.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from secondlook.cli.price.choosers import Budget, Chooser
 from secondlook.cli.price.edge_side import Purse
 from secondlook.cli.price.ledger import FrameAnswer, Ledger
 from secondlook.cli.price.system import Shot
+from secondlook.cli.price.ways import WayLog
 from secondlook.edge.control import Reservation
 from secondlook.edge.pipeline import CameraPipeline
 from secondlook.shared.errors import SecondlookError
@@ -103,12 +107,33 @@ class SecondLook:
             asked = await self._send(escalation, shot, first_s, started)
             if asked and self._budget is not None:
                 self._budget.note(shot.frame.ref, observation.decision)
+        if self._chooser is None:
+            await self._test_site(shot, first_s)
         self.ledger.passed(self._proxy.traffic)
 
     async def finish(self) -> None:
         """See `System.finish`."""
         self._deliver(float("inf"))
         self.ledger.settle(self._proxy.traffic)
+
+    async def _test_site(self, shot: Shot, first_s: float) -> None:
+        """What the daemon does after the question: try out other ways, hear of alarms and changes.
+
+        Where something else decides in the place of the gate there is nothing to choose.
+        """
+        pipeline, ledger, at_s = self._pipeline, self.ledger, shot.frame.ref.captured_at
+        if ledger.ways is None and not shot.index:
+            ledger.ways = WayLog.of(pipeline, at_s)
+        if pipeline.rehearses:
+            started, before = self._timer(), self._proxy.traffic.up
+            again = pipeline.rehearse(shot.frame)
+            if again is not None and await self._send(again, shot, first_s, started):
+                assert ledger.ways is not None
+                ledger.ways.second_looks += 1
+                ledger.ways.second_bytes += self._proxy.traffic.up - before
+        pipeline.take_trust()
+        if ledger.ways is not None:
+            ledger.ways.note(pipeline, at_s, shot.media_s, shot.index)
 
     async def _send(
         self, escalation: Escalation, shot: Shot, first_s: float, started: float

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.edge import NAMES, Seen, seen, textured
+from support.sites import HEIGHT, WIDTH, restless
 
 from secondlook.edge.carrier import CanvasEncoder
 from secondlook.edge.control.allowance import Allowance
@@ -28,7 +29,6 @@ from secondlook.shared.memory.kinds import SiteMode
 from secondlook.shared.sim import CLASS_NAMES, StreetCamera, StreetConfig
 from secondlook.shared.values import Detections, Frame, Purpose, Verdict
 
-WIDTH, HEIGHT = 160, 96
 ROOM = textured(WIDTH, HEIGHT)
 CAR: Seen = ((50, 30, 80, 50), 0.9, "car")
 QUICK = {
@@ -162,17 +162,6 @@ def test_where_the_edge_agrees_nothing_but_audits_is_asked_in_the_end() -> None:
     assert camera.pipeline.take_ways()[-1].after is Mode.EDGE
 
 
-def _restless(n: int) -> tuple[np.ndarray, Detections, Detections]:
-    """Everything moves, the light model is sure of what is not there, and blind for what is."""
-    dice = np.random.default_rng(n)
-    image = dice.integers(0, 256, (HEIGHT // 8, WIDTH // 8, 3), np.uint8)
-    image = np.kron(image, np.ones((8, 8, 1), np.uint8))
-    x = float(dice.integers(0, WIDTH - 40))
-    there: Seen = ((x, 5, x + 32, 30), 0.9, "person")
-    wrong: Seen = ((WIDTH - x - 32, 60, WIDTH - x, 90), 0.98, "car")
-    return image, seen(wrong), seen(there)
-
-
 def _noisy(really: str) -> View:
     """Leaves move everywhere, and a few things stand that the light model takes for cars."""
     places = [(10, 10, 40, 34), (60, 50, 92, 74), (110, 20, 150, 60)]
@@ -189,7 +178,7 @@ def _noisy(really: str) -> View:
 
 
 def test_where_the_gate_sees_nothing_whole_frames_are_sent() -> None:
-    camera = Camera(_restless, misses={"blob_loss": 0}, selftest={"price": 1e-6})
+    camera = Camera(restless, misses={"blob_loss": 0}, selftest={"price": 1e-6})
     assert camera.live(0, 200) is Mode.FULL
     camera.ordinary()
     camera.live(200, 240)
@@ -201,7 +190,7 @@ def test_where_the_gate_sees_nothing_whole_frames_are_sent() -> None:
 def test_a_full_stream_that_agrees_badly_is_not_chosen() -> None:
     """How well whole frames agree is measured: here the heavy model sees nothing in a video."""
     camera = Camera(
-        _restless,
+        restless,
         misses={"blob_loss": 0},
         selftest={"price": 1e-6},
         in_canvas=lambda seen: Detections.empty(seen.names),
@@ -215,7 +204,7 @@ def test_a_full_stream_that_agrees_badly_is_not_chosen() -> None:
 
 def test_an_audit_goes_twice_only_where_that_matters_and_is_paid_for() -> None:
     for view, settings in (
-        (_restless, {"price": 1e-6, "probe_share": 0.0}),
+        (restless, {"price": 1e-6, "probe_share": 0.0}),
         (_noisy("car"), {"price": 1.0}),
     ):
         camera = Camera(view, misses={"blob_loss": 0}, selftest=settings)
@@ -273,7 +262,7 @@ PROMISED: dict[str, tuple[View, dict[str, Any], Mode]] = {
     "edge alone": (_unsure, {"selftest": DEAR}, Mode.EDGE),
     "canvas": (_noisy("person"), {"selftest": {"price": 0.05}}, Mode.CANVAS),
     "full stream": (
-        _restless,
+        restless,
         {"selftest": {"price": 1e-6}, "misses": {"blob_loss": 0}},
         Mode.FULL,
     ),
@@ -299,7 +288,7 @@ def test_a_site_gets_no_less_than_from_the_simplest_choice(best: str) -> None:
 
 
 def test_a_full_stream_gives_way_to_the_budget() -> None:
-    camera = Camera(_restless, misses={"blob_loss": 0}, selftest={"price": 1e-6})
+    camera = Camera(restless, misses={"blob_loss": 0}, selftest={"price": 1e-6})
     assert camera.live(0, 200) is Mode.FULL
     poor = Allowance(bytes_now=300, byte_price=1e-5)
     assert camera.live(200, 330, poor) is not Mode.FULL

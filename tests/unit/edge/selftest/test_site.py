@@ -132,9 +132,9 @@ def test_sites_get_no_less_than_from_the_simplest_choice() -> None:
         test = SiteTest(_patient(min_audits=50), ALL)
         mode = _live(test, site, 500, seed=seed)[-1]
         gains.append(truth[mode] - max(truth[Mode.EDGE], truth[Mode.FULL]))
-    # So much 500 audits cannot tell with the certainty that is asked for.
-    assert min(gains) >= -0.12
-    assert np.mean(gains) >= 0.01, "and by and large it is better than either, chosen afterwards"
+    # Less than that 500 audits cannot tell with the certainty that is asked for.
+    assert min(gains) >= -0.08
+    assert np.mean(gains) >= 0.02, "and by and large it is better than either, chosen afterwards"
 
 
 def test_the_reason_is_on_record() -> None:
@@ -160,7 +160,7 @@ def test_too_few_audits_change_nothing() -> None:
 def test_before_costs_are_known_the_gate_decides() -> None:
     test = SiteTest(_patient(), ALL)
     assert set(_live(test, Site(RESTLESS.frame, {}), 400)) == {Mode.CANVAS}
-    assert test.reasons == ("what the gate sends is not known yet",)
+    assert test.reasons == ("what the gate sends is not known yet: it is watched for 30 s",)
 
 
 def test_a_full_stream_whose_cost_nobody_knows_is_not_chosen() -> None:
