@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from panels import ROWS, Panel
+from panels import Panel
+from rows import ROWS
 
 TARGET = Path(__file__).with_name("secondlook-cloud.json")
 WIDTH = 24
