@@ -37,7 +37,7 @@ P = TypeVar("P")
 R = TypeVar("R")
 
 _PAUSE_EVERY = 64
-"""After so many answers given at once the event loop gets its turn."""
+"""After so many requests that were answered, or failed, at once the event loop gets its turn."""
 
 
 class Batcher:
@@ -203,13 +203,14 @@ class Batcher:
         assert self._loop is not None, "start() comes first"
         seat = self._at_once.claim(rows, now_s)
         if seat is not None:
-            at_once = self._at_once.answer(seat, kind, payload, now_s, reason)
-            self._unpaused += 1
-            if self._unpaused >= _PAUSE_EVERY:
-                # Else a caller that asks in a loop would never let the event loop go on.
-                self._unpaused = 0
-                await asyncio.sleep(0)
-            return at_once
+            try:
+                return self._at_once.answer(seat, kind, payload, now_s, reason)
+            finally:
+                self._unpaused += 1
+                if self._unpaused >= _PAUSE_EVERY:
+                    # Else a caller that asks in a loop would never let the event loop go on.
+                    self._unpaused = 0
+                    await asyncio.sleep(0)
         request = Pending(
             kind,
             payload,

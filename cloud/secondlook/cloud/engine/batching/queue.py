@@ -140,10 +140,6 @@ class RequestQueue:
         higher = sum(self._classes[above].rows for above in range(priority))
         return higher + self._classes[priority].ahead_of(tenant, camera, rows)
 
-    def tenant_waits(self, tenant: str) -> int:
-        """Requests of a tenant that wait."""
-        return self._by_tenant.get(tenant, 0)
-
     def clear(self) -> list[Pending]:
         """Empty it, and hand back what waited."""
         left = []

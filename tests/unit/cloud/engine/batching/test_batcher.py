@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
@@ -542,8 +542,10 @@ def test_a_models_own_configuration_goes_over_the_defaults() -> None:
     assert policy == Policy(32, 32, 7, 5, preferred=(4, 16), max_queue_delay_s=0.01)
 
 
-async def test_a_caller_that_is_always_answered_at_once_lets_the_loop_go_on() -> None:
-    instance = Instance({SAY: EchoLane()}, here=True)
+@pytest.mark.parametrize("fails", [False, True], ids=["answered", "failed"])
+async def test_a_caller_that_is_always_heard_at_once_lets_the_loop_go_on(fails: bool) -> None:
+    lane = EchoLane(lambda say: ModelFailure("bad") if fails else None)
+    instance = Instance({SAY: lane}, here=True)
     batcher = Batcher("m", "1", [instance], WIDE, metrics=EngineMetrics(CollectorRegistry()))
     batcher.start()
     for _ in range(INLINE_AFTER):
@@ -552,6 +554,7 @@ async def test_a_caller_that_is_always_answered_at_once_lets_the_loop_go_on() ->
     turns: list[int] = []
     asyncio.get_running_loop().call_soon(turns.append, 1)
     for number in range(100):
-        await batcher.submit(SAY, Say(number), ask())
+        with suppress(ModelFailure):
+            await batcher.submit(SAY, Say(number), ask())
     assert turns == [1]
     await batcher.drain()
