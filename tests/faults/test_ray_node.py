@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,10 +12,13 @@ import anyio.to_thread
 import pytest
 from prometheus_client import CollectorRegistry
 from support.engine import Bench, numbers, offer, snapshot
+from support.ray_cluster import gone
 from support.ray_models import open_slow
+from support.waiting import until
 
 from secondlook.cloud.engine.asking import Ask
 from secondlook.cloud.engine.ray import RayEngine, RaySettings
+from secondlook.cloud.engine.ray.libraries import KEEPER, NAMESPACE
 from secondlook.shared.clock import Deadline, SystemClock
 from secondlook.shared.errors import DeadlineExceeded, Unavailable
 
@@ -29,8 +33,8 @@ pytestmark = [
 ]
 
 CALLERS = 12
-BEFORE = 10
-AFTER = 25
+BEFORE = 5
+AFTER = 10
 CLOCK = SystemClock()
 
 
@@ -130,6 +134,33 @@ async def test_more_requests_bring_more_replicas(cluster: tuple[Any, Any]) -> No
                 callers.start_soon(caller)
             await _replicas_up("grow", 3)
             callers.cancel_scope.cancel()
+
+
+async def test_what_was_taken_away_comes_back(
+    cluster: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    engine = engine_of("back", address=cluster[0].address, cpus=0.3, lease_s=2)
+    async with engine.running():
+        await engine.update(snapshot(offer("back", 1)))
+        assert (await engine.infer(numbers(1), _soon("back"))).outputs["y"][0, 0] == 1001
+        deployer, back = engine._deployer, threading.Event()
+        restore = deployer.restore
+
+        def restore_and_tell(holder: str) -> None:
+            restore(holder)
+            back.set()
+
+        monkeypatch.setattr(deployer, "restore", restore_and_tell)
+        ((holder, held),) = deployer._held.items()
+        # As if this process had not been heard for the time of a lease.
+        keeper = ray.get_actor(KEEPER, NAMESPACE)
+        await anyio.to_thread.run_sync(ray.get, keeper.release.remote(held.application, holder))
+        with anyio.fail_after(120):
+            await until(back.is_set)
+        assert (await engine.infer(numbers(2), _soon("back"))).outputs["y"][0, 0] == 1002
+    await gone("-back-")
 
 
 def _soon(model: str) -> Ask:

@@ -10,6 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
+
 COMMON = {
     "node_ip_address": "127.0.0.1",
     # Ray takes no less than 75 MB.
@@ -28,11 +31,13 @@ def shared_cluster() -> Any:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # Replicas import what tests give them.
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
+    # Else Ray takes the loopback for a mistake, and puts the machine's address in its place: in
+    # processes that are started from here, and in this one, which may have imported Ray before.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     import ray
     from ray._private import ray_constants
     from ray.cluster_utils import Cluster
 
-    # Else Ray takes the loopback for a mistake, and puts the machine's address in its place.
     ray_constants.ENABLE_RAY_CLUSTER = False
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **COMMON})
     atexit.register(cluster.shutdown)
@@ -53,3 +58,15 @@ def another_node(cluster: Any) -> Iterator[Any]:
             cluster.remove_node(node)
         # Until its death is noticed, Ray still gives it replicas.
         cluster.wait_for_nodes()
+
+
+async def gone(part: str) -> None:
+    """Return once no application has that in its name."""
+    from ray import serve
+
+    def there() -> bool:
+        return any(part in name for name in serve.status().applications)
+
+    with anyio.fail_after(120):
+        while await anyio.to_thread.run_sync(there):  # noqa: ASYNC110 - Ray tells no event
+            await anyio.sleep(0.1)

@@ -18,7 +18,7 @@ def open_numbered(release: Release) -> Opened:
 
 
 def open_slow(release: Release) -> Opened:
-    """One that takes 20 ms for each call, so that requests are under way when a node dies."""
+    """One that takes 100 ms for each call, so that requests are under way when a node dies."""
     return Opened(release, [SlowBackend(release)])
 
 
@@ -26,5 +26,5 @@ class SlowBackend(NumberedBackend):
     """See `open_slow`."""
 
     def _called(self, rows: int, poisoned: bool) -> None:
-        threading.Event().wait(0.02)
+        threading.Event().wait(0.1)
         super()._called(rows, poisoned)

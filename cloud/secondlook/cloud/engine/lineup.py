@@ -284,9 +284,10 @@ class Lineup:
 
 def _same(serving: tuple[Release, ...], wanted: tuple[Release, ...]) -> bool:
     """Whether nothing has to be loaded: shares and policies are not part of what is loaded."""
-    return [_loaded(release) for release in serving] == [_loaded(release) for release in wanted]
+    return [as_loaded(release) for release in serving] == [as_loaded(release) for release in wanted]
 
 
-def _loaded(release: Release) -> Release:
+def as_loaded(release: Release) -> Release:
+    """A release without what can change while it is loaded: equal ones are loaded alike."""
     config = replace(release.config, shares={}, versions=VersionPolicy(), objective_s=None)
     return replace(release, config=config)

@@ -93,8 +93,8 @@ class LocalEngine:
         self._changed = changed or _nobody
         self._gone = gone or _nobody
         self._clock = clock or SystemClock()
-        metrics = EngineMetrics(registry)
-        self._make_batcher = make_batcher or batchers(self._policy, metrics, self._clock)
+        self._metrics = EngineMetrics(registry)
+        self._make_batcher = make_batcher or batchers(self._policy, self._metrics, self._clock)
         self._loads = LifecycleMetrics(registry)
         self._adapting = AdaptingMetrics(registry)
         self._draining = False

@@ -1,50 +1,33 @@
-"""Models as applications of Ray Serve. Foreign errors (``ray``) are mapped here and in `asking`."""
+"""Models as applications of Ray Serve. Foreign errors (``ray``) are mapped here and in `front`."""
 
 from __future__ import annotations
 
-import os
-import re
 import threading
-import time
-from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from secondlook.cloud.engine.batching import Policy
 from secondlook.cloud.engine.lifecycle import Open, Opened
+from secondlook.cloud.engine.ray.applications import ServeApplications, application, running
+from secondlook.cloud.engine.ray.deployed import Deployed
+from secondlook.cloud.engine.ray.keeper import Keeper
+from secondlook.cloud.engine.ray.libraries import KEEPER, NAMESPACE, libraries
 from secondlook.cloud.engine.ray.messages import Described, Failed
 from secondlook.cloud.engine.ray.replica import Replica
+from secondlook.cloud.engine.ray.reports import Report
 from secondlook.cloud.engine.ray.settings import RaySettings
-from secondlook.cloud.engine.tensors import Array, Signature, Tensors
 from secondlook.cloud.repository.config import Release
 from secondlook.cloud.stability import Breakers
-from secondlook.shared.detect.protocol import Image, ModelInfo
-from secondlook.shared.errors import MissingDependency, Unavailable
-from secondlook.shared.values import Detections
-
-_RUNNING = "RUNNING"
-_COMING = "DEPLOYING"
+from secondlook.shared.errors import Unavailable
+from secondlook.shared.telemetry import get_logger
 
 SHUTDOWN_S = 20.0
 """Longest time that a replica gets to finish what it has accepted."""
 
-
-def libraries() -> tuple[Any, Any]:
-    """``ray`` and ``ray.serve``.
-
-    Raises:
-        MissingDependency: they are not installed.
-    """
-    # Nothing is reported to anybody unless the operator wants it.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        # Else a thread of Ray Serve that outlives the connection starts a cluster of its own.
-        os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
-        import ray
-        from ray import serve
-    except ImportError:
-        raise MissingDependency("ray", "ray") from None
-    return ray, serve
+ASKING_S = 10.0
+"""Longest wait for what the keeper answers at once."""
 
 
 def connect(settings: RaySettings) -> Callable[[], None]:
@@ -59,7 +42,7 @@ def connect(settings: RaySettings) -> Callable[[], None]:
     try:
         if joined:
             address = None if settings.address == "local" else settings.address
-            ray.init(address=address, namespace="secondlook", log_to_driver=False)
+            ray.init(address=address, namespace=NAMESPACE, log_to_driver=False)
         # The service speaks for itself: no proxy of Serve's.
         serve.start(proxy_location="Disabled")
     except (ConnectionError, RuntimeError, TimeoutError) as error:
@@ -67,11 +50,50 @@ def connect(settings: RaySettings) -> Callable[[], None]:
     return ray.shutdown if joined else lambda: None
 
 
+def keeper_of(settings: RaySettings) -> Any:
+    """The cluster's `Keeper`, started where there is none. Blocking; inside `connect`."""
+    ray, _ = libraries()
+    return (
+        ray.remote(Keeper)
+        .options(
+            name=KEEPER,
+            namespace=NAMESPACE,
+            lifetime="detached",
+            get_if_exists=True,
+            num_cpus=0,
+            # Its node may go away.
+            max_restarts=-1,
+            max_task_retries=-1,
+        )
+        .remote(ServeApplications(), settings.lease_s)
+    )
+
+
+@dataclass(slots=True)
+class _Held:
+    """One lease of ours.
+
+    Attributes:
+        application: what is needed.
+        release: what it runs.
+        name: what Ray Serve calls it; empty until it is known.
+        backend: what asks it; ``None`` until it is there.
+        restoring: whether it is being deployed again.
+    """
+
+    application: str
+    release: Release
+    name: str = ""
+    backend: Deployed | None = None
+    restoring: bool = False
+
+
 class Deployer:
     """Opens releases as applications; see `Open`.
 
     An application that runs already, deployed by another process of ours, is used as it is: the
-    processes in front keep no state, and there may be any number of them.
+    processes in front keep no state, and there may be any number of them. What each of them needs
+    is known to the `Keeper`, which deletes what none of them needs.
 
     Args:
         settings: how large.
@@ -91,65 +113,132 @@ class Deployer:
         self._settings = settings
         self._open = open_release
         self._policy = policy
-        # What is unloaded may be loaded again before it has drained: the last one out deletes.
-        self._held: Counter[str] = Counter()
-        self._deleted: set[str] = set()
+        self._held: dict[str, _Held] = {}
+        self._keeper: Any = None
         self._lock = threading.Lock()
         self.leaving = False
-        """Whether the process ends: then applications may be left to others."""
+        """Whether the process ends: then applications may be left to others for a while."""
 
     def __call__(self, release: Release) -> Opened:
-        """Deploy it, and wait until the first replica has loaded it.
+        """Have it deployed, and wait until the first replica has loaded it.
 
         Raises:
             InvalidModel, InvalidConfig, MissingDependency, ModelFailure: as the replica says.
             Unavailable: no replica came up in time.
         """
-        ray, serve = libraries()
-        name = application(release)
+        holder = uuid4().hex
+        held = _Held(application(release, self._settings, self._open, self._policy), release)
         with self._lock:
-            self._held[name] += 1
+            self._held[holder] = held
         try:
-            return self._deploy(ray, serve, name, release)
+            handle, told = self._have(holder, held)
         except BaseException:  # also an interrupt: what was begun is taken back, the error goes on
-            self._close(serve, name)
+            self._close(holder)
             raise
-
-    def _deploy(self, ray: Any, serve: Any, name: str, release: Release) -> Opened:
-        try:
-            handle = None
-            if name not in self._deleted:
-                handle = _running(serve, name, self._settings.start_timeout_s)
-            if handle is None:
-                # It may be on its way out, or one that could not be deployed.
-                serve.delete(name)
-                self._deleted.discard(name)
-                handle = serve.run(self._bound(serve, release), name=name, route_prefix=None)
-            told = handle.describe.remote().result(timeout_s=self._settings.start_timeout_s)
-        except (ray.exceptions.RayError, serve.exceptions.RayServeException) as error:
-            raise Unavailable(f"{name} did not start: {type(error).__name__}") from error
-        except (RuntimeError, TimeoutError) as error:
-            raise Unavailable(f"{name} did not start: {str(error)[:300]}") from error
-        if isinstance(told, Failed):
-            raise told.error
-        assert isinstance(told, Described)
         guard = None
         if self._breakers is not None:
             config = release.config
             guard = self._breakers.guard(
                 f"{config.name}:{release.version}:{release.variant}", lanes=0
             )
-        deployed = Deployed(handle, told, lambda: self._close(serve, name))
-        return Opened(release, [deployed], guard)
+        held.backend = Deployed(handle, told, lambda: self._close(holder))
+        return Opened(release, [held.backend], guard)
 
-    def _close(self, serve: Any, name: str) -> None:
+    def renew(self) -> Sequence[str]:
+        """Say what is still needed here; blocking. Returns the leases that have run out before.
+
+        Raises:
+            Unavailable: the cluster does not answer.
+        """
         with self._lock:
-            self._held[name] -= 1
-            if not self._held[name] and not (self.leaving and self._settings.keep):
-                # What was never deployed is passed over by Serve.
-                serve.delete(name, _blocking=False)
-                # Serve calls it running for some time yet.
-                self._deleted.add(name)
+            held = [(one.application, one.name, holder) for holder, one in self._held.items()]
+        if not held:
+            return ()
+        lapsed: Sequence[str] = self._ask("renew", held, self._settings.lease_s)
+        return lapsed
+
+    def restore(self, holder: str) -> None:
+        """Deploy again what was deleted while this process could not be heard. Blocking.
+
+        Raises:
+            SecondlookError: see `__call__`; it may be tried again.
+        """
+        with self._lock:
+            held = self._held.get(holder)
+            if held is None or held.backend is None or held.restoring:
+                return
+            # What is held from now on is another one, whose name is not known yet.
+            held.restoring, held.name = True, ""
+        try:
+            held.backend.handle, _ = self._have(holder, held)
+        finally:
+            held.restoring = False
+
+    def told(self) -> Sequence[tuple[Release, Report]]:
+        """What the replicas that are asked from here say about themselves; blocking.
+
+        Raises:
+            Unavailable: the cluster does not answer.
+        """
+        with self._lock:
+            names = {one.name: one.release for one in self._held.values() if one.name}
+        if not names:
+            return ()
+        reports: list[Report] = self._ask("told", list(names))
+        return [(names[report.application], report) for report in reports]
+
+    def _have(self, holder: str, held: _Held) -> tuple[Any, Described]:
+        ray, serve = libraries()
+        wanted, settings = held.application, self._settings
+        timeout_s, lease_s = settings.start_timeout_s, settings.lease_s
+        try:
+            handle = None
+            while handle is None:
+                name, mine = self._ask("hold", wanted, holder, lease_s, timeout_s=timeout_s)
+                if mine:
+                    handle = serve.run(
+                        self._bound(serve, held.release), name=name, route_prefix=None
+                    )
+                    if not self._ask("deployed", wanted, name, holder, lease_s):
+                        # Not done before the lease ran out.
+                        handle = None
+                else:
+                    handle = running(name, timeout_s)
+                    if handle is None:
+                        self._ask("lost", wanted, name)
+            told = handle.describe.remote().result(timeout_s=timeout_s)
+        except (ray.exceptions.RayError, serve.exceptions.RayServeException) as error:
+            raise Unavailable(f"{wanted} did not start: {type(error).__name__}") from error
+        except (RuntimeError, TimeoutError) as error:
+            raise Unavailable(f"{wanted} did not start: {str(error)[:300]}") from error
+        if isinstance(told, Failed):
+            raise told.error
+        assert isinstance(told, Described)
+        held.name = name
+        return handle, told
+
+    def _close(self, holder: str) -> None:
+        with self._lock:
+            held = self._held.pop(holder)
+        linger_s = self._settings.linger_s if self.leaving else 0.0
+        try:
+            self._ask("release", held.application, holder, linger_s)
+        except Unavailable as error:
+            get_logger(__name__).warning(
+                "not released; its lease runs out", application=held.application, error=str(error)
+            )
+
+    def _ask(self, method: str, *arguments: Any, timeout_s: float = ASKING_S) -> Any:
+        """The keeper's answer. Blocking."""
+        ray, _ = libraries()
+        try:
+            if self._keeper is None:
+                self._keeper = keeper_of(self._settings)
+            return ray.get(getattr(self._keeper, method).remote(*arguments), timeout=timeout_s)
+        except ray.exceptions.RayError as error:
+            # It may be another one by the next time.
+            self._keeper = None
+            raise Unavailable(f"the keeper of applications: {type(error).__name__}") from error
 
     def _bound(self, serve: Any, release: Release) -> Any:
         settings = self._settings
@@ -174,79 +263,3 @@ class Deployer:
             health_check_timeout_s=10.0,
         )(Replica)
         return deployment.bind(self._open, release, self._policy)
-
-
-class Deployed:
-    """A `Backend` that runs elsewhere, and is asked by request through ``handle``.
-
-    Args:
-        handle: of the application.
-        told: what its first replica has loaded.
-        close: deletes the application.
-    """
-
-    def __init__(self, handle: Any, told: Described, close: Callable[[], None]) -> None:
-        self.handle = handle
-        self.signature: Signature = told.signature
-        self.device = f"ray, {told.device}"
-        self.memory_bytes = told.memory_bytes
-        self.detector = None if told.info is None else _Elsewhere(told.info)
-        self._close = close
-
-    def run(self, inputs: Tensors, outputs: Sequence[str] = ()) -> dict[str, Array]:
-        """Not to be had.
-
-        Raises:
-            Unavailable: always; it is asked through its handle.
-        """
-        raise Unavailable("a deployment is asked through its handle")
-
-    def warm_up(self) -> None:
-        """Its replicas have done that."""
-
-    def close(self) -> None:
-        """Delete the application, once what it has accepted is finished."""
-        self._close()
-
-
-class _Elsewhere:
-    """A `Detector` that is only known here."""
-
-    def __init__(self, info: ModelInfo) -> None:
-        self.info = info
-
-    def detect(self, images: Sequence[Image], min_score: float = 0.05) -> list[Detections]:
-        raise Unavailable("a deployment is asked through its handle")
-
-    def warm_up(self) -> None:
-        """Its replicas have done that."""
-
-    def close(self) -> None:
-        """It is not open here."""
-
-
-def application(release: Release) -> str:
-    """The name of a release's application: what is not equal has another one."""
-    parts = ("secondlook", release.config.name, release.version, release.variant)
-    named = "-".join(re.sub(r"[^A-Za-z0-9._]", "_", part) for part in parts)
-    return f"{named}-{release.digest[:12]}" if release.digest else named
-
-
-def _running(serve: Any, name: str, timeout_s: float) -> Any:
-    """The handle of an application that another process has deployed; ``None``: there is none."""
-    give_up_s = time.monotonic() + timeout_s
-    while True:
-        found = serve.status().applications.get(name)
-        if found is None or found.status not in (_RUNNING, _COMING):
-            return None
-        if found.status == _RUNNING:
-            break
-        if time.monotonic() > give_up_s:
-            raise TimeoutError(f"still {found.status.value} after {timeout_s:.0f} s")
-        # Serve tells nobody but those who ask.
-        time.sleep(0.2)
-    try:
-        return serve.get_app_handle(name)
-    except serve.exceptions.RayServeException:
-        # Deleted in this moment.
-        return None

@@ -12,7 +12,9 @@ from secondlook.cloud.engine.asking import Ask, Ran
 from secondlook.cloud.engine.batching import TENSORS
 from secondlook.cloud.engine.batching.lanes import Kind, TensorInput
 from secondlook.cloud.engine.lifecycle import Opened
-from secondlook.cloud.engine.ray.deploying import Deployed, libraries
+from secondlook.cloud.engine.metrics import BatcherMetrics
+from secondlook.cloud.engine.ray.deployed import Deployed
+from secondlook.cloud.engine.ray.libraries import libraries
 from secondlook.cloud.engine.ray.messages import Failed, Question
 from secondlook.cloud.engine.ray.settings import RaySettings
 from secondlook.cloud.engine.statistics import Statistics
@@ -44,9 +46,12 @@ class RayFront:
         opened: what was deployed.
         settings: how much at once, how many tries.
         clock: the clock of the deadlines.
+        metrics: what is counted here; the replicas count for themselves.
     """
 
-    def __init__(self, opened: Opened, settings: RaySettings, clock: Clock) -> None:
+    def __init__(
+        self, opened: Opened, settings: RaySettings, clock: Clock, metrics: BatcherMetrics
+    ) -> None:
         (backend,) = opened.backends
         assert isinstance(backend, Deployed)
         self._backend = backend
@@ -55,6 +60,7 @@ class RayFront:
         self._guard = opened.guard
         self._settings = settings
         self._clock = clock
+        self._metrics = metrics
         self._in_flight = 0
         self._quiet = anyio.Event()
         self._closed = False
@@ -85,16 +91,27 @@ class RayFront:
         """See `Batcher.submit`."""
         rows = self._rows(kind, payload)
         if ask.deadline.expired(self._clock):
+            self._metrics.dropped("expired")
             raise DeadlineExceeded()
         if self._closed:
             raise Unavailable("the engine is draining")
         if self._in_flight >= self._settings.max_in_flight:
+            self._metrics.refused(ask.tenant)
             raise Overloaded(f"{self._in_flight} requests are under way")
         began_s = self._clock.monotonic()
         self._in_flight += 1
         ran: Ran | None = None
         try:
             result, ran = await self._ask(kind, payload, ask, rows)
+        except DeadlineExceeded:
+            self._metrics.dropped("expired")
+            raise
+        except Overloaded:
+            self._metrics.refused(ask.tenant)
+            raise
+        except anyio.get_cancelled_exc_class():
+            self._metrics.dropped("cancelled")
+            raise
         finally:
             self._in_flight -= 1
             if not self._in_flight:
@@ -105,7 +122,7 @@ class RayFront:
         return result, Ran(name, version, variant, ran.queue_s, ran.infer_s, ran.batch, reason)
 
     async def drain(self) -> None:
-        """Finish what was accepted, then delete the deployment."""
+        """Finish what was accepted, then let the deployment go."""
         self._closed = True
         try:
             while self._in_flight:
@@ -181,6 +198,7 @@ class RayFront:
         if ran is None:
             counted.fail.add(took_s)
             return
+        self._metrics.answered(ran.queue_s, took_s)
         counted.success.add(took_s)
         counted.inferences += rows
         counted.executions += 1

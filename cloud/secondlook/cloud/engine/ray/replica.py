@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from prometheus_client import CollectorRegistry
 
 from secondlook.cloud.engine.batching import Policy
 from secondlook.cloud.engine.fronts import batchers
 from secondlook.cloud.engine.lifecycle import Open
 from secondlook.cloud.engine.metrics import EngineMetrics
+from secondlook.cloud.engine.ray.libraries import libraries
 from secondlook.cloud.engine.ray.messages import Answered, Described, Failed, Question
+from secondlook.cloud.engine.ray.telling import telling
 from secondlook.cloud.repository.config import Release
 from secondlook.shared.clock import SystemClock
 from secondlook.shared.errors import ModelFailure, SecondlookError, Unavailable
@@ -38,8 +42,15 @@ class Replica:
             get_logger(__name__).exception("loading failed")
             self._refused = ModelFailure(f"it cannot be loaded: {type(error).__name__}")
             return
-        make = batchers(policy, EngineMetrics(CollectorRegistry()), self._clock)
+        registry = CollectorRegistry()
+        make = batchers(policy, EngineMetrics(registry), self._clock)
         self._batcher = make(self._opened)
+        _, serve = libraries()
+        known = serve.get_replica_context()
+        # Ends with the process: Serve tells a replica of its end only by its death.
+        self._telling = asyncio.get_running_loop().create_task(
+            telling(registry, known.app_name, known.replica_tag)
+        )
 
     async def describe(self) -> Described | Failed:
         """What was loaded, or why not."""

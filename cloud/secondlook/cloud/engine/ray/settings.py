@@ -38,8 +38,19 @@ class RaySettings(Section):
     attempts: int = Field(
         5, ge=1, le=20, description="How often a request is asked where replicas die under it."
     )
-    keep: bool = Field(
-        False, description="Leave the deployments when this process ends; others may use them."
+    lease_s: float = Field(
+        30.0,
+        ge=2,
+        le=3600,
+        description="How long models are kept on the cluster for a process that says nothing any "
+        "more, seconds; it says what it needs three times as often.",
+    )
+    linger_s: float = Field(
+        0.0,
+        ge=0,
+        le=604800,
+        description="How long models are kept on the cluster after the last process that needed "
+        "them has ended in order, seconds; for one that starts again.",
     )
 
     @model_validator(mode="after")
@@ -47,3 +58,10 @@ class RaySettings(Section):
         if self.min_replicas > self.max_replicas:
             raise ValueError("min_replicas must not be above max_replicas")
         return self
+
+    def replicas(self) -> tuple[object, ...]:
+        """Everything that makes replicas what they are."""
+        return (
+            *(self.min_replicas, self.max_replicas, self.cpus, self.gpus, self.max_in_flight),
+            *(self.target_in_flight, self.scale_up_s, self.scale_down_s),
+        )

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 from support.engine import asked_picture, numbers, offer
 from support.waiting import eventually
 
 from secondlook.cloud.engine.asking import Ask, Priority, Ran
 from secondlook.cloud.engine.batching import IMAGES, TENSORS, ImageInput, TensorInput
 from secondlook.cloud.engine.lifecycle import Opened
+from secondlook.cloud.engine.metrics import EngineMetrics
 from secondlook.cloud.engine.ray import RaySettings, front
-from secondlook.cloud.engine.ray.deploying import Deployed, application, libraries
+from secondlook.cloud.engine.ray.deployed import Deployed
 from secondlook.cloud.engine.ray.front import RayFront
 from secondlook.cloud.engine.ray.messages import Answered, Described, Failed, Question
 from secondlook.cloud.engine.tensors import Signature, TensorSpec
@@ -26,7 +27,6 @@ from secondlook.shared.clock import Deadline, SystemClock
 from secondlook.shared.errors import (
     DeadlineExceeded,
     InvalidInput,
-    MissingDependency,
     ModelFailure,
     Overloaded,
     Unavailable,
@@ -98,7 +98,14 @@ class Cluster:
 
 
 @pytest.fixture
-def before(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[RayFront, Cluster]]:
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def before(
+    monkeypatch: pytest.MonkeyPatch, registry: CollectorRegistry
+) -> Callable[..., tuple[RayFront, Cluster]]:
     ray = SimpleNamespace(exceptions=SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError))
     serve = SimpleNamespace(
         exceptions=SimpleNamespace(
@@ -114,7 +121,8 @@ def before(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[RayFront, Clu
         told = Described(Signature((x,), (TensorSpec("y", "FP32", (2,)),), 4), None, "CPU", 7)
         (release,) = offer("first", 1).releases
         opened = Opened(release, [Deployed(cluster, told, cluster.delete)])
-        return RayFront(opened, RaySettings(**settings), CLOCK), cluster
+        counted = EngineMetrics(registry).of_batcher("first", "1", "fp32")
+        return RayFront(opened, RaySettings(**settings), CLOCK, counted), cluster
 
     return make
 
@@ -220,19 +228,23 @@ async def test_a_drain_refuses_what_comes_and_waits_for_what_was_accepted(before
     assert cluster.deleted == 1
 
 
-def test_an_application_is_named_by_all_that_it_is() -> None:
-    names = {
-        application(release)
-        for made in (offer("a", 1, 2), offer("a", 1, salt="x"), offer("b/c", 1, variants=["int8"]))
-        for release in made.releases
-    }
-    assert len(names) == 5
-    assert all("/" not in name for name in names)
+async def test_what_one_process_in_front_sees_is_counted_there(
+    before: Any, registry: CollectorRegistry
+) -> None:
+    never = asyncio.Event()
+    made, _ = before(FULL, Failed(Overloaded("full")), never)
+    await made.submit(TENSORS, TensorInput(numbers(1)), ask())
+    with pytest.raises(Overloaded):
+        await made.submit(TENSORS, TensorInput(numbers(1)), ask(tenant="north"))
+    with pytest.raises(DeadlineExceeded):
+        await made.submit(TENSORS, TensorInput(numbers(1)), ask(0.01))
 
+    def counted(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(
+            f"secondlook_cloud_engine_{name}", {"model": "first", **labels}
+        )
 
-def test_without_ray_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingDependency, match=r"secondlook\[ray\]"):
-        libraries()
-    with pytest.raises(ValueError, match="min_replicas"):
-        RaySettings(min_replicas=3, max_replicas=2)
+    assert counted("request_seconds_count") == 1
+    assert counted("wait_seconds_sum") == pytest.approx(RAN.queue_s)
+    assert counted("refused_total", tenant="north") == 1
+    assert counted("dropped_total", reason="expired") == 1
