@@ -7,10 +7,8 @@ import pytest
 from support.model_tree import ModelTree
 
 from secondlook.cloud.repository import layout
-from secondlook.cloud.repository.bounds import FACE
 from secondlook.cloud.repository.findings import Severity
 from secondlook.cloud.repository.layout import Folder, list_folder, list_roots
-from secondlook.cloud.rpc.inference import detection
 
 
 @pytest.fixture
@@ -62,10 +60,6 @@ def test_the_names_of_detectors_asked_with_pictures_are_taken(tree: ModelTree) -
     assert finding.file == tree.root / "m.detect"
     assert "how pictures are sent to the detector 'm'" in finding.reason
     assert finding.severity is Severity.ERROR
-
-
-def test_the_reserved_ending_is_that_of_the_protocol() -> None:
-    assert FACE == detection.SUFFIX
 
 
 def test_of_two_roots_the_earlier_counts(tree: ModelTree, tmp_path: Path) -> None:

@@ -25,10 +25,10 @@ from secondlook.cloud.engine.remote.model import (
 )
 from secondlook.cloud.engine.statistics import Statistics
 from secondlook.cloud.engine.tensors import Array, Signature, Tensors
+from secondlook.cloud.repository.bounds import FACE
 from secondlook.cloud.repository.complete import complete
 from secondlook.cloud.repository.config import ModelConfig
 from secondlook.cloud.repository.proto import from_proto
-from secondlook.cloud.rpc.inference import detection
 from secondlook.shared.clock import Clock, Deadline
 from secondlook.shared.errors import NotFound, SecondlookError
 
@@ -139,7 +139,7 @@ class Directory:
             return [Entry(name, "", State.READY) for name in self._only], set()
         entries, faces = [], set()
         for one in listed:
-            base = one.name.removesuffix(detection.SUFFIX)
+            base = one.name.removesuffix(FACE)
             if base != one.name:
                 faces.add(base)
             elif not self._only or one.name in self._only:
@@ -152,7 +152,7 @@ class Directory:
         server, name = self._server, entry.name
         eyes: Eyes | None = None
         if faced:
-            face = await server.config(name + detection.SUFFIX, entry.version)
+            face = await server.config(name + FACE, entry.version)
             info = None if face is None else face_info(face.config)
             if info is not None:
                 eyes = FacedEyes(server, name, info, self._limiter)

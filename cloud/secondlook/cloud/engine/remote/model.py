@@ -21,6 +21,7 @@ from secondlook.cloud.engine.asking import Ask, Ran
 from secondlook.cloud.engine.remote.client import RemoteServer
 from secondlook.cloud.engine.statistics import Statistics
 from secondlook.cloud.engine.tensors import Array, Signature, Tensors
+from secondlook.cloud.repository.bounds import FACE
 from secondlook.cloud.repository.config import ModelConfig, Release
 from secondlook.cloud.rpc.inference import detection
 from secondlook.oip import model_config_pb2 as config_pb
@@ -87,7 +88,7 @@ class FacedEyes:
         self, server: RemoteServer, name: str, info: ModelInfo, limiter: anyio.CapacityLimiter
     ) -> None:
         self._server = server
-        self._face = name + detection.SUFFIX
+        self._face = name + FACE
         self._limiter = limiter
         self.info = info
 

@@ -29,7 +29,6 @@ from secondlook.shared.detect.protocol import ModelInfo
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.values import Detections
 
-SUFFIX = ".detect"
 PLATFORM = "secondlook_detect"
 INFO = "detector"
 """Parameter of the configuration: a `ModelInfo` as JSON."""

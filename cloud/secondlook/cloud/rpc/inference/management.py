@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from secondlook.cloud.engine.catalogue import Entry, State
 from secondlook.cloud.engine.protocol import Engine
+from secondlook.cloud.repository.bounds import FACE
 from secondlook.cloud.repository.proto import to_proto
 from secondlook.cloud.rpc.boundary import Boundary, Context
 from secondlook.cloud.rpc.inference import detection, telling
@@ -78,7 +79,7 @@ class Management:
             versions = self._ready_versions(request)
             if not versions:
                 raise _unknown(name, version)
-            if name.endswith(detection.SUFFIX):
+            if name.endswith(FACE):
                 return telling.metadata(name, versions, detection.PLATFORM, detection.SIGNATURE)
             told = to_proto(self._engine.config(name, version))
             signature = self._engine.signature(name, version)
@@ -93,10 +94,10 @@ class Management:
 
         async def answer() -> pb.ModelConfigResponse:
             name, version = request.name, request.version
-            if name.endswith(detection.SUFFIX):
+            if name.endswith(FACE):
                 if not self._ready_versions(request):
                     raise _unknown(name, version)
-                info = self._engine.detector(name.removesuffix(detection.SUFFIX), version)
+                info = self._engine.detector(name.removesuffix(FACE), version)
                 return pb.ModelConfigResponse(config=detection.config(name, info))
             told = to_proto(self._engine.config(name, version))
             signature = self._engine.signature(name, version)
@@ -110,7 +111,7 @@ class Management:
         """What models have done; of a detector's other face, what the detector has done."""
 
         async def answer() -> pb.ModelStatisticsResponse:
-            name = request.name.removesuffix(detection.SUFFIX)
+            name = request.name.removesuffix(FACE)
             counted = self._engine.statistics(name, request.version)
             return pb.ModelStatisticsResponse(
                 model_stats=[
@@ -132,7 +133,7 @@ class Management:
                 if ready or not request.ready:
                     entries.append(entry)
                 if ready and self._detects(entry.name, entry.version):
-                    face = Entry(entry.name + detection.SUFFIX, entry.version, entry.state)
+                    face = Entry(entry.name + FACE, entry.version, entry.state)
                     entries.append(face)
             return telling.index(entries)
 
@@ -189,9 +190,9 @@ class Management:
             )
         if not model:
             raise InvalidInput("model_name is missing")
-        if model.endswith(detection.SUFFIX):
-            name = model.removesuffix(detection.SUFFIX)[:64]
-            raise InvalidInput(f"{name}{detection.SUFFIX} is a face of {name}; change {name}")
+        if model.endswith(FACE):
+            name = model.removesuffix(FACE)[:64]
+            raise InvalidInput(f"{name}{FACE} is a face of {name}; change {name}")
 
     def _detects(self, model: str, version: str) -> bool:
         try:
@@ -206,7 +207,7 @@ class Management:
         """The versions that are ready; only the one that is asked for, where one is."""
         if not request.name:
             raise InvalidInput("name is missing")
-        name = request.name.removesuffix(detection.SUFFIX)
+        name = request.name.removesuffix(FACE)
         face = name != request.name
         return [
             entry.version

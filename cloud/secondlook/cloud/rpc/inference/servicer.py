@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from secondlook.cloud.engine.asking import Ask
 from secondlook.cloud.engine.protocol import Engine
 from secondlook.cloud.picture.decoders import Decoders
+from secondlook.cloud.repository.bounds import FACE
 from secondlook.cloud.rpc.boundary import Boundary, Context, retry_after_ms
 from secondlook.cloud.rpc.inference import detection
 from secondlook.cloud.rpc.inference.converters import Converters
@@ -106,9 +107,9 @@ class InferenceServicer(Management, pb_grpc.GRPCInferenceServiceServicer):
     ) -> pb.ModelInferResponse:
         model, version = request.model_name, request.model_version
         _check_names(model, version, request.id)
-        face = model.endswith(detection.SUFFIX)
+        face = model.endswith(FACE)
         if face:
-            model = model.removesuffix(detection.SUFFIX)
+            model = model.removesuffix(FACE)
         ask = self._ask(model, version, request.id, wanted, context)
         await self._engine.prepare(ask)
         if face:
