@@ -101,7 +101,10 @@ class Packer:
     def bytes_of(
         self, boxes: Boxes, frame: Canonical, of: npt.NDArray[np.intp]
     ) -> npt.NDArray[np.float64]:
-        """float64 (n,), what it costs to ask about each box alone, bytes.
+        """float64 (n,), what it costs to ask about each box, bytes.
+
+        What takes as much as the whole frame brings the whole frame, as where the cloud has no
+        canvas yet or has lost it: those boxes are asked about by one picture, and share its bytes.
 
         Args:
             boxes: float32 (n, 4), pixels of the native frame.
@@ -109,8 +112,14 @@ class Packer:
             of: int (m,), the rows that may be asked about; nothing is foreseen for the others: 0.
         """
         out = np.zeros(len(boxes))
+        if not len(of):
+            return out
         regions = regions_alone(boxes[of], frame, self._settings.regions)
         out[of] = [self._carrier.estimate((region,), frame) for region in regions]
+        whole = self._carrier.estimate((frame.whole(),), frame)
+        together = out >= whole
+        if together.any():
+            out[together] = whole / together.sum()
         return out
 
     def encode(

@@ -126,6 +126,21 @@ def test_only_what_did_not_surely_arrive_costs_a_key_frame(
     assert after.canvas.key is key
 
 
+def test_boxes_that_one_key_frame_would_show_share_its_bytes() -> None:
+    desk = Desk()
+    boxes = np.array([[20, 20, 60, 60], [200, 100, 240, 140], [100, 150, 130, 200]], np.float32)
+    canonical = desk.packer.canonical(320, 240)
+    key = desk.packer.estimate(WHOLE, canonical)
+    two = desk.packer.bytes_of(boxes, canonical, np.array([0, 2]))
+    assert two.tolist() == [key / 2, 0.0, key / 2], "the cloud has no canvas yet"
+    desk.pack()
+    known = desk.packer.bytes_of(boxes, canonical, np.array([0, 2]))
+    alone = [desk.packer.bytes_of(boxes, canonical, np.array([row]))[row] for row in (0, 2)]
+    assert known.tolist() == [alone[0], 0.0, alone[1]], "now each costs what it changes"
+    assert 0 < known.sum() < key
+    assert desk.packer.bytes_of(boxes, canonical, np.array([], np.intp)).tolist() == [0.0] * 3
+
+
 def test_a_cloud_that_takes_no_canvases_gets_pictures_at_their_price() -> None:
     desk = Desk()
     desk.pack()
