@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from secondlook.cloud.engine.backend import Backend
-from secondlook.cloud.engine.lane import Lane
 from secondlook.cloud.engine.tensors import Array, Signature, Tensors
 from secondlook.shared.detect.protocol import Detector, Image
 from secondlook.shared.errors import InvalidInput, ModelFailure
@@ -18,6 +17,7 @@ from secondlook.shared.values import Detections
 
 P = TypeVar("P")
 R = TypeVar("R")
+P_contra = TypeVar("P_contra", contravariant=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +56,27 @@ class ImageInput:
 
 TENSORS: Kind[TensorInput, dict[str, Array]] = Kind("tensors")
 IMAGES: Kind[ImageInput, Detections] = Kind("images")
+
+
+class Lane(Protocol[P_contra, R]):
+    """Batches payloads of one kind for one backend."""
+
+    def key(self, payload: P_contra) -> Hashable:
+        """Only payloads of equal key share a batch."""
+        ...
+
+    def rows(self, payload: P_contra) -> int:
+        """How many rows of a batch it takes."""
+        ...
+
+    def run(self, payloads: Sequence[P_contra]) -> list[R | Exception]:
+        """Answer each; in the batcher's thread of one instance.
+
+        An answer that is an exception is that payload's alone. Whatever the call raises is the
+        batch's: the batcher then asks for halves, down to one, so that a poisoned payload fails
+        alone.
+        """
+        ...
 
 
 class _Alone:

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from secondlook.cloud.engine.batching.lanes import Kind
+from secondlook.cloud.engine.batching.lanes import Kind, Lane
 from secondlook.cloud.engine.batching.pending import Pending, State
-from secondlook.cloud.engine.lane import Lane
 from secondlook.shared.clock import Clock
 from secondlook.shared.errors import DeadlineExceeded, ModelFailure, Unavailable
 from secondlook.shared.telemetry import get_logger
