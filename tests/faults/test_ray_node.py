@@ -168,7 +168,7 @@ def _soon(model: str) -> Ask:
 
 
 def _lanes(engine: RayEngine) -> list[Any]:
-    return list(engine._lineups.ready("slow").main.lanes.values())
+    return list(engine._lineups.ready("slow").main.variants.values())
 
 
 def _replicas(model: str) -> int:

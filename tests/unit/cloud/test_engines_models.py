@@ -203,7 +203,7 @@ async def test_a_variant_that_agrees_too_little_is_never_loaded(tmp_path: Path) 
     )
     async with running(**repository(tmp_path)) as engine:
         assert isinstance(engine, LocalEngine)
-        assert list(engine._lineups.ready("adder").main.lanes) == ["fp32"]
+        assert list(engine._lineups.ready("adder").main.variants) == ["fp32"]
         (entry,) = engine.index()
         assert entry.state is State.READY
 

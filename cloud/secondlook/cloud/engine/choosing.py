@@ -87,12 +87,12 @@ class Choosing:
         if self._routes is None or self._config is None:
             return []
         main = self._routes.main
-        found = _lanes(main, 0.0)
+        found = _steered(main, 0.0)
         if not self._config.shares:
             for served in reversed(self._routes.versions.values()):
                 loss = _declared(self._config.parameters, served.version)
                 if served is not main and loss is not None:
-                    found += _lanes(served, loss)
+                    found += _steered(served, loss)
         return [found[0], *sorted(found[1:], key=_loss)] if found else []
 
     async def _steer(self, steering: Steering, scope: anyio.CancelScope) -> None:
@@ -106,12 +106,14 @@ class Choosing:
             self._steering = None
 
 
-def _lanes(served: Served, loss: float) -> list[Steered]:
+def _steered(served: Served, loss: float) -> list[Steered]:
     """What can be steered of a version that loses ``loss`` itself."""
     return [
-        Steered(lane.batcher, None if lane.loss is None else lane.loss + loss, lane.speed)
-        for lane in served.lanes.values()
-        if isinstance(lane.batcher, Batcher)
+        Steered(
+            variant.batcher, None if variant.loss is None else variant.loss + loss, variant.speed
+        )
+        for variant in served.variants.values()
+        if isinstance(variant.batcher, Batcher)
     ]
 
 

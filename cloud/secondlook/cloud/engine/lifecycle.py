@@ -84,7 +84,7 @@ def close_all(opened: Sequence[Opened]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class ServedVariant:
     """One variant at work.
 
     Attributes:
@@ -118,32 +118,34 @@ class Served:
         self.signature: Signature = backend.signature
         self.min_score = min_score(self.config.parameters)
         self.memory_bytes = sum(held.memory_bytes for one in opened for held in one.backends)
-        self.lanes = {
-            one.release.variant: Lane(make_batcher(one), one.guard, one.loss, one.speed)
+        self.variants = {
+            one.release.variant: ServedVariant(make_batcher(one), one.guard, one.loss, one.speed)
             for one in opened
         }
-        self._main = next(iter(self.lanes.values()))
+        self._main = next(iter(self.variants.values()))
         self._unwatch: list[Callable[[], None]] = []
 
     @property
     def waiting(self) -> int:
         """Requests that wait in front of it."""
-        return sum(lane.batcher.waiting for lane in self.lanes.values())
+        return sum(variant.batcher.waiting for variant in self.variants.values())
 
     @property
     def in_flight(self) -> int:
         """Requests that it has accepted and not answered."""
-        return sum(lane.batcher.in_flight for lane in self.lanes.values())
+        return sum(variant.batcher.in_flight for variant in self.variants.values())
 
     @property
     def hung(self) -> int:
         """Calls of its networks that have run for too long."""
-        return sum(lane.guard.hung for lane in self.lanes.values() if lane.guard is not None)
+        return sum(
+            variant.guard.hung for variant in self.variants.values() if variant.guard is not None
+        )
 
     @property
     def statistics(self) -> Statistics:
         """What it has done, in all variants."""
-        first, *others = (lane.batcher.statistics for lane in self.lanes.values())
+        first, *others = (variant.batcher.statistics for variant in self.variants.values())
         return first.plus(others) if others else first
 
     def start(self, cut_off: Callable[[], None] = lambda: None) -> None:
@@ -153,10 +155,12 @@ class Served:
             cut_off: told, in the event loop, when a breaker has opened.
         """
         loop = asyncio.get_running_loop()
-        for lane in self.lanes.values():
-            lane.batcher.start()
-            if lane.guard is not None:
-                self._unwatch.append(lane.guard.on_open(_opened(lane, lane.guard, loop, cut_off)))
+        for variant in self.variants.values():
+            variant.batcher.start()
+            if variant.guard is not None:
+                self._unwatch.append(
+                    variant.guard.on_open(_opened(variant, variant.guard, loop, cut_off))
+                )
 
     async def detect(
         self, image: Image, ask: Ask, *, min_score: float, variant: str = "", reason: str = ""
@@ -164,11 +168,11 @@ class Served:
         """See `Serving.detect`; of a variant, the main one where it has no such variant."""
         if self.info is None:
             raise NotFound(f"{self.model!r} is no detector; ask it with tensors")
-        lane = self.lanes.get(variant, self._main)
-        if lane.guard is not None:
-            lane.guard.check()
+        chosen = self.variants.get(variant, self._main)
+        if chosen.guard is not None:
+            chosen.guard.check()
         asked = ImageInput(image, min_score or self.min_score)
-        return Detected(*await lane.batcher.submit(IMAGES, asked, ask, reason=reason))
+        return Detected(*await chosen.batcher.submit(IMAGES, asked, ask, reason=reason))
 
     async def infer(
         self,
@@ -180,37 +184,40 @@ class Served:
         reason: str = "",
     ) -> Inferred:
         """See `Serving.infer`; of a variant, the main one where it has no such variant."""
-        lane = self.lanes.get(variant, self._main)
-        if lane.guard is not None:
-            lane.guard.check()
+        chosen = self.variants.get(variant, self._main)
+        if chosen.guard is not None:
+            chosen.guard.check()
         asked = TensorInput(tensors, outputs)
-        return Inferred(*await lane.batcher.submit(TENSORS, asked, ask, reason=reason))
+        return Inferred(*await chosen.batcher.submit(TENSORS, asked, ask, reason=reason))
 
     def replaced(self) -> None:
         """Its calls that hang are not waited for: a fresh copy stands behind the same breakers."""
-        for lane in self.lanes.values():
-            if lane.guard is not None:
-                lane.guard.abandon()
+        for variant in self.variants.values():
+            if variant.guard is not None:
+                variant.guard.abandon()
 
     async def drain(self) -> None:
         """Finish what was accepted, then release the networks."""
         try:
             async with anyio.create_task_group() as tasks:
-                for lane in self.lanes.values():
-                    tasks.start_soon(lane.batcher.drain)
+                for variant in self.variants.values():
+                    tasks.start_soon(variant.batcher.drain)
         finally:
             for unwatch in self._unwatch:
                 unwatch()
 
 
 def _opened(
-    lane: Lane, guard: Guard, loop: asyncio.AbstractEventLoop, cut_off: Callable[[], None]
+    variant: ServedVariant,
+    guard: Guard,
+    loop: asyncio.AbstractEventLoop,
+    cut_off: Callable[[], None],
 ) -> Callable[[], None]:
     """What a breaker calls, in any thread, when it opens."""
 
     def fail() -> None:
         # A thread that hangs comes back for none of them.
-        lane.batcher.fail_waiting(guard.refusal())
+        variant.batcher.fail_waiting(guard.refusal())
         cut_off()
 
     def tell() -> None:

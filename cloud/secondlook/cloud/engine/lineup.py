@@ -232,7 +232,7 @@ class Lineup:
             self._log.info(
                 "version ready",
                 version=fresh.version,
-                variants=list(fresh.lanes),
+                variants=list(fresh.variants),
                 memory_bytes=fresh.memory_bytes,
             )
         shares = {} if self.config is None else self.config.shares

@@ -12,11 +12,11 @@ from typing_extensions import Self
 
 from secondlook.cloud.engine.adapting.metrics import AdaptingMetrics
 from secondlook.cloud.engine.asking import Ask, Detected, Inferred
+from secondlook.cloud.engine.batcher_factory import batcher_factory
 from secondlook.cloud.engine.batching import Policy
 from secondlook.cloud.engine.catalogue import Entry
 from secondlook.cloud.engine.choosing import Chosen
 from secondlook.cloud.engine.drains import Drains
-from secondlook.cloud.engine.fronts import batchers
 from secondlook.cloud.engine.lifecycle import MakeBatcher, Open, Opened, Served
 from secondlook.cloud.engine.lifecycle_metrics import LifecycleMetrics
 from secondlook.cloud.engine.lineups import Lineups, Source
@@ -94,7 +94,9 @@ class LocalEngine:
         self._gone = gone or _nobody
         self._clock = clock or SystemClock()
         self._metrics = EngineMetrics(registry)
-        self._make_batcher = make_batcher or batchers(self._policy, self._metrics, self._clock)
+        self._make_batcher = make_batcher or batcher_factory(
+            self._policy, self._metrics, self._clock
+        )
         self._loads = LifecycleMetrics(registry)
         self._adapting = AdaptingMetrics(registry)
         self._draining = False

@@ -6,8 +6,8 @@ import asyncio
 
 from prometheus_client import CollectorRegistry
 
+from secondlook.cloud.engine.batcher_factory import batcher_factory
 from secondlook.cloud.engine.batching import Policy
-from secondlook.cloud.engine.fronts import batchers
 from secondlook.cloud.engine.lifecycle import Open
 from secondlook.cloud.engine.metrics import EngineMetrics
 from secondlook.cloud.engine.ray.libraries import libraries
@@ -43,7 +43,7 @@ class Replica:
             self._refused = ModelFailure(f"it cannot be loaded: {type(error).__name__}")
             return
         registry = CollectorRegistry()
-        make = batchers(policy, EngineMetrics(registry), self._clock)
+        make = batcher_factory(policy, EngineMetrics(registry), self._clock)
         self._batcher = make(self._opened)
         _, serve = libraries()
         known = serve.get_replica_context()

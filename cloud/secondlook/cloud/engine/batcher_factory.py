@@ -10,7 +10,7 @@ from secondlook.cloud.engine.metrics import EngineMetrics
 from secondlook.shared.clock import Clock
 
 
-def batchers(defaults: Policy, metrics: EngineMetrics, clock: Clock) -> MakeBatcher:
+def batcher_factory(defaults: Policy, metrics: EngineMetrics, clock: Clock) -> MakeBatcher:
     """What puts a batcher in front of a variant.
 
     Args:
