@@ -15,7 +15,7 @@ class Phase:
 
     Attributes:
         name: which.
-        from_s, to_s: seconds since the first frame.
+        from_s, to_s: seconds since all cameras had answered a frame.
         fps: answered frames a second of each camera on average.
         up_kb_per_s: what went up.
         revisions: answers that verdicts changed in this time.

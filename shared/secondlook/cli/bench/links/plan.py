@@ -56,8 +56,9 @@ class Plan:
     """One run over one link.
 
     Attributes:
-        link: what lies between the tiers; its outage, if any, is counted from the first frame.
-        seconds: how long, from the first frame on.
+        link: what lies between the tiers; its outage, if any, is counted from when all cameras
+            have answered a frame.
+        seconds: how long, from then on.
         cameras: what is played.
         fps: analysed frames a second of each camera.
         kb_per_s: budget of the site, KB (1000 bytes) a second.

@@ -18,6 +18,8 @@ from secondlook.shared.measure import LinkProxy, Passed, Traffic
 from secondlook.shared.memory import open_store
 
 _SCRAPE_S = 2.0
+_START_S = 60.0
+"""After this long a run begins, also where not all cameras have answered a frame."""
 
 
 @dataclass(slots=True)
@@ -32,7 +34,7 @@ class Recorded:
         held: questions on disk over time: seconds since the link began, and how many.
         up, down: bytes on the wire and when, seconds since the link began.
         traffic: their sums, and connections.
-        began_s: when the cameras were started, on that clock.
+        began_s: when all cameras had answered a frame, on that clock.
         began_at: the same, seconds since the Unix epoch.
         ended_s: when they were told to end.
         standings: the trust of each camera, from the edge's memory.
@@ -78,15 +80,14 @@ async def play(plan: Plan, scratch: Path, on_time: Callable[[float, str], None])
         await anyio.Path(edge_file).write_text(edge_settings(plan, proxy.target, scratch))
         edge_run = ["edge", "run", "--config", str(edge_file), "--no-progress"]
         async with running(edge_run, scratch, pipe=True) as edge:
-            began_s, began_at = proxy.time_s, SystemClock().wall()
-            if link.down_from_s is not None:
-                proxy.cut_for(link.down_for_s, link.down_from_s)
-            watch = _Watch(plan, edge, proxy, heard, began_s, on_time)
+            watch = _Watch(plan, edge, proxy, heard, on_time)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(watch.until_the_end)
                 assert edge.process.stdout is not None
                 async for line in whole_lines(edge.process.stdout):
                     heard.take(line)
+                    if len(heard.cameras) == len(plan.cameras):
+                        watch.started.set()
                 tasks.cancel_scope.cancel()
             if await edge.process.wait() != 0 or watch.last is None:
                 raise await edge.failure()
@@ -100,8 +101,8 @@ async def play(plan: Plan, scratch: Path, on_time: Callable[[float, str], None])
         up,
         down,
         traffic,
-        began_s,
-        began_at,
+        watch.began_s,
+        watch.began_at,
         watch.ended_s,
         await _standings(scratch / "memory.db"),
         len(await anyio.to_thread.run_sync(lambda: list((scratch / "spool").glob("*.question")))),
@@ -109,7 +110,7 @@ async def play(plan: Plan, scratch: Path, on_time: Callable[[float, str], None])
 
 
 class _Watch:
-    """Looks at the metrics now and then, and ends the edge when the time is up."""
+    """Begins when all cameras have answered, looks at the metrics, ends the edge in time."""
 
     def __init__(
         self,
@@ -117,23 +118,28 @@ class _Watch:
         edge: Tier,
         proxy: LinkProxy,
         heard: Heard,
-        began_s: float,
         on_time: Callable[[float, str], None],
     ) -> None:
         self._plan = plan
         self._edge = edge
         self._proxy = proxy
         self._heard = heard
-        self._began_s = began_s
         self._on_time = on_time
+        self.started = anyio.Event()
         self.last: Scrape | None = None
         self.held: list[tuple[float, int]] = []
-        self.ended_s = began_s
+        self.began_s = self.began_at = self.ended_s = 0.0
 
     async def until_the_end(self) -> None:
+        with anyio.move_on_after(_START_S):
+            await self.started.wait()
+        link = self._plan.link
+        self.began_s, self.began_at = self._proxy.time_s, SystemClock().wall()
+        if link.down_from_s is not None:
+            self._proxy.cut_for(link.down_for_s, link.down_from_s)
         port = int(self._edge.ready["metrics_port"])
         while True:
-            passed_s = self._proxy.time_s - self._began_s
+            passed_s = self._proxy.time_s - self.began_s
             left_s = self._plan.seconds - passed_s
             self.last = await anyio.to_thread.run_sync(scrape, port)
             spooled = int(self.last.value("spool_questions"))
