@@ -91,12 +91,15 @@ class Auditor:
         if keeper is None and settings.trust.audit_rate > 0:
             name = camera if "/" in camera else f"{DEFAULT_SITE}/{camera}"
             self._keeper = _recalled(name, settings, gate, known, at_s)
+        # Frames are numbered from 0 again after a restart: in one window no coin is thrown twice.
+        self._thrown = 0 if self._keeper is None else self._keeper.status.frames << 32
         self._fresh: Look | None = None
         self._waiting: dict[str, Look] = {}
         self._link = self._budget = ""
         self._news = TrustNews()
         self._demand = Demand()
         self._written_s: float | None = None
+        self._urgent = False
 
     @property
     def audit_rate(self) -> float:
@@ -115,7 +118,7 @@ class Auditor:
 
     def throw(self, sequence: int) -> float:
         """What the coin says of a frame: a number in [0, 1), below the rate for an audit."""
-        return self._coin.throw(sequence)
+        return self._coin.throw(self._thrown + sequence)
 
     def answered(
         self,
@@ -221,7 +224,7 @@ class Auditor:
             return
         self._link = problem
         # Whoever looks in now is to see it.
-        self._written_s = None
+        self._urgent = True
         if problem:
             self._keeper.link_down(at_s, problem)
         else:
@@ -232,7 +235,7 @@ class Auditor:
         if self._keeper is None or problem == self._budget:
             return
         if bool(problem) != bool(self._budget):
-            self._written_s = None
+            self._urgent = True
         self._budget = problem
         if problem:
             self._keeper.infeasible(at_s, problem)
@@ -264,9 +267,13 @@ class Auditor:
         if keeper is None:
             return []
         records = keeper.take_windows()
-        due = self._written_s is None or now_s >= self._written_s + self._trust.write_every_s
-        if (due or last or records) and keeper.status.frames:
-            self._written_s = now_s
+        every_s = self._trust.write_every_s
+        if self._written_s is None:
+            self._written_s = now_s - every_s
+        # While audits are under way a record is not complete: it waits for them, but not for long.
+        due = now_s >= self._written_s + every_s * (2 if keeper.status.pending else 1)
+        if (due or last or records or self._urgent) and keeper.status.frames:
+            self._written_s, self._urgent = now_s, False
             records += [*keeper.unsettled(), keeper.snapshot()]
         if last:
             # After the record: the window ends with the process, and was not spoilt by that.
@@ -317,8 +324,8 @@ def _recalled(
     camera: str, settings: PipelineSettings, gate: str, known: Recollection, at_s: float
 ) -> TrustKeeper:
     """A keeper that knows what was certified before."""
-    mine = [window for window in known.trust.values() if window.gate == gate]
-    past = [window for window in mine if window.at_s <= at_s]
+    mine = {key: window for key, window in known.trust.items() if window.gate == gate}
+    past = [window for window in mine.values() if window.at_s <= at_s]
     newest = max(past, key=lambda window: window.at_s, default=None)
     # Until a verdict says otherwise, the model is the one that answered last.
     basis = Basis(gate, UNKNOWN, "")

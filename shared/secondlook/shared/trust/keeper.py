@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.memory.kinds.trust import TrustWindow
 from secondlook.shared.trust.certificate import UNKNOWN, Basis, Certificate
 from secondlook.shared.trust.counts import check_lowest_risk
 from secondlook.shared.trust.records import as_record, newest_certificate, window_key
+from secondlook.shared.trust.resuming import cut_off, resumed
 from secondlook.shared.trust.settings import TrustSettings
 from secondlook.shared.trust.stance import Stance
 from secondlook.shared.trust.status import TrustChange, TrustState, TrustStatus
@@ -259,14 +260,15 @@ class TrustKeeper:
             self._certified(certificate)
         return usable
 
-    def recall(self, records: Iterable[TrustWindow], at_s: float) -> bool:
-        """After a restart: take up what was certified before. Call it before the first frame.
+    def recall(self, records: Mapping[str, TrustWindow], at_s: float) -> bool:
+        """After a restart: take up what was certified before, and the window that was open.
 
-        What was spoilt before, by an alarm or otherwise, keeps a site's certificate that rests on
-        those frames from being taken over.
+        Call it before the first frame. What was spoilt before, by an alarm or otherwise, keeps a
+        site's certificate that rests on those frames from being taken over. A window whose audits
+        were under way is uncertified, and so is the camera, as if it had gone on.
 
         Args:
-            records: windows of this camera.
+            records: windows of this camera, by their keys.
             at_s: wall clock now.
 
         Returns:
@@ -274,12 +276,21 @@ class TrustKeeper:
             ``remember_s``, and still standing when the newest record was written.
         """
         self._at(at_s)
-        known = [record for record in records if record.at_s <= at_s]
-        spoilt = [r for r in known if r.spoilt or r.state == TrustState.ALARM.value]
+        known = {key: record for key, record in records.items() if record.at_s <= at_s}
+        spoilt = [r for r in known.values() if r.spoilt or r.state == TrustState.ALARM.value]
         ends = [r.at_s if r.ended_s is None else r.ended_s for r in spoilt]
         self._stance.blocked_s = max(ends, default=0.0)
-        certificate = newest_certificate(known, self.camera, at_s)
-        return certificate is not None and self.adopt(certificate)
+        certificate = newest_certificate(known.values(), self.camera, at_s)
+        adopted = certificate is not None and self.adopt(certificate)
+        window = resumed(known, self._settings, self._basis, at_s)
+        if window is not None:
+            self._ledger.resume(window)
+        cut = cut_off(known, at_s)
+        for key, record in cut.items():
+            self._judged.append((key, record))
+            self._stance.spoilt(record.spoilt, at_s)
+            self._stance.blocked_s = max(self._stance.blocked_s, record.ended_s or 0.0)
+        return adopted and not cut
 
     def take_changes(self) -> list[TrustChange]:
         """Changes of state since the last call, oldest first."""

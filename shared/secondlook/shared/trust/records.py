@@ -59,6 +59,7 @@ def as_record(
         misses=tuple(int(k) for k in counts.misses),
         known_misses=tuple(int(k) for k in counts.known_misses),
         lost=window.lost,
+        awaited=window.outstanding,
         spoilt=window.spoilt[:_MAX_TEXT],
         certified_tau=None if certificate is None else certificate.tau,
         bound=None if certificate is None else min(1.0, certificate.bound),

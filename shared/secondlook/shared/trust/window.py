@@ -187,6 +187,10 @@ class WindowLedger:
             self._ended = [*self._ended[1 - MAX_ENDED :], window]
         self.window = self._new(basis, audit_rate, at_s)
 
+    def resume(self, window: Window) -> None:
+        """Go on with a window of before a restart; nothing was counted yet."""
+        self.window, self._number = window, window.number
+
     def spoil_all(self, reason: str) -> None:
         """What is under way says nothing about what comes."""
         for window in (*self._ended, self.window):
@@ -202,6 +206,11 @@ class WindowLedger:
     def _new(self, basis: Basis, audit_rate: float, at_s: float) -> Window:
         self._number += 1
         settings = self._settings
-        needs = math.ceil(settings.window_frames * settings.audit_rate / audit_rate)
+        needs = frames_needed(settings, audit_rate)
         counts = AuditCounts(settings.thresholds)
-        return Window(self._number, basis, max(1, needs), audit_rate, at_s, counts)
+        return Window(self._number, basis, needs, audit_rate, at_s, counts)
+
+
+def frames_needed(settings: TrustSettings, audit_rate: float) -> int:
+    """Frames of a window: fewer where audits are more frequent."""
+    return max(1, math.ceil(settings.window_frames * settings.audit_rate / audit_rate))

@@ -453,7 +453,7 @@ def test_a_site_is_not_believed_over_an_alarm_or_an_outage_behind_its_frames() -
 
 def restarted(camera: Camera, after_s: float = 60.0, basis: Basis = BASIS) -> tuple[bool, Any]:
     keeper = TrustKeeper("yard/gate", camera.settings, basis)
-    records = [record for _, record in camera.records] + [camera.keeper.snapshot()[1]]
+    records = dict([*camera.records, camera.keeper.snapshot()])
     return keeper.recall(records, camera.at_s + after_s), keeper
 
 
@@ -480,7 +480,82 @@ def test_what_no_longer_stood_does_not_come_back() -> None:
     found, keeper = restarted(alarmed)
     assert not found
     assert keeper.status.state is TrustState.LEARNING
-    assert not TrustKeeper("yard/gate", alarmed.settings, BASIS).recall([], 5.0)
+    assert not TrustKeeper("yard/gate", alarmed.settings, BASIS).recall({}, 5.0)
+
+
+def test_the_window_in_progress_goes_on_after_a_restart() -> None:
+    camera = certified(*[0.15] * 4)
+    camera.run(1500, 0.15, 0.3)
+    key, before = camera.keeper.snapshot()
+    _, keeper = restarted(camera)
+    assert keeper.status.frames == 1500
+    assert keeper.status.audits == 150
+    again, now = keeper.snapshot()
+    assert (again, now.started_s, now.misses) == (key, before.started_s, before.misses)
+    # It ends where it would have ended, and proves what all of its audits show.
+    camera.keeper, camera.sequence = keeper, 0
+    camera.records.clear()
+    camera.run(2500)
+    ((judged, record),) = camera.records
+    assert (judged, record.frames, record.audits) == (key, 4000, 400)
+    assert record.misses == tuple(before.misses)
+    assert record.certified_tau is not None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"thresholds": (0.0, 0.1, 0.2)},
+        {"audit_rate": 0.2},
+        {"remember_s": 10.0},
+    ],
+    ids=str,
+)
+def test_a_window_under_other_terms_does_not_go_on(change: dict[str, Any]) -> None:
+    camera = Camera()
+    camera.run(1500)
+    camera.settings = TrustSettings(**{**SETTINGS, **change})
+    _, keeper = restarted(camera)
+    assert keeper.status.frames == 0
+
+
+def test_a_window_of_another_gate_or_model_or_with_broken_counts_does_not_go_on() -> None:
+    camera = Camera()
+    camera.run(1500)
+    for basis in (Basis("gate-2", "heavy", "7"), Basis("gate-1", "heavy", "8")):
+        assert restarted(camera, basis=basis)[1].status.frames == 0
+    key, record = camera.keeper.snapshot()
+    for name, broken in (
+        ("nonsense", record),
+        (key, record.model_copy(update={"audit_rate": None})),
+        (key, record.model_copy(update={"misses": (9, 3, 2, 1)})),
+        (key, record.model_copy(update={"spoilt": "cut"})),
+        (key, record.model_copy(update={"lost": 1})),
+        (key, record.model_copy(update={"ended_s": record.at_s})),
+    ):
+        keeper = TrustKeeper("yard/gate", camera.settings, BASIS)
+        keeper.recall({name: broken}, camera.at_s)
+        assert keeper.status.frames == 0
+
+
+def test_a_window_whose_audits_were_under_way_is_uncertified_and_says_why() -> None:
+    camera = certified(*[0.15] * 4)
+    camera.run(10, answer=False)
+    assert camera.keeper.snapshot()[1].awaited == 1
+    found, keeper = restarted(camera)
+    assert not found
+    assert keeper.status.state is TrustState.UNCERTIFIED
+    assert "1 audits were under way when the edge stopped" in keeper.status.reasons[0]
+    assert keeper.tau == 0.1, "the threshold that was certified is kept, and not promised"
+    assert keeper.status.frames == 0
+    ((key, closed),) = keeper.take_windows()
+    assert key == camera.keeper.snapshot()[0]
+    assert (closed.lost, closed.awaited, closed.ended_s) == (1, 0, camera.at_s)
+    assert closed.spoilt == keeper.status.reasons[0]
+    # It is closed once.
+    again = TrustKeeper("yard/gate", camera.settings, BASIS)
+    again.recall({key: closed}, camera.at_s + 60)
+    assert again.take_windows() == []
 
 
 def test_a_spoilt_window_that_was_judged_late_hides_no_later_certificate() -> None:

@@ -48,6 +48,7 @@ class TrustWindow(Kind):
         misses: of these, missed at each threshold.
         known_misses: of the known frames, missed at each threshold.
         lost: audits whose outcome never came.
+        awaited: audits whose outcome was under way; of an open window alone.
         spoilt: why the window certifies nothing, whatever its counts; empty where it may.
         certified_tau: highest certified threshold; 0 where only sending everything is;
             ``None`` while nothing has been judged.
@@ -60,6 +61,7 @@ class TrustWindow(Kind):
     """
 
     KIND: ClassVar[str] = "trust"
+    SCHEMA: ClassVar[int] = 2
     RULE: ClassVar[Rule] = Latest("at_s")
 
     started_s: EpochSeconds
@@ -80,6 +82,7 @@ class TrustWindow(Kind):
     misses: _Counts
     known_misses: _Counts
     lost: Count = 0
+    awaited: Count = 0
     spoilt: str = Field("", max_length=500)
     certified_tau: Score | None = None
     bound: Score | None = None

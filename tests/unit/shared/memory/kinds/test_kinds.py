@@ -153,7 +153,7 @@ ON_DISK: dict[str, dict[str, Any]] = {
     },
     "model": {"schema": 1, "model": "street_light", "version": "3", "at_s": 9.0, "by": "operator"},
     "trust": {
-        "schema": 1,
+        "schema": 2,
         "started_s": 10.0,
         "at_s": 31.0,
         "ended_s": 30.0,
@@ -170,6 +170,7 @@ ON_DISK: dict[str, dict[str, Any]] = {
         "misses": [0, 0, 7],
         "known_misses": [0, 1, 2],
         "lost": 0,
+        "awaited": 0,
         "spoilt": "",
         "certified_tau": 0.1,
         "bound": 0.0075,
