@@ -289,6 +289,12 @@ def test_a_question_without_an_end_is_said() -> None:
     assert outcome_of(run, [None]).broken == ("gate: 11 questions were asked, 10 came to an end",)
 
 
+def test_a_frame_that_is_answered_twice_is_said() -> None:
+    run = recorded()
+    run.heard.take(event(199))
+    assert outcome_of(run, [None]).broken == ("gate: 1 frames were answered twice",)
+
+
 def test_a_rate_that_was_not_kept_is_a_remark_and_no_fault() -> None:
     heard = Heard()
     for sequence in range(0, 200, 2):

@@ -40,6 +40,9 @@ def broken(
             found.append(f"{name}: no frame was answered")
         if one.in_hand > 1:
             found.append(f"{name}: {one.in_hand} captured frames without an answer")
+        twice = one.answered - len(recorded.heard.cameras[name].playback.answers)
+        if twice:
+            found.append(f"{name}: {twice} frames were answered twice")
         if one.lost_audits:
             found.append(f"{name}: {one.lost_audits} audits were lost")
         # Audits that did not go at once went to the disk; of the others those that failed did.
