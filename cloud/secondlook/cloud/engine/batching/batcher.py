@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Sequence
 from typing import TypeVar
-
-import anyio
-import anyio.to_thread
 
 from secondlook.cloud.engine.asking import Ask, Ran
 from secondlook.cloud.engine.batching.atonce import AtOnce
@@ -19,19 +15,17 @@ from secondlook.cloud.engine.batching.lanes import Instance, Kind
 from secondlook.cloud.engine.batching.pace import Pace
 from secondlook.cloud.engine.batching.pending import Pending
 from secondlook.cloud.engine.batching.policy import Policy
-from secondlook.cloud.engine.batching.runner import TOO_LATE, Report, Runner
-from secondlook.cloud.engine.batching.seats import Job, Seat
+from secondlook.cloud.engine.batching.runner import TOO_LATE
+from secondlook.cloud.engine.batching.workers import Workers
 from secondlook.cloud.engine.metrics import EngineMetrics
 from secondlook.cloud.engine.statistics import Statistics
 from secondlook.shared.clock import Clock, SystemClock
 from secondlook.shared.errors import (
     DeadlineExceeded,
     InvalidInput,
-    ModelFailure,
     Overloaded,
     Unavailable,
 )
-from secondlook.shared.telemetry import get_logger
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -84,7 +78,6 @@ class Batcher:
         self._dispatch = Dispatch(policy, len(self._instances), self._clock)
         self._expiry = Expiry(self._expired, self._clock)
         self._metrics = metrics.of_batcher(name, version, variant)
-        self._log = get_logger(__name__)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._in_flight = 0
         self._ringing = False
@@ -98,18 +91,9 @@ class Batcher:
             self._clock,
         )
         self._at_once = AtOnce(self._instances, self._dispatch, self._delivery)
-        # Daemons, so that a second signal can end a process whose network never returns.
-        self._threads = [
-            threading.Thread(
-                target=self._work,
-                args=(instance, seat),
-                name=f"model-{name}-{version}-{place}",
-                daemon=True,
-            )
-            for place, (instance, seat) in enumerate(
-                zip(self._instances, self._dispatch.seats, strict=True)
-            )
-        ]
+        self._workers = Workers(
+            f"{name}-{version}", self._instances, self._dispatch, self._delivery.report, self._clock
+        )
 
     @property
     def statistics(self) -> Statistics:
@@ -168,8 +152,7 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self._delivery.loop = self._loop
         self._metrics.watch(self._dispatch)
-        for thread in self._threads:
-            thread.start()
+        self._workers.start()
 
     async def submit(
         self, kind: Kind[P, R], payload: P, ask: Ask, *, reason: str = ""
@@ -258,10 +241,7 @@ class Batcher:
         """Finish what was accepted, then stop the threads and close the instances."""
         self._dispatch.close()
         try:
-            # A network cannot be interrupted: when the drain's time is over, its thread is left.
-            for thread in self._threads:
-                if thread.ident is not None:
-                    await anyio.to_thread.run_sync(thread.join, abandon_on_cancel=True)
+            await self._workers.join()
         finally:
             self._delivery.collect()
             for request in self._dispatch.abort():
@@ -269,9 +249,7 @@ class Batcher:
             self._expiry.stop()
             self._delivery.settle()
             self._metrics.close()
-            for thread, instance in zip(self._threads, self._instances, strict=True):
-                if not thread.is_alive():
-                    instance.close()
+            self._workers.close()
 
     def _ring(self) -> None:
         self._ringing = False
@@ -282,29 +260,3 @@ class Batcher:
         self._dispatch.late(request)
         self._metrics.dropped("expired")
         self._delivery.fail(request, DeadlineExceeded(TOO_LATE))
-
-    def _work(self, instance: Instance, seat: Seat) -> None:
-        """The thread of one instance."""
-        runner = Runner(instance.lanes, self._clock, self._delivery.report)
-        while True:
-            job: Job | None = None
-            try:
-                job = self._dispatch.next(seat)
-                if job is None:
-                    return
-                if job.late:
-                    errors = [DeadlineExceeded(TOO_LATE) for _ in job.late]
-                    self._delivery.report(Report(job.late, errors, job.taken_s))
-                if job.batch:
-                    fine, too_large = runner.run(job.batch, job.taken_s)
-                    if not fine:
-                        self._dispatch.spoiled(seat, too_large)
-            except BaseException as error:  # noqa: BLE001 - a thread that ends answers nobody any more
-                self._log.exception("a batch broke its thread's loop; going on", model=self.name)
-                if job is not None:
-                    failure = ModelFailure("the batch failed")
-                    failure.__cause__ = error
-                    self._delivery.report(
-                        Report(job.batch, [failure] * len(job.batch), job.taken_s)
-                    )
-                    self._dispatch.spoiled(seat)

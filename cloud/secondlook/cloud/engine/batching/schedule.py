@@ -14,9 +14,6 @@ from secondlook.cloud.engine.batching.seats import Job, Seat
 from secondlook.cloud.engine.batching.waiting import worth_waiting
 from secondlook.shared.errors import Overloaded
 
-HASTE = 1.3
-"""A batch may well take so many times longer than it should: deadlines allow for that."""
-
 
 class Schedule:
     """Not thread-safe: the lock of `Dispatch` guards it. Times are monotonic seconds.
