@@ -8,7 +8,7 @@ INVALID_ARGUMENT.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
@@ -20,6 +20,16 @@ from secondlook.shared.errors import InvalidInput
 NO_MESSAGE = "the request is not a message of this method"
 
 Parse = Callable[[bytes], Any]
+
+
+M = TypeVar("M", bound=Callable[..., Any])
+_BYTES = "_takes_bytes"
+
+
+def takes_bytes(method: M) -> M:
+    """Mark a unary method that parses its request and serializes its reply itself."""
+    setattr(method, _BYTES, True)
+    return method
 
 
 class StrictServer:
@@ -54,6 +64,8 @@ def _strict(handler: Any) -> Any:
     if handler.response_streaming:
         wrapped = _parsed(handler.unary_stream, parse)
         return grpc.unary_stream_rpc_method_handler(wrapped, None, serialize)
+    if getattr(handler.unary_unary, _BYTES, False):
+        return grpc.unary_unary_rpc_method_handler(handler.unary_unary, None, None)
     wrapped = _parsed(handler.unary_unary, parse)
     return grpc.unary_unary_rpc_method_handler(wrapped, None, serialize)
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 
-from secondlook.cloud.engine.asking import Ask
+from google.protobuf.message import DecodeError
+
+from secondlook.cloud.engine.asking import Ask, Inferred
 from secondlook.cloud.engine.protocol import Engine
+from secondlook.cloud.engine.tensors import Array
 from secondlook.cloud.picture.decoders import Decoders
 from secondlook.cloud.repository.bounds import FACE
 from secondlook.cloud.rpc.boundary import Boundary, Context, retry_after_ms
 from secondlook.cloud.rpc.inference import detection
-from secondlook.cloud.rpc.inference.converters import Converters
+from secondlook.cloud.rpc.inference.converters import Converter, Converters
+from secondlook.cloud.rpc.inference.forms import Form, Forms
 from secondlook.cloud.rpc.inference.management import Management
 from secondlook.cloud.rpc.inference.stream import Stream
 from secondlook.cloud.rpc.inference.wishes import Wishes, wishes
+from secondlook.cloud.rpc.strict import NO_MESSAGE, takes_bytes
 from secondlook.oip import inference_pb2 as pb
 from secondlook.oip import inference_pb2_grpc as pb_grpc
 from secondlook.shared.errors import InvalidInput, NotFound
@@ -54,15 +59,14 @@ class InferenceServicer(Management, pb_grpc.GRPCInferenceServiceServicer):
         self._boundary = boundary
         self._decoders = decoders
         self._converters = Converters(engine)
+        self._forms = Forms()
 
-    def ModelInfer(
-        self, request: pb.ModelInferRequest, context: Context
-    ) -> Awaitable[pb.ModelInferResponse]:
+    @takes_bytes
+    async def ModelInfer(  # type: ignore[override]  # see `takes_bytes`
+        self, raw: bytes, context: Context
+    ) -> bytes:
         """One question."""
-        # No coroutine of its own around the one that does the work.
-        return self._boundary.call(
-            "ModelInfer", context, lambda: self._infer(request, context, wishes(request.parameters))
-        )
+        return await self._boundary.call("ModelInfer", context, lambda: self._asked(raw, context))
 
     async def ModelStreamInfer(  # type: ignore[override]  # grpc.aio also takes a coroutine
         self, request_iterator: AsyncIterator[pb.ModelInferRequest], context: Context
@@ -80,7 +84,8 @@ class InferenceServicer(Management, pb_grpc.GRPCInferenceServiceServicer):
     ) -> pb.ModelStreamInferResponse:
         try:
             wanted = wishes(request.parameters)
-            reply = await self._infer(request, context, wanted)
+            converter, _, outputs, inferred = await self._infer(request, context, wanted)
+            reply = converter.writer.reply(request, inferred, outputs)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - it is this request's answer; the stream goes on
@@ -102,9 +107,37 @@ class InferenceServicer(Management, pb_grpc.GRPCInferenceServiceServicer):
             reply.parameters[RETRY_AFTER].int64_param = wait_ms
         return failed
 
+    async def _asked(self, raw: bytes, context: Context) -> bytes:
+        known = self._forms.of(raw)
+        if known is not None:
+            form, array = known
+            ask = self._ask(form.model, form.version, form.request_id, form.wishes, context)
+            await self._engine.prepare(ask)
+            if form.converter is self._converters.of(form.model, form.version):
+                inferred = await self._engine.infer({form.tensor: array}, ask, form.outputs)
+                return form.converter.writer.written(
+                    form.model, form.request_id, inferred, form.outputs
+                )
+            self._forms.forget()
+        try:
+            request = pb.ModelInferRequest.FromString(raw)
+        except DecodeError:
+            raise InvalidInput(NO_MESSAGE) from None
+        wanted = wishes(request.parameters)
+        converter, tensors, outputs, inferred = await self._infer(request, context, wanted)
+        if len(request.raw_input_contents) == 1:
+            ((tensor, array),) = tensors.items()
+            # What is read element by element is no view: BOOL and BYTES.
+            if array.dtype.kind in "iuf":
+                told = request.model_name, request.model_version, request.id, wanted, outputs
+                form = Form(*told, converter, tensor, array.dtype, array.shape)
+                self._forms.learn(raw, request, form)
+        return converter.writer.written(request.model_name, request.id, inferred, outputs)
+
     async def _infer(
         self, request: pb.ModelInferRequest, context: Context, wanted: Wishes
-    ) -> pb.ModelInferResponse:
+    ) -> tuple[Converter, dict[str, Array], tuple[str, ...], Inferred]:
+        """What read a request, what it read, and what was inferred from that."""
         model, version = request.model_name, request.model_version
         _check_names(model, version, request.id)
         face = model.endswith(FACE)
@@ -124,7 +157,7 @@ class InferenceServicer(Management, pb_grpc.GRPCInferenceServiceServicer):
             inferred = await detection.detect(self._engine, self._decoders, tensors, ask, outputs)
         else:
             inferred = await self._engine.infer(tensors, ask, outputs)
-        return converter.writer.reply(request, inferred, outputs)
+        return converter, tensors, outputs, inferred
 
     def _ask(
         self, model: str, version: str, request_id: str, wanted: Wishes, context: Context

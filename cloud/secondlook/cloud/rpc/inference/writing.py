@@ -9,6 +9,7 @@ import numpy as np
 from secondlook.cloud.engine.asking import Inferred, Ran
 from secondlook.cloud.engine.tensors import DTYPES, Array, Signature
 from secondlook.cloud.rpc.inference.bytes_tensor import joined
+from secondlook.cloud.rpc.inference.varint import varint
 from secondlook.oip import inference_pb2 as pb
 
 # BF16 has the bits of UINT16, and only a signature tells them apart.
@@ -22,6 +23,10 @@ Told = tuple[str, str, tuple[int, ...]]
 
 VARIANT = "variant"
 REASON = "reason"
+
+_ID = bytes([pb.ModelInferResponse.ID_FIELD_NUMBER << 3 | 2])
+_RAW = bytes([pb.ModelInferResponse.RAW_OUTPUT_CONTENTS_FIELD_NUMBER << 3 | 2])
+"""What the fields begin with: their number, and that a length follows."""
 
 
 class Writer:
@@ -43,6 +48,33 @@ class Writer:
         Raises:
             TypeError: a BYTES output holds something else than bytes or text.
         """
+        alike, raws = self._parts(request.model_name, inferred, wanted)
+        reply = pb.ModelInferResponse.FromString(alike)
+        reply.id = request.id
+        reply.raw_output_contents.extend(raws)
+        return reply
+
+    def written(
+        self, model: str, request_id: str, inferred: Inferred, wanted: Sequence[str]
+    ) -> bytes:
+        """The same as bytes, without a message: fields that follow each other are one.
+
+        Raises:
+            TypeError: see `reply`.
+        """
+        alike, raws = self._parts(model, inferred, wanted)
+        parts = [alike]
+        if request_id:
+            told = request_id.encode()
+            parts += (_ID, varint(len(told)), told)
+        for raw in raws:
+            parts += (_RAW, varint(len(raw)), raw)
+        return b"".join(parts)
+
+    def _parts(
+        self, model: str, inferred: Inferred, wanted: Sequence[str]
+    ) -> tuple[bytes, list[bytes]]:
+        """What is alike in many replies, serialized; and the elements of each output."""
         ran, outputs, datatypes = inferred.ran, inferred.outputs, self._datatypes
         kinds: list[Told] = []
         raws: list[bytes] = []
@@ -52,16 +84,13 @@ class Writer:
             datatype = datatypes.get(name) or _NAMES[array.dtype]
             kinds.append((name, datatype, array.shape))
             raws.append(to_raw(name, datatype, array))
-        key = (request.model_name, ran.version, ran.variant, ran.reason, *kinds)
+        key = (model, ran.version, ran.variant, ran.reason, *kinds)
         alike = self._alike.get(key)
         if alike is None:
             if len(self._alike) >= MAX_ALIKE:
                 self._alike.clear()
-            alike = self._alike[key] = _empty(request.model_name, ran, kinds)
-        reply = pb.ModelInferResponse.FromString(alike)
-        reply.id = request.id
-        reply.raw_output_contents.extend(raws)
-        return reply
+            alike = self._alike[key] = _empty(model, ran, kinds)
+        return alike, raws
 
 
 def _empty(model: str, ran: Ran, outputs: Sequence[Told]) -> bytes:
