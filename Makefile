@@ -31,7 +31,7 @@ demo: $(READY) ## a minute of a simulated street through both tiers; writes demo
 test: $(READY) ## all tests that need no torch; under 10 minutes on 2 cores
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
-test-all: $(READY) ## the heavy tests as well: torch, Ray, training, long runs
+test-all: $(READY) ## the heavy tests as well: torch, Ray, training, other people's servers, long runs
 	$(BIN)/python -m venv $(VENV)-heavy
 	$(VENV)-heavy/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
 	$(VENV)-heavy/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -69,4 +69,4 @@ constraints: ## pin every dependency again, for all supported Pythons and platfo
 	  --no-emit-index-url --quiet --upgrade -o constraints.txt
 
 clean: ## remove environments, caches and reports
-	rm -rf $(VENV) $(VENV)-heavy $(VENV)-uv demo-report dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-heavy $(VENV)-uv .venv-mlserver .venv-kserve demo-report dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

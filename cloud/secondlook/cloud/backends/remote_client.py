@@ -28,6 +28,7 @@ from secondlook.oip import inference_pb2_grpc as pb_grpc
 from secondlook.shared.errors import (
     DeadlineExceeded,
     InvalidConfig,
+    ModelFailure,
     NotFound,
     SecondlookError,
     Unavailable,
@@ -134,7 +135,12 @@ class RemoteClient:
         """
         remote = self.remote
         ready = pb.ModelReadyRequest(name=remote.model, version=remote.version)
-        if not self._call(self._stub.ModelReady, ready, wait=True).ready:
+        try:
+            told = self._call(self._stub.ModelReady, ready, wait=True)
+        except ModelFailure as error:
+            # MLServer answers UNKNOWN where it does not have the model.
+            raise Unavailable(error.message) from error
+        if not told.ready:
             raise Unavailable(f"{self._who()} is not ready")
         request = pb.ModelMetadataRequest(name=remote.model, version=remote.version)
         return self._call(self._stub.ModelMetadata, request)

@@ -55,7 +55,7 @@ class RemoteServer:
             else grpc.aio.insecure_channel(address, options)
         )
         self._stub: Any = pb_grpc.GRPCInferenceServiceStub(self._channel)
-        self._ours = False
+        self._ours = self._kserve = False
 
     @property
     def address(self) -> str:
@@ -73,6 +73,7 @@ class RemoteServer:
         except MissingMethod:
             return
         self._ours = told.name == SERVER
+        self._kserve = told.name == "kserve"
 
     async def index(self) -> Sequence[pb.RepositoryIndexResponse.ModelIndex] | None:
         """What its repository holds; ``None`` where it does not tell (KServe need not)."""
@@ -82,6 +83,16 @@ class RemoteServer:
             return None
         found: Sequence[pb.RepositoryIndexResponse.ModelIndex] = told.models
         return found
+
+    async def ready(self, model: str) -> bool:
+        """Whether it can be asked.
+
+        Raises:
+            NotFound, ModelFailure: there is no such model, or it does not say.
+        """
+        told = await self._call(self._stub.ModelReady, pb.ModelReadyRequest(name=model))
+        ready: bool = told.ready
+        return ready
 
     async def metadata(self, model: str, version: str) -> pb.ModelMetadataResponse:
         """What a model takes and gives.
@@ -104,14 +115,16 @@ class RemoteServer:
 
     async def load(self, model: str, config: str | None) -> None:
         """See `Catalogue.load`."""
-        request = pb.RepositoryModelLoadRequest(model_name=model)
+        request = pb.RepositoryModelLoadRequest()
+        self._name(request, model)
         if config is not None:
             request.parameters["config"].string_param = config
         await self._call(self._stub.RepositoryModelLoad, request)
 
     async def unload(self, model: str) -> None:
         """See `Catalogue.unload`."""
-        request = pb.RepositoryModelUnloadRequest(model_name=model)
+        request = pb.RepositoryModelUnloadRequest()
+        self._name(request, model)
         await self._call(self._stub.RepositoryModelUnload, request)
 
     async def infer(
@@ -154,6 +167,15 @@ class RemoteServer:
     async def close(self) -> None:
         """End the channel; calls that are under way fail with `Unavailable`."""
         await self._channel.close()
+
+    def _name(
+        self, request: pb.RepositoryModelLoadRequest | pb.RepositoryModelUnloadRequest, model: str
+    ) -> None:
+        # KServe's messages have the name of the model where Triton's have that of the repository.
+        if self._kserve:
+            request.repository_name = model
+        else:
+            request.model_name = model
 
     async def _call(
         self, method: Callable[..., Any], request: object, timeout_s: float | None = None

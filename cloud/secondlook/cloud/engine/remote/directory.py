@@ -30,10 +30,14 @@ from secondlook.cloud.repository.complete import complete
 from secondlook.cloud.repository.config import ModelConfig
 from secondlook.cloud.repository.proto import from_proto
 from secondlook.shared.clock import Clock, Deadline
-from secondlook.shared.errors import NotFound, SecondlookError
+from secondlook.shared.errors import ModelFailure, NotFound, SecondlookError
 
 LOOK_S = 30.0
 """Longest time that a network may take to tell its shapes."""
+
+
+MANY = 2**31 - 1
+"""Rows in one call of a model whose server does not tell a bound."""
 
 
 class Directory:
@@ -136,17 +140,29 @@ class Directory:
         """Every version there, and the names of those that take pictures themselves."""
         listed = await self._server.index()
         if listed is None:
-            return [Entry(name, "", State.READY) for name in self._only], set()
+            return [await self._named(name) for name in self._only], set()
         entries, faces = [], set()
         for one in listed:
             base = one.name.removesuffix(FACE)
             if base != one.name:
                 faces.add(base)
             elif not self._only or one.name in self._only:
-                # Triton leaves the state empty where a model was never loaded.
-                state = State(one.state) if one.state in _STATES else State.UNAVAILABLE
+                # Triton leaves the state empty where a model was never loaded; MLServer says
+                # `State.READY`.
+                said = one.state.rpartition(".")[2]
+                state = State(said) if said in _STATES else State.UNAVAILABLE
                 entries.append(Entry(one.name, one.version, state, one.reason))
         return entries, faces
+
+    async def _named(self, name: str) -> Entry:
+        """A model of a server without an index."""
+        try:
+            ready = await self._server.ready(name)
+        except (NotFound, ModelFailure) as error:
+            return Entry(name, "", State.UNAVAILABLE, str(error))
+        if ready:
+            return Entry(name, "", State.READY)
+        return Entry(name, "", State.UNAVAILABLE, f"{self._server.address}: it is not ready")
 
     async def _look(self, entry: Entry, faced: bool) -> RemoteModel:
         server, name = self._server, entry.name
@@ -178,6 +194,9 @@ class Directory:
         signature = Signature(config.inputs, config.outputs, config.max_batch)
         if eyes is None:
             eyes = await self._bare(config, version, signature)
+        if told is None and config.max_batch:
+            # How many rows it takes is its own affair.
+            signature = replace(signature, max_batch=MANY)
         return RemoteModel(name, version, signature, config, eyes)
 
     async def _bare(self, config: ModelConfig, version: str, signature: Signature) -> Eyes | None:
