@@ -17,7 +17,9 @@ from secondlook.cloud.engine.batching.pace import Pace
 from secondlook.shared.errors import Overloaded
 
 CAUTION = 2.0
-"""What a predicted wait is widened by at least: others may come in the meantime."""
+"""What a predicted wait is widened by at least. Where batches take a third longer or shorter at
+random, one wait in a hundred is twice what was predicted; and a queue of half of the time that is
+allowed keeps a device as busy as a longer one."""
 
 MOST_CAUTION = 4.0
 
