@@ -25,7 +25,7 @@ from secondlook.cli.bench.links.plan import (
     scenes,
 )
 from secondlook.cli.bench.links.report import show
-from secondlook.cli.bench.links.run import Recorded
+from secondlook.cli.bench.links.run import CpuUsed, Recorded
 from secondlook.cli.bench.links.truth import Quality, quality
 from secondlook.cli.trust.gathering import Standing
 from secondlook.cloud.settings import CloudSettings
@@ -211,6 +211,7 @@ def recorded(**changes: Any) -> Recorded:
         log=log,
         scraped=scraped(),
         held=[(10.0, 0), (50.0, 3)],
+        cpu=[CpuUsed(float(at), 0.1 * at, 0.05 * at) for at in range(10, 112, 2)],
         up=[Passed(at, 9000) for at in range(10, 110)],
         down=[Passed(10.0, 500)],
         traffic=Traffic(up=900_000, down=500, connections=2),
@@ -242,6 +243,8 @@ def test_a_run_in_which_all_went_well() -> None:
     assert [phase.name for phase in result.phases] == ["before", "cut", "after"]
     assert [round(phase.fps, 1) for phase in result.phases] == [2.0, 2.0, 2.0]
     assert [phase.revisions for phase in result.phases] == [0, 0, 1]
+    assert [round(phase.cores, 2) for phase in result.phases] == [0.15, 0.15, 0.15]
+    assert result.phases[1].cpu_ms == pytest.approx(50, rel=0.1)
     assert result.most[60.0] == 540_000
     assert json.loads(json.dumps(document_of(result)))["broken"] == []
     assert result.remarks == ("1 questions wait on disk for the next run",)

@@ -33,6 +33,8 @@ def document_of(found: LinkOutcome) -> dict[str, Any]:
                 "fps": round(one.fps, 2),
                 "up_kb_per_s": round(one.up_kb_per_s, 2),
                 "revisions": one.revisions,
+                "edge_cpu_ms_per_answer": round(one.cpu_ms, 1),
+                "cores": round(one.cores, 3),
             }
             for one in found.phases
         ],

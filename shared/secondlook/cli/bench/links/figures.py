@@ -19,6 +19,8 @@ class Phase:
         fps: answered frames a second of each camera on average.
         up_kb_per_s: what went up.
         revisions: answers that verdicts changed in this time.
+        cpu_ms: processor time of the edge for each answered frame, decoding or drawing included.
+        cores: processors that both tiers had together.
     """
 
     name: str
@@ -27,6 +29,8 @@ class Phase:
     fps: float
     up_kb_per_s: float
     revisions: int
+    cpu_ms: float
+    cores: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,4 +137,19 @@ def _phase(recorded: Recorded, name: str, from_s: float, to_s: float) -> Phase:
     up = sum(item.size for item in recorded.up if low <= item.at_s < high)
     long_s = max(to_s - from_s, 1e-9)
     fps = answered / long_s / len(recorded.plan.cameras)
-    return Phase(name, from_s, to_s, fps, up / 1000 / long_s, revised)
+    looks = [one for one in recorded.cpu if low <= one.at_s <= high]
+    edge_s = cloud_s = passed_s = 0.0
+    if len(looks) > 1:
+        edge_s = looks[-1].edge_s - looks[0].edge_s
+        cloud_s = looks[-1].cloud_s - looks[0].cloud_s
+        passed_s = looks[-1].at_s - looks[0].at_s
+    return Phase(
+        name,
+        from_s,
+        to_s,
+        fps,
+        up / 1000 / long_s,
+        revised,
+        1000 * edge_s / max(answered, 1),
+        (edge_s + cloud_s) / max(passed_s, 1e-9),
+    )

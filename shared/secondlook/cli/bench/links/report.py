@@ -26,7 +26,8 @@ def show(found: LinkOutcome, console: Console) -> None:
     for one in found.phases:
         console.print(
             f"{one.name:>6} {one.from_s:5.0f} to {one.to_s:3.0f} s: {one.fps:.2f} answers/s a "
-            f"camera, {one.up_kb_per_s:.2f} KB/s up, {one.revisions} answers revised",
+            f"camera, {one.up_kb_per_s:.2f} KB/s up, {one.revisions} answers revised; "
+            f"{one.cpu_ms:.0f} ms of CPU an answer, {one.cores:.2f} cores for both tiers",
             highlight=False,
         )
     if link.down_from_s is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import psutil
 
 from secondlook.cli.bench.links.heard import Heard, Log, Scrape, read_log, scrape
 from secondlook.cli.bench.links.plan import Plan, cloud_settings, edge_settings
@@ -22,6 +23,20 @@ _START_S = 60.0
 """After this long a run begins, also where not all cameras have answered a frame."""
 
 
+@dataclass(frozen=True, slots=True)
+class CpuUsed:
+    """Processor time so far, user and system, of both tiers with all their processes.
+
+    Attributes:
+        at_s: when, seconds since the link began.
+        edge_s, cloud_s: of each tier.
+    """
+
+    at_s: float
+    edge_s: float
+    cloud_s: float
+
+
 @dataclass(slots=True)
 class Recorded:
     """What was seen of a run.
@@ -32,6 +47,7 @@ class Recorded:
         log: the edge's log.
         scraped: its metrics, as they were just before it was told to end.
         held: questions on disk over time: seconds since the link began, and how many.
+        cpu: processor time that the edge and the cloud had used, over time.
         up, down: bytes on the wire and when, seconds since the link began.
         traffic: their sums, and connections.
         began_s: when all cameras had answered a frame, on that clock.
@@ -46,6 +62,7 @@ class Recorded:
     log: Log
     scraped: Scrape
     held: list[tuple[float, int]]
+    cpu: list[CpuUsed]
     up: list[Passed]
     down: list[Passed]
     traffic: Traffic
@@ -80,7 +97,7 @@ async def play(plan: Plan, scratch: Path, on_time: Callable[[float, str], None])
         await anyio.Path(edge_file).write_text(edge_settings(plan, proxy.target, scratch))
         edge_run = ["edge", "run", "--config", str(edge_file), "--no-progress"]
         async with running(edge_run, scratch, pipe=True) as edge:
-            watch = _Watch(plan, edge, proxy, heard, on_time)
+            watch = _Watch(plan, edge, cloud, proxy, heard, on_time)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(watch.until_the_end)
                 assert edge.process.stdout is not None
@@ -98,6 +115,7 @@ async def play(plan: Plan, scratch: Path, on_time: Callable[[float, str], None])
         read_log((await anyio.Path(edge.log).read_text(errors="replace")).splitlines()),
         watch.last,
         watch.held,
+        watch.cpu,
         up,
         down,
         traffic,
@@ -116,18 +134,21 @@ class _Watch:
         self,
         plan: Plan,
         edge: Tier,
+        cloud: Tier,
         proxy: LinkProxy,
         heard: Heard,
         on_time: Callable[[float, str], None],
     ) -> None:
         self._plan = plan
         self._edge = edge
+        self._cloud = cloud
         self._proxy = proxy
         self._heard = heard
         self._on_time = on_time
         self.started = anyio.Event()
         self.last: Scrape | None = None
         self.held: list[tuple[float, int]] = []
+        self.cpu: list[CpuUsed] = []
         self.began_s = self.began_at = self.ended_s = 0.0
 
     async def until_the_end(self) -> None:
@@ -144,6 +165,8 @@ class _Watch:
             self.last = await anyio.to_thread.run_sync(scrape, port)
             spooled = int(self.last.value("spool_questions"))
             self.held.append((self._proxy.time_s, spooled))
+            used = [_cpu_s(tier.process.pid) for tier in (self._edge, self._cloud)]
+            self.cpu.append(CpuUsed(self._proxy.time_s, *used))
             kb = self._proxy.traffic.up / 1000
             down = "  link down" if self._proxy.link.is_down(self._proxy.time_s) else ""
             said = f"{self._heard.answers} answers, {kb:.0f} KB up, {spooled} on disk{down}"
@@ -153,6 +176,20 @@ class _Watch:
             await anyio.sleep(min(_SCRAPE_S, left_s))
         self.ended_s = self._proxy.time_s
         self._edge.process.terminate()
+
+
+def _cpu_s(pid: int) -> float:
+    """Processor time of a process and its children so far, seconds."""
+    used = 0.0
+    try:
+        whole = psutil.Process(pid)
+        for process in (whole, *whole.children(recursive=True)):
+            times = process.cpu_times()
+            used += times.user + times.system
+    except psutil.NoSuchProcess:
+        # One has just ended: the next look tells.
+        pass
+    return used
 
 
 async def _standings(file: Path) -> dict[str, Standing]:
