@@ -110,14 +110,12 @@ class InferenceServicer(Management, pb_grpc.GRPCInferenceServiceServicer):
     async def _asked(self, raw: bytes, context: Context) -> bytes:
         known = self._forms.of(raw)
         if known is not None:
-            form, array = known
-            ask = self._ask(form.model, form.version, form.request_id, form.wishes, context)
+            form, request_id, array = known
+            ask = self._ask(form.model, form.version, request_id, form.wishes, context)
             await self._engine.prepare(ask)
             if form.converter is self._converters.of(form.model, form.version):
                 inferred = await self._engine.infer({form.tensor: array}, ask, form.outputs)
-                return form.converter.writer.written(
-                    form.model, form.request_id, inferred, form.outputs
-                )
+                return form.converter.writer.written(form.model, request_id, inferred, form.outputs)
             self._forms.forget()
         try:
             request = pb.ModelInferRequest.FromString(raw)
@@ -129,7 +127,7 @@ class InferenceServicer(Management, pb_grpc.GRPCInferenceServiceServicer):
             ((tensor, array),) = tensors.items()
             # What is read element by element is no view: BOOL and BYTES.
             if array.dtype.kind in "iuf":
-                told = request.model_name, request.model_version, request.id, wanted, outputs
+                told = request.model_name, request.model_version, wanted, outputs
                 form = Form(*told, converter, tensor, array.dtype, array.shape)
                 self._forms.learn(raw, request, form)
         return converter.writer.written(request.model_name, request.id, inferred, outputs)

@@ -29,9 +29,7 @@ def asked(array: Array, request_id: str = "", model: str = "m", dtype: str = "FP
 
 def learn(forms: Forms, raw: bytes, array: Array) -> None:
     request = pb.ModelInferRequest.FromString(raw)
-    form = Form(
-        *(request.model_name, "", request.id, NONE, (), CONVERTER, "x", array.dtype, array.shape)
-    )
+    form = Form(*(request.model_name, "", NONE, (), CONVERTER, "x", array.dtype, array.shape))
     forms.learn(raw, request, form)
 
 
@@ -47,23 +45,49 @@ def test_the_third_of_a_form_is_known_and_its_numbers_are_its_own() -> None:
     other = np.arange(5, dtype=np.float32)
     known = forms.of(asked(other, "same"))
     assert known is not None
-    form, array = known
-    assert (form.model, form.request_id, form.tensor) == ("m", "same", "x")
+    form, request_id, array = known
+    assert (form.model, request_id, form.tensor) == ("m", "same", "x")
     assert array.tolist() == other.tolist()
     assert array.flags.aligned
-    assert forms.of(asked(other, "also")) is None
+    also = forms.of(asked(other, "also"))
+    assert also is not None
+    assert also[1] == "also"
+    assert forms.of(asked(other, "longer")) is None
+    assert forms.of(asked(other, "same").replace(b"same", b"sam\xff")) is None
     assert forms.of(asked(other, "same", "n")) is None
     assert forms.of(asked(ones(6), "same")) is None
     forms.forget()
     assert forms.of(asked(other, "same")) is None
 
 
-def test_who_numbers_requests_leaves_nothing_behind() -> None:
+def test_ids_of_one_length_are_of_one_form() -> None:
     forms = Forms()
-    for number in range(10):
+    for number in range(10, 20):
         raw = asked(ones(5), str(number))
+        known = forms.of(raw)
+        assert (known is not None) == (number > 11)
+        assert known is None or known[1] == str(number)
         learn(forms, raw, ones(5))
-        assert forms.of(raw) is None
+
+
+@pytest.mark.parametrize("request_id", ["m", "x", "FP32", "0", "00", "111", "mm", "\x05", "ä"])
+def test_an_id_that_looks_like_something_else_is_no_other(request_id: str) -> None:
+    forms = Forms()
+    for _ in range(2):
+        learn(forms, asked(ones(5), request_id), ones(5))
+    length = len(request_id.encode())
+    for other in (request_id, "z" * length):
+        known = forms.of(asked(ones(5), other))
+        assert known is not None
+        assert (known[0].model, known[0].tensor, known[1]) == ("m", "x", other)
+
+
+def test_an_id_that_counts_no_more_is_not_taken_for_the_one_that_does() -> None:
+    forms, array = Forms(), ones(5)
+    raw = b"\x1a\x02ab" + b"\x1a\x02ab" + asked(array)
+    for _ in range(3):
+        learn(forms, raw, array)
+    assert forms.of(raw) is None
 
 
 def test_a_first_part_that_is_long_is_not_kept() -> None:
@@ -113,9 +137,9 @@ def test_what_is_known_of_mangled_bytes_is_what_they_say(data: st.DataObject) ->
     given = bytes(mangled[:cut] if cut < 0 else mangled + mangled[:cut])
     known = forms.of(given)
     if known is not None:
-        form, array = known
+        form, request_id, array = known
         request = pb.ModelInferRequest.FromString(given)
-        assert (request.model_name, request.id) == (form.model, form.request_id)
+        assert (request.model_name, request.id) == (form.model, request_id)
         assert [tensor.name for tensor in request.inputs] == [form.tensor]
         assert tuple(request.inputs[0].shape) == form.shape
         assert list(request.raw_input_contents) == [array.tobytes()]
