@@ -26,6 +26,9 @@ PACKAGE = "nghttp2-client"
 PREFIX = struct.Struct(">BI")
 """What gRPC puts before each message: not compressed, and its length."""
 
+LEAST_S = 0.5
+"""Shorter turns may end before anything was answered, on a machine that is busy."""
+
 _TOOK = re.compile(r"finished in ([\d.]+)(us|ms|s|m),")
 _DONE = re.compile(r"requests: .* (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored")
 _DATA = re.compile(r"\((\d+)\) data")
@@ -57,7 +60,7 @@ def load(
         request: a message.
         reply_bytes: size of the message that answers it.
         connections: how many ask, each one question at a time.
-        seconds: for how long.
+        seconds: for how long; at least `LEAST_S`.
         spent_s: processor time that each process of the server has used so far, seconds.
 
     Raises:
@@ -72,7 +75,7 @@ def load(
                 *(
                     PROGRAM,
                     "--duration",
-                    f"{max(1, round(1000 * seconds))}ms",
+                    f"{round(1000 * max(seconds, LEAST_S))}ms",
                     "--clients",
                     str(connections),
                 ),

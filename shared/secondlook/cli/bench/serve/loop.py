@@ -4,12 +4,13 @@ The baseline of the real job of ``secondlook bench serve``::
 
     python -m secondlook.cli.bench.serve.loop heavy.onnx street.jpg
 
-Reads lines of seconds; answers each with the pictures that it did in that time, and how long that
-took.
+Reads lines of seconds; answers each with the seconds that every picture took it in that time, as a
+JSON list.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -25,12 +26,14 @@ def _main(model: str, picture: str) -> None:
     detector.warm_up()
     print("ready", flush=True)
     for line in sys.stdin:
-        seconds, done = float(line), 0
-        began_s = time.perf_counter()
-        while time.perf_counter() - began_s < seconds:
+        took: list[float] = []
+        now_s = time.perf_counter()
+        end_s = now_s + float(line)
+        while now_s < end_s:
             detector.detect([decode_image(data, ImageEncoding.JPEG, 64_000_000)])
-            done += 1
-        print(done, time.perf_counter() - began_s, flush=True)
+            then_s, now_s = now_s, time.perf_counter()
+            took.append(now_s - then_s)
+        print(json.dumps(took), flush=True)
 
 
 if __name__ == "__main__":

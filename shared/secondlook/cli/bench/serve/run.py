@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
@@ -215,12 +216,12 @@ async def _looping(loop: subprocess.Popen[bytes], seconds: float) -> Turn:
         before = process.cpu_times()
         loop.stdin.write(f"{seconds}\n".encode())
         loop.stdin.flush()
-        words = loop.stdout.readline().split()
-        if not words:
+        line = loop.stdout.readline()
+        if not line:
             raise Unavailable("the local loop has ended")
         after = process.cpu_times()
-        done, took_s = int(words[0]), float(words[1])
+        took: list[float] = json.loads(line)
         spent_s = after.user + after.system - before.user - before.system
-        return Turn([took_s / done] * done, took_s, spent_s)
+        return Turn(took, sum(took), spent_s, (spent_s,))
 
     return await anyio.to_thread.run_sync(run)
