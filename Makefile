@@ -8,6 +8,9 @@ READY := $(VENV)/.ready
 TORCH ?= torch==2.13.0
 # Likewise Ray, of which the light environment knows nothing.
 RAY ?= ray[serve]==2.60.0
+# Only a pair of torch and torchvision that were built for each other works; on aarch64 that is
+# torch==2.9.1 torchvision==0.24.1.
+ULTRALYTICS ?= torch==2.14.1 torchvision==0.29.1 ultralytics==8.4.190 'opencv-python<5'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all check format bench stubs constraints clean
@@ -31,12 +34,19 @@ demo: $(READY) ## a minute of a simulated street through both tiers; writes demo
 test: $(READY) ## all tests that need no torch; under 10 minutes on 2 cores
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
+# An environment beside the light one, with more in it.
+define environment
+	$(BIN)/python -m venv $(1)
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2)
+endef
+
 test-all: $(READY) ## the heavy tests as well: torch, Ray, training, other people's servers, long runs
-	$(BIN)/python -m venv $(VENV)-heavy
-	$(VENV)-heavy/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
-	$(VENV)-heavy/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(VENV)-heavy/bin/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' '$(RAY)'
-	$(VENV)-heavy/bin/python -m pytest -m 'heavy' $(ARGS)
+	$(call environment,$(VENV)-heavy,'$(TORCH)' '$(RAY)')
+	$(VENV)-heavy/bin/python -m pytest -m 'heavy and not ultralytics' $(ARGS)
+	$(call environment,$(VENV)-ultralytics,$(ULTRALYTICS))
+	$(VENV)-ultralytics/bin/python -m pytest -m 'ultralytics' $(ARGS)
 
 check: $(READY) ## format, lint, types, layers; the stubs' freshness is a test of `make test` too
 	$(BIN)/ruff format --check .
@@ -69,4 +79,4 @@ constraints: ## pin every dependency again, for all supported Pythons and platfo
 	  --no-emit-index-url --quiet --upgrade -o constraints.txt
 
 clean: ## remove environments, caches and reports
-	rm -rf $(VENV) $(VENV)-heavy $(VENV)-uv .venv-mlserver .venv-kserve demo-report dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-heavy $(VENV)-ultralytics $(VENV)-uv .venv-mlserver .venv-kserve demo-report dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

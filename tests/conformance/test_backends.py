@@ -381,7 +381,7 @@ BAD_FILES: dict[str, Callable[[Path], object]] = {
         ("onnxruntime", "model.onnx"),
         pytest.param("pytorch", "model.pt2", marks=pytest.mark.heavy),
         pytest.param("pytorch", "model.pt", marks=pytest.mark.heavy),
-        pytest.param("ultralytics", "model.pt", marks=pytest.mark.heavy),
+        pytest.param("ultralytics", "model.pt", marks=[pytest.mark.heavy, pytest.mark.ultralytics]),
     ],
 )
 def test_a_bad_file_is_named_and_nothing_foreign_leaks(

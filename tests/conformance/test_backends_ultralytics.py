@@ -22,6 +22,7 @@ from secondlook.shared.errors import InvalidInput, InvalidModel, ModelFailure, U
 
 pytestmark = [
     pytest.mark.heavy,
+    pytest.mark.ultralytics,
     pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore"),
 ]

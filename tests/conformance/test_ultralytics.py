@@ -27,6 +27,7 @@ CASES = [
 
 
 @pytest.mark.heavy
+@pytest.mark.ultralytics
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("recipe", "options", "head"), CASES)
