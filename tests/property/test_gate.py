@@ -82,7 +82,7 @@ def test_a_choice_is_affordable_and_in_itself_sound(
     terms: tuple[Allowance, float, float, float, float],
 ) -> None:
     told, sizes = frame
-    allowance, _, audit_rate, coin, whole_bytes = terms
+    allowance, certified, audit_rate, coin, whole_bytes = terms
     choice = _choose(settings, frame, terms)
     asked = list(choice.ask)
     assert sizes[asked].sum() <= allowance.bytes_now * (1 + 1e-9)
@@ -91,7 +91,8 @@ def test_a_choice_is_affordable_and_in_itself_sound(
     assert not set(asked) & set(choice.left)
     again = told.in_flight[asked]
     assert not again.any() or told.questions < settings.max_waiting
-    assert (told.loss[asked][again] >= settings.ride_share * settings.threshold).all()
+    least = min(settings.ride_share * settings.threshold, certified)
+    assert (told.loss[asked][again] >= least).all()
     assert (told.loss[asked] > 0).all(), "NaN and nothing to save are never asked about"
     assert choice.coin == coin
     assert not (choice.whole_frame and asked)
@@ -148,8 +149,9 @@ def test_a_lower_certified_loss_never_asks_less(
     settings = settings.model_copy(update={"max_regions": 256})
     strict = _choose(settings, frame, (roomy, min(lower, certified), *rest))
     lax = _choose(settings, frame, (roomy, certified, *rest))
-    assert strict.whole_frame == lax.whole_frame
-    assert set(lax.ask) <= set(strict.ask)
+    # At 0 nothing but sending everything is certified.
+    assert strict.whole_frame == (lax.whole_frame or min(lower, certified) <= 0)
+    assert strict.whole_frame or set(lax.ask) <= set(strict.ask)
 
 
 @given(_settings, _frames(), _terms, _frames())

@@ -23,6 +23,7 @@ from secondlook.shared.errors import InvalidInput
 from secondlook.shared.memory.kinds import DEFAULT_SITE, TrustWindow
 from secondlook.shared.telemetry import get_logger
 from secondlook.shared.trust import (
+    SEND_ALL,
     UNKNOWN,
     AuditCoin,
     Basis,
@@ -129,6 +130,8 @@ class Auditor:
         choice: Choice,
         time_s: float,
         now_s: float,
+        *,
+        whole_bytes: float = 0.0,
     ) -> None:
         """A frame is answered.
 
@@ -140,6 +143,7 @@ class Auditor:
             choice: what the gate chose, under `audit_rate` and `throw`.
             time_s: stream time.
             now_s: monotonic time.
+            whole_bytes: what the whole frame would take.
         """
         keeper = self._keeper
         if keeper is None:
@@ -151,7 +155,7 @@ class Auditor:
         # What goes whole in any case is known, and no sample, also where the coin says the same.
         # A frame that goes whole because the coin passed it over is one of those it could choose.
         known = choice.known and choice.whole_frame
-        self._count_asked(evidence, estimates, choice, keeper, time_s)
+        self._count_asked(evidence, estimates, choice, keeper, time_s, whole_bytes)
         try:
             keeper.frame(
                 frame.sequence,
@@ -288,15 +292,20 @@ class Auditor:
         choice: Choice,
         keeper: TrustKeeper,
         time_s: float,
+        whole_bytes: float,
     ) -> None:
         """What the threshold needs, and whether the frame was asked as it says."""
-        open_ = ~evidence.in_flight & (evidence.loss > 0)
+        # Also what waits for a verdict about an earlier frame: the promise is about each frame.
+        open_ = evidence.loss > 0
         wanted = open_ & (evidence.loss >= keeper.demanded)
-        self._demand.add(float(estimates[wanted].sum()), float(wanted.any()), time_s)
+        if keeper.demanded <= SEND_ALL:
+            self._demand.add(whole_bytes, 1.0, time_s)
+        else:
+            self._demand.add(float(estimates[wanted].sum()), float(wanted.any()), time_s)
         if not choice.whole_frame:
             left = open_ & (evidence.loss >= keeper.tau)
             left[list(choice.ask)] = False
-            self._news.unasked += bool(left.any())
+            self._news.unasked += bool(left.any()) or keeper.tau <= SEND_ALL
 
     def _unsent(self) -> None:
         """The last look was never sent."""

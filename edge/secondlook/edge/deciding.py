@@ -92,6 +92,7 @@ class Decider:
             choice,
             entry.time_s,
             self._clock.monotonic(),
+            whole_bytes=terms.whole_bytes,
         )
         regions = self._regions(evidence, terms, choice, canonical, published)
         if self._recorder is not None:

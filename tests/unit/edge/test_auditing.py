@@ -250,7 +250,7 @@ def test_a_threshold_is_enforced_only_where_that_is_wanted() -> None:
         answer, asked = watch.show(UNSURE, (((150, 20, 190, 60), 0.97, "car")))
         assert asked is not None
         assert answer.decision is not None
-        demanded = any("certificate demands" in why for why in answer.decision.reasons)
+        demanded = any("sending everything" in why for why in answer.decision.reasons)
         assert demanded is (expected == 0.0)
         watch.clock.advance(1.0)
         watch.show(UNSURE)

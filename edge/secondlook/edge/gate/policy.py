@@ -47,6 +47,10 @@ class RiskGate:
         if thrown < terms.audit_rate:
             reason = f"audit: coin {thrown:.4f} is below {terms.audit_rate:g}"
             return Choice(whole_frame=True, purpose=Purpose.AUDIT, reasons=(reason,), coin=thrown)
+        if terms.certified_loss <= 0 and allowance.affords(terms.whole_bytes):
+            # Also what no candidate shows: only so nothing is missed.
+            reason = "nothing but sending everything is certified, and that is enforced"
+            return Choice(whole_frame=True, reasons=(reason,), coin=thrown)
         if terms.way == "edge":
             return Choice(reasons=("self-test: the edge alone is good enough here",), coin=thrown)
         if terms.way == "full" and allowance.affords(terms.whole_bytes):
@@ -58,7 +62,8 @@ class RiskGate:
         """Which candidates are asked about."""
         settings, allowance, thrown = self._settings, terms.allowance, terms.coin
         bytes_of, thresholds = terms.bytes_of(frame.boxes), self._threshold(frame)
-        wanted, demanded = _wanted(frame, terms, bytes_of, thresholds)
+        slow = frame.in_flight & (frame.questions >= settings.max_waiting)
+        wanted, demanded = _wanted(frame, terms, bytes_of, thresholds, slow)
         if not wanted.any():
             return Choice(reasons=(_why_nothing(frame, terms, thresholds),), coin=thrown)
         # What rides along costs bytes, but no inference.
@@ -123,12 +128,17 @@ def _wanted(
     terms: Terms,
     bytes_of: npt.NDArray[np.float64],
     thresholds: npt.NDArray[np.float64],
+    slow: npt.NDArray[np.bool_],
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Which candidates are to be asked about, and which of them at any price: bool (n,)."""
+    """Which candidates are to be asked about, and which of them at any price: bool (n,).
+
+    What waits for a verdict about an earlier frame is demanded too, since the promise is about
+    each frame; but for what ``slow`` names, bool (n,), where the cloud does not keep up.
+    """
     allowance = terms.allowance
     # A NaN compares false: it is never asked about.
     open_ = frame.loss > 0
-    demanded = open_ & ~frame.in_flight & (frame.loss >= terms.certified_loss)
+    demanded = open_ & ~slow & (frame.loss >= terms.certified_loss)
     worth = open_ & (frame.loss >= thresholds)
     worth &= frame.loss >= allowance.byte_price * bytes_of
     # The inference is paid once for all of them.

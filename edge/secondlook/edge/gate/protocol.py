@@ -75,7 +75,7 @@ class Terms:
     Attributes:
         allowance: what may be spent, and what spending costs.
         certified_loss: candidates of this loss or more are asked about at any price; infinite
-            where no certificate demands anything.
+            where no certificate demands anything; 0: whole frames go, as far as the budget allows.
         audit_rate: probability of an audit, 0 to 1.
         coin: what was thrown for this frame, in [0, 1): below ``audit_rate`` it is an audit.
         bytes_of: estimates the bytes of asking about boxes.

@@ -68,9 +68,11 @@ class Window:
     def why_not(self, settings: TrustSettings) -> str:
         """Why that is no more than that sending everything is safe."""
         counts = self.counts
+        missed = counts.misses[1] + counts.known_misses[1]
         return (
-            f"{counts.misses[1]} of {counts.audits} audits missed an object even at threshold "
-            f"{counts.thresholds[1]:g}: not enough to promise {settings.alpha:.2%}"
+            f"{missed} of {counts.audits + counts.known_looks} frames looked at missed an object "
+            f"even at threshold {counts.thresholds[1]:g}: not enough to promise "
+            f"{settings.alpha:.2%}"
         )
 
 

@@ -93,7 +93,7 @@ def test_a_table_and_the_reasons(trust: Trust) -> None:
     assert gate.split()[1:5] == ["certified", "0.4", "1.00%", "0.746%"]
     assert "500 so far" in gate
     assert "uncertified" in lines["yard/door"] or "uncertified" in out
-    assert "yard/door: 1 of 400 audits missed an object even at threshold 0.1" in out
+    assert "yard/door: 1 of 400 frames looked at missed an object even at threshold 0.1" in out
     assert "roof/Tür: the first window fills; a certificate takes 299 audits" in out
     assert "0 misses in 400 audits of 4000 frames" in out
 

@@ -86,7 +86,7 @@ def test_what_was_judged_is_asked_again_at_a_higher_threshold_and_not_at_once() 
 
 
 def test_what_waits_for_its_verdict_is_not_asked_twice() -> None:
-    choice = _choose(evidence([0.5, 0.4], in_flight=[True, False]), certified_loss=0.1)
+    choice = _choose(evidence([0.5, 0.4], in_flight=[True, False]))
     assert choice.ask == (1,)
     none = _choose(evidence([0.5], in_flight=[True]))
     assert none.ask == ()
@@ -120,12 +120,28 @@ def test_the_certificate_demands_at_any_price(price: float) -> None:
     demanded = [index for index in choice.ask if "certificate demands it" in choice.reasons[index]]
     assert set(choice.ask) >= {0, 1}
     assert len(demanded) == 2
-    assert _choose(evidence([0.0]), certified_loss=0.0, **prices).ask == (), "nothing to save"
+    assert _choose(evidence([0.0]), certified_loss=1e-9, **prices).ask == (), "nothing to save"
 
 
-def test_the_certificate_demands_also_what_was_judged_just_now_but_not_what_is_asked() -> None:
+@pytest.mark.parametrize("losses", [[], [0.0], [0.05, 0.6]], ids=str)
+def test_where_nothing_but_sending_everything_is_certified_frames_go_whole(
+    losses: list[float],
+) -> None:
+    choice = _choose(evidence(losses), certified_loss=0.0, way="edge", whole_bytes=500.0)
+    assert choice.whole_frame
+    assert not choice.known, "the coin could have chosen it"
+    assert "nothing but sending everything is certified" in choice.reasons[0]
+    poor = _choose(evidence(losses), certified_loss=0.0, whole_bytes=500.0, bytes_now=499.0)
+    assert not poor.whole_frame
+    assert set(poor.ask) == {n for n, loss in enumerate(losses) if loss > 0 and BYTES <= 499}
+
+
+def test_the_certificate_demands_also_what_was_judged_just_now_or_is_asked_already() -> None:
     frame = evidence([0.3, 0.3], ages_s=[0.1, 0.1], in_flight=[False, True])
-    assert _choose(frame, certified_loss=0.2).ask == (0,)
+    assert _choose(frame, certified_loss=0.2).ask == (0, 1)
+    busy = replace(frame, questions=3)
+    assert _choose(busy, {"max_waiting": 4}, certified_loss=0.2).ask == (0, 1)
+    assert _choose(busy, {"max_waiting": 3}, certified_loss=0.2).ask == (0,)
 
 
 def test_a_byte_must_bring_its_price() -> None:
@@ -174,8 +190,8 @@ def test_a_budget_that_is_used_up_says_so(limit: dict[str, float]) -> None:
 
 def test_a_loss_that_is_no_number_is_never_asked_about() -> None:
     frame = evidence([math.nan, 0.5, math.nan])
-    assert _choose(frame, certified_loss=0.0).ask == (1,)
-    alone = _choose(evidence([math.nan]), certified_loss=0.0)
+    assert _choose(frame, certified_loss=1e-9).ask == (1,)
+    alone = _choose(evidence([math.nan]), certified_loss=1e-9)
     assert alone.ask == ()
     assert "nan" not in alone.reasons[0]
 

@@ -129,7 +129,7 @@ def test_without_enough_proof_nothing_is_promised() -> None:
     camera = Camera(window_frames=2000)
     camera.run(2000)
     assert camera.state is TrustState.UNCERTIFIED
-    assert "0 of 200 audits missed an object even at threshold 0.1" in camera.reasons
+    assert "0 of 200 frames looked at missed an object even at threshold 0.1" in camera.reasons
     assert "nothing is promised" in camera.reasons
     camera.run(2000, 0.0, 0.0, 0.0, 0.0)
     assert camera.state is TrustState.UNCERTIFIED
