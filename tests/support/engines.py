@@ -67,7 +67,7 @@ async def ray_rig() -> AsyncIterator[Rig]:
         address=shared_cluster().address,
         cpus=0.1,
         max_replicas=1,
-        keep=True,
+        linger_s=600.0,
     )
     engine = RayEngine(
         settings,
