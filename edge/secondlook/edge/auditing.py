@@ -14,23 +14,22 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from secondlook.edge.control.demand import Demand
 from secondlook.edge.gate.protocol import Choice, FrameEvidence
 from secondlook.edge.looks import Look
 from secondlook.edge.memory.notes import Note, Recollection
+from secondlook.edge.needed import Need
 from secondlook.edge.pipeline_settings import PipelineSettings
+from secondlook.edge.trusted import adopt, recalled
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.memory.kinds import DEFAULT_SITE, TrustWindow
 from secondlook.shared.telemetry import get_logger
 from secondlook.shared.trust import (
-    SEND_ALL,
     UNKNOWN,
     AuditCoin,
     Basis,
     TrustChange,
     TrustKeeper,
     TrustStatus,
-    certificate_of,
 )
 from secondlook.shared.values import Detections, Escalation, FrameRef, Verdict
 
@@ -91,14 +90,14 @@ class Auditor:
         self._keeper = keeper
         if keeper is None and settings.trust.audit_rate > 0:
             name = camera if "/" in camera else f"{DEFAULT_SITE}/{camera}"
-            self._keeper = _recalled(name, settings, gate, known, at_s)
+            self._keeper = recalled(name, settings.trust, gate, known, at_s)
         # Frames are numbered from 0 again after a restart: in one window no coin is thrown twice.
         self._thrown = 0 if self._keeper is None else self._keeper.status.frames << 32
         self._fresh: Look | None = None
         self._waiting: dict[str, Look] = {}
         self._link = self._budget = ""
         self._news = TrustNews()
-        self._demand = Demand()
+        self._need = Need()
         self._written_s: float | None = None
         self._urgent = False
 
@@ -155,7 +154,9 @@ class Auditor:
         # What goes whole in any case is known, and no sample, also where the coin says the same.
         # A frame that goes whole because the coin passed it over is one of those it could choose.
         known = choice.known and choice.whole_frame
-        self._count_asked(evidence, estimates, choice, keeper, time_s, whole_bytes)
+        self._news.unasked += self._need.left_out(
+            evidence, estimates, choice, keeper, time_s, whole_bytes
+        )
         try:
             keeper.frame(
                 frame.sequence,
@@ -249,7 +250,7 @@ class Auditor:
     def adopt(self, windows: dict[str, TrustWindow]) -> None:
         """Take over what a site has certified about this camera, where that is of use."""
         if self._keeper is not None:
-            _adopt(self._keeper, windows)
+            adopt(self._keeper, windows)
 
     def take_news(self) -> TrustNews:
         """What happened since the last call, and how the camera stands."""
@@ -257,7 +258,7 @@ class Auditor:
         if self._keeper is not None:
             news.status = self._keeper.status
             news.changes = self._keeper.take_changes()
-            news.demand = self._demand.per_s
+            news.demand = self._need.per_s
         return news
 
     def take_notes(self, now_s: float, *, last: bool = False) -> list[Note]:
@@ -285,28 +286,6 @@ class Auditor:
             self._give_up(math.inf)
         return [Note(TrustWindow, key, record) for key, record in records]
 
-    def _count_asked(
-        self,
-        evidence: FrameEvidence,
-        estimates: npt.NDArray[np.float64],
-        choice: Choice,
-        keeper: TrustKeeper,
-        time_s: float,
-        whole_bytes: float,
-    ) -> None:
-        """What the threshold needs, and whether the frame was asked as it says."""
-        # Also what waits for a verdict about an earlier frame: the promise is about each frame.
-        open_ = evidence.loss > 0
-        wanted = open_ & (evidence.loss >= keeper.demanded)
-        if keeper.demanded <= SEND_ALL:
-            self._demand.add(whole_bytes, 1.0, time_s)
-        else:
-            self._demand.add(float(estimates[wanted].sum()), float(wanted.any()), time_s)
-        if not choice.whole_frame:
-            left = open_ & (evidence.loss >= keeper.tau)
-            left[list(choice.ask)] = False
-            self._news.unasked += bool(left.any()) or keeper.tau <= SEND_ALL
-
     def _unsent(self) -> None:
         """The last look was never sent."""
         fresh, self._fresh = self._fresh, None
@@ -327,27 +306,3 @@ class Auditor:
         # What the coin had not chosen may go unseen: the coin knew nothing of it.
         if (look.by_coin or not keeper.excuse(sequence)) and keeper.lost(sequence, why):
             self._news.lost += 1
-
-
-def _recalled(
-    camera: str, settings: PipelineSettings, gate: str, known: Recollection, at_s: float
-) -> TrustKeeper:
-    """A keeper that knows what was certified before."""
-    mine = {key: window for key, window in known.trust.items() if window.gate == gate}
-    past = [window for window in mine.values() if window.at_s <= at_s]
-    newest = max(past, key=lambda window: window.at_s, default=None)
-    # Until a verdict says otherwise, the model is the one that answered last.
-    basis = Basis(gate, UNKNOWN, "")
-    if newest is not None:
-        basis = Basis(gate, newest.model, newest.model_version)
-    keeper = TrustKeeper(camera, settings.trust, basis)
-    keeper.recall(mine, at_s)
-    _adopt(keeper, known.site_trust)
-    return keeper
-
-
-def _adopt(keeper: TrustKeeper, windows: dict[str, TrustWindow]) -> None:
-    for window in sorted(windows.values(), key=lambda one: one.at_s):
-        certificate = certificate_of(window, keeper.camera)
-        if certificate is not None:
-            keeper.adopt(certificate)

@@ -9,12 +9,11 @@ from secondlook.shared.errors import InvalidInput
 from secondlook.shared.memory.kinds.trust import TrustWindow
 from secondlook.shared.trust.certificate import UNKNOWN, Basis, Certificate
 from secondlook.shared.trust.counts import check_lowest_risk
-from secondlook.shared.trust.records import as_record, newest_certificate, window_key
+from secondlook.shared.trust.judge import Judge
+from secondlook.shared.trust.records import newest_certificate
 from secondlook.shared.trust.resuming import cut_off, resumed
 from secondlook.shared.trust.settings import TrustSettings
-from secondlook.shared.trust.stance import Stance
 from secondlook.shared.trust.status import TrustChange, TrustState, TrustStatus
-from secondlook.shared.trust.window import MAX_ENDED, Window, WindowLedger
 
 
 class TrustKeeper:
@@ -65,11 +64,9 @@ class TrustKeeper:
             raise InvalidInput("trust.audit_rate is 0: without audits nothing can be promised")
         self.camera = camera
         self._settings = settings
-        self._basis = basis
-        self._stance = Stance(camera, settings)
-        self._ledger = WindowLedger(settings, basis)
-        self._judged: list[tuple[str, TrustWindow]] = []
-        self._now_s = 0.0
+        self._judge = Judge(camera, settings, basis)
+        self._stance = self._judge.stance
+        self._ledger = self._judge.ledger
         self._day_s: float | None = None
         self._down = self._short = ""
 
@@ -98,27 +95,12 @@ class TrustKeeper:
     @property
     def basis(self) -> Basis:
         """Gate and model in use."""
-        return self._basis
+        return self._judge.basis
 
     @property
     def status(self) -> TrustStatus:
         """How the camera stands."""
-        stance, window = self._stance, self._ledger.window
-        return TrustStatus(
-            state=stance.state,
-            reasons=stance.reasons,
-            tau=stance.tau,
-            audit_rate=stance.audit_rate,
-            certificate=stance.certificate,
-            frames=window.counts.frames,
-            window_frames=window.needs,
-            audits=window.counts.audits,
-            misses=window.counts.misses_at(stance.tau),
-            pending=self._ledger.pending,
-            lost=window.lost,
-            alarms=stance.alarms,
-            e_value=stance.monitor.e_value,
-        )
+        return self._judge.status
 
     def frame(self, sequence: int, at_s: float, *, probability: float, audited: bool) -> None:
         """A frame is answered.
@@ -136,7 +118,7 @@ class TrustKeeper:
         self._ledger.frame(sequence, at_s, probability, audited, self.tau)
         window = self._ledger.window
         if window.counts.frames >= window.needs:
-            self._end_window()
+            self._judge.end_window()
 
     def outcome(self, sequence: int, lowest_risk: float) -> bool:
         """The verdict on an audited frame is in.
@@ -159,15 +141,15 @@ class TrustKeeper:
         sampled = audit.probability < 1 or self.audit_rate == 1
         if sampled and not audit.window.stale:
             lost = risk < audit.tau
-            if self._stance.audited(lost, audit.probability, self._now_s):
-                self._begin_anew("too many losses: alarm")
-        self._judge()
+            if self._stance.audited(lost, audit.probability, self._judge.now_s):
+                self._judge.begin_anew("too many losses: alarm")
+        self._judge.judge()
         return True
 
     def lost(self, sequence: int, reason: str) -> bool:
         """An audit will get no verdict: its window proves nothing. Returns whether it waited."""
         found = self._ledger.lose(sequence, reason)
-        self._judge()
+        self._judge.judge()
         return found
 
     def excuse(self, sequence: int) -> bool:
@@ -180,7 +162,7 @@ class TrustKeeper:
             Whether it was awaited.
         """
         found = self._ledger.excuse(sequence)
-        self._judge()
+        self._judge.judge()
         return found
 
     def link_down(self, at_s: float, reason: str) -> None:
@@ -190,6 +172,7 @@ class TrustKeeper:
         """
         self._at(at_s)
         self._down = self._down or reason or "the cloud was away"
+        self._hinder()
         self._ledger.window.spoil(self._down)
         self._stance.spoilt(self._down, at_s)
 
@@ -198,8 +181,9 @@ class TrustKeeper:
         self._at(at_s)
         if self._down:
             self._down = ""
+            self._hinder()
             self._stance.blocked_s = at_s
-            self._end_window()
+            self._judge.end_window()
 
     def infeasible(self, at_s: float, numbers: str) -> None:
         """The budget does not suffice for the threshold in force; ``numbers`` say by how much.
@@ -208,6 +192,7 @@ class TrustKeeper:
         """
         self._at(at_s)
         self._short = numbers or "the budget does not suffice"
+        self._hinder()
         self._ledger.window.spoil(f"budget: {self._short}")
         self._stance.infeasible(self._short, at_s)
 
@@ -216,21 +201,23 @@ class TrustKeeper:
         self._at(at_s)
         if self._short:
             short, self._short = self._short, ""
+            self._hinder()
             self._stance.feasible(f"budget: {short}", at_s)
-            self._end_window()
+            self._judge.end_window()
 
     def changed(self, basis: Basis, at_s: float) -> None:
         """Gate, calibrator or model may have changed; where they have, the certificate is void."""
         self._at(at_s)
-        difference = self._basis.differs(basis)
-        if difference and self._basis.model == UNKNOWN and self._basis.gate == basis.gate:
+        before = self._judge.basis
+        difference = before.differs(basis)
+        if difference and before.model == UNKNOWN and before.gate == basis.gate:
             # The first verdict: nothing has been measured with any other model.
-            self._basis = basis
+            self._judge.basis = basis
             self._ledger.name(basis)
         elif difference:
-            self._basis = basis
+            self._judge.basis = basis
             self._stance.voided(difference, at_s)
-            self._begin_anew(difference)
+            self._judge.begin_anew(difference)
 
     def recalibrated(self, at_s: float) -> None:
         """The same gate corrects its probabilities otherwise: what was proved is void.
@@ -241,7 +228,7 @@ class TrustKeeper:
         self._at(at_s)
         reason = "the calibration of the gate changed"
         self._stance.voided(reason, at_s)
-        self._begin_anew(reason)
+        self._judge.begin_anew(reason)
 
     def adopt(self, certificate: Certificate) -> bool:
         """Take over the certificate of the site, where it is about this camera as it is now.
@@ -252,12 +239,12 @@ class TrustKeeper:
             where the camera has one of its own.
         """
         usable = (
-            not (self._down or self._short)
-            and not certificate.basis.differs(self._basis)
-            and self._stance.welcomes(certificate, self._now_s)
+            not self._judge.obstacle
+            and not certificate.basis.differs(self._judge.basis)
+            and self._stance.welcomes(certificate, self._judge.now_s)
         )
         if usable:
-            self._certified(certificate)
+            self._judge.certified(certificate)
         return usable
 
     def recall(self, records: Mapping[str, TrustWindow], at_s: float) -> bool:
@@ -282,12 +269,12 @@ class TrustKeeper:
         self._stance.blocked_s = max(ends, default=0.0)
         certificate = newest_certificate(known.values(), self.camera, at_s)
         adopted = certificate is not None and self.adopt(certificate)
-        window = resumed(known, self._settings, self._basis, at_s)
+        window = resumed(known, self._settings, self._judge.basis, at_s)
         if window is not None:
             self._ledger.resume(window)
         cut = cut_off(known, at_s)
         for key, record in cut.items():
-            self._judged.append((key, record))
+            self._judge.note(key, record)
             self._stance.spoilt(record.spoilt, at_s)
             self._stance.blocked_s = max(self._stance.blocked_s, record.ended_s or 0.0)
         return adopted and not cut
@@ -298,12 +285,11 @@ class TrustKeeper:
 
     def take_windows(self) -> list[tuple[str, TrustWindow]]:
         """Keys and records of the windows judged since the last call, oldest first."""
-        judged, self._judged = self._judged, []
-        return judged
+        return self._judge.take_windows()
 
     def snapshot(self) -> tuple[str, TrustWindow]:
         """Key and record of the window that fills, as it stands."""
-        return self._as_it_stands(self._ledger.window)
+        return self._judge.as_it_stands(self._ledger.window)
 
     def unsettled(self) -> list[tuple[str, TrustWindow]]:
         """Keys and records of windows that have ended while audits are awaited, oldest first.
@@ -311,68 +297,18 @@ class TrustKeeper:
         Nothing is known of them yet, so they are written down as open: a process that stops before
         the verdicts come, say on audits that wait out an outage on disk, leaves what it knows.
         """
-        return [self._as_it_stands(window) for window in self._ledger.ended]
-
-    def _as_it_stands(self, window: Window) -> tuple[str, TrustWindow]:
-        record = as_record(window, self._settings, self.status, self._now_s)
-        if window.ended_s is not None:
-            record = record.model_copy(update={"ended_s": None})
-        return window_key(window.started_s, window.number), record
+        return [self._judge.as_it_stands(window) for window in self._ledger.ended]
 
     def _at(self, at_s: float) -> None:
         if not (math.isfinite(at_s) and 0 <= at_s <= 1e11):
             raise InvalidInput(f"at_s is {at_s!r}; seconds since the Unix epoch expected")
-        self._now_s = at_s
+        self._judge.now_s = at_s
         # A clock that was set back must not stretch the day.
         self._day_s = at_s if self._day_s is None else min(self._day_s, at_s)
         if at_s - self._day_s >= self._settings.restart_s:
             self._day_s = at_s
             self._stance.monitor.restart()
 
-    def _begin_anew(self, reason: str) -> None:
-        self._ledger.spoil_all(reason)
-        self._end_window()
-
-    def _end_window(self) -> None:
-        self._ledger.end(self._basis, self.audit_rate, self._now_s)
-        if self._down or self._short:
-            self._ledger.window.spoil(self._down or f"budget: {self._short}")
-        self._judge()
-
-    def _judge(self) -> None:
-        """Judge the windows that are settled, in their order."""
-        while (window := self._ledger.take_settled()) is not None:
-            certificate = self._prove(window)
-            record = as_record(window, self._settings, self.status, self._now_s, certificate)
-            entry = (window_key(window.started_s, window.number), record)
-            self._judged = [*self._judged[1 - MAX_ENDED :], entry]
-
-    def _prove(self, window: Window) -> Certificate | None:
-        """What a window certifies; ``None`` where it is spoilt."""
-        if window.spoilt or window.lost:
-            if not window.stale:
-                self._stance.spoilt(window.spoilt, self._now_s)
-            return None
-        certificate = window.proves(self._settings, self.camera)
-        if self._down or self._short:
-            return certificate  # it is about frames before; now nothing can be asked
-        if certificate.sends_all:
-            rate = self.audit_rate
-            self._stance.unproved(certificate, window.why_not(self._settings), self._now_s)
-            self._keep_one_rate(rate)
-        else:
-            self._certified(certificate)
-        return certificate
-
-    def _certified(self, certificate: Certificate) -> None:
-        rate = self.audit_rate
-        self._stance.certified(certificate, max(self._now_s, certificate.ended_s))
-        self._keep_one_rate(rate)
-
-    def _keep_one_rate(self, before: float) -> None:
-        """A window under two audit rates could not be pooled: its few frames are let go."""
-        if self.audit_rate != before:
-            window = self._ledger.window
-            window.spoil("the audit rate changed")
-            self._ledger.end(self._basis, self.audit_rate, self._now_s)
-            window.stale = True
+    def _hinder(self) -> None:
+        """What stands in the way of a promise may have changed."""
+        self._judge.obstacle = self._down or (f"budget: {self._short}" if self._short else "")
