@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from secondlook.edge.control import BudgetSettings, CameraBudget, Claim, Controller, share
 from secondlook.edge.control.bucket import Bucket, Hold
 from secondlook.edge.control.price import MAX_PRICE, DualPrice
+from secondlook.edge.control.resource import STRETCH
 from secondlook.shared.values import Purpose
 
 STEPS = st.lists(
@@ -165,7 +166,10 @@ def test_cameras_together_stay_within_the_site_and_each_within_its_own(
         purpose = Purpose.AUDIT if audit else Purpose.UNSURE
         allowance = controller.allowance(camera, clock_s)
         paid = controller.reserve(camera, purpose, size, 1, clock_s)
-        assert (paid is not None) == allowance.affords(size, 1, audit=audit)
+        fits = allowance.affords(size, 1, audit=audit)
+        assert paid is not None or not fits
+        # A question that turned out larger may overdraw its camera's share, no more than this.
+        assert paid is None or fits or (not audit and size <= STRETCH * allowance.bytes_now + 1)
         if paid is not None:
             assert paid.attempt(size * used, clock_s)
             paid.close(clock_s)

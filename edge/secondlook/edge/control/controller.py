@@ -146,7 +146,7 @@ class Controller:
         if runs is None:
             self._meter.refused.labels(camera, purpose.value).inc()
             return None
-        sent = self.bytes.take(camera, amount, now_s, audit=audit)
+        sent = self.bytes.take(camera, amount, now_s, audit=audit, stretch=True)
         if sent is None:
             self.inferences.settle(camera, runs, 0.0, now_s)
             self._meter.refused.labels(camera, purpose.value).inc()

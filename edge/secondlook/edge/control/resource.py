@@ -16,6 +16,9 @@ TICK_S = 0.1
 SHARE_EVERY_S = 1.0
 """How often a shared budget is divided anew."""
 
+STRETCH = 2.0
+"""How many times what is left of its share a question may take, where the site's bucket has it."""
+
 _HEADROOM = 1.25
 """A camera may begin to want more before it is seen to."""
 
@@ -52,7 +55,8 @@ class Resource:
     """Buckets, prices and shares of one budgeted thing. Not safe for concurrent use.
 
     A camera's own budget and the site's are hard: their buckets refuse. Its share of the site's
-    budget is soft: an audit may overdraw it, which its next questions pay back.
+    budget is soft: an audit may overdraw it, and a question that turned out up to `STRETCH` times
+    as large as what was there, which its next questions pay back.
 
     Args:
         name: what it is, for people: ``"bytes"``.
@@ -128,13 +132,9 @@ class Resource:
         """What the camera may take now; infinite without a limit."""
         self.tick(now_s)
         account = self._accounts[camera]
-        room = math.inf
-        if account.own is not None:
-            room = account.own.room(now_s, audit=audit)
-        if self._site is not None:
-            room = min(room, self._site.room(now_s, audit=audit))
-            if not audit:
-                room = min(room, max(0.0, account.balance))
+        room = self._hard_room(account, now_s, audit)
+        if self._site is not None and not audit:
+            room = min(room, max(0.0, account.balance))
         return room
 
     def price(self, camera: str) -> float:
@@ -148,7 +148,15 @@ class Resource:
         """Utility that a second of the camera's budget must bring."""
         return self._accounts[camera].price.nu
 
-    def take(self, camera: str, amount: float, now_s: float, *, audit: bool = False) -> Grip | None:
+    def take(
+        self,
+        camera: str,
+        amount: float,
+        now_s: float,
+        *,
+        audit: bool = False,
+        stretch: bool = False,
+    ) -> Grip | None:
         """Take what a question needs.
 
         Args:
@@ -156,14 +164,19 @@ class Resource:
             amount: units.
             now_s: monotonic time, seconds.
             audit: it may use what is kept for audits.
+            stretch: it may overdraw the camera's share of the site's budget, see `STRETCH`.
 
         Returns:
             What `settle` is to be given once it has passed; ``None`` where it is not there.
         """
         check(amount, self.name)
-        if amount > self.room(camera, now_s, audit=audit):
-            return None
         account = self._accounts[camera]
+        # Made larger than was foreseen: what is made and not sent costs more than it saves. An
+        # update of a canvas that is refused takes a key frame after it.
+        soft = stretch and amount <= STRETCH * account.balance
+        room = self.room(camera, now_s, audit=audit)
+        if amount > (self._hard_room(account, now_s, audit) if soft else room):
+            return None
         own, site = (
             None if bucket is None else bucket.hold(amount, now_s, audit=audit)
             for bucket in (account.own, self._site)
@@ -196,6 +209,12 @@ class Resource:
         if now_s - self._shared_s >= SHARE_EVERY_S:
             self._shared_s = now_s
             self._divide()
+
+    def _hard_room(self, account: Account, now_s: float, audit: bool) -> float:
+        """What the buckets hold, whatever the camera's share."""
+        buckets = (account.own, self._site)
+        rooms = [one.room(now_s, audit=audit) for one in buckets if one is not None]
+        return min(rooms, default=math.inf)
 
     def _pay_out(self, passed_s: float, site_burst: float) -> None:
         """Each camera gets its share; what one has no room to save is lent to the others."""

@@ -240,3 +240,19 @@ def test_what_a_camera_may_send_at_most_is_its_own_limit_and_the_sites() -> None
     found = [together.most_bytes_per_s(name) for name in ("gate", "yard", "road")]
     assert found == [9000, 2000, 9000], "though all three share it"
     assert Controller(BudgetSettings(), own, 0.0).most_bytes_per_s("gate") == math.inf
+
+
+def test_a_question_that_turned_out_larger_may_overdraw_its_share_but_no_bucket() -> None:
+    both = {"gate": None, "yard": None}
+    site = Controller(BudgetSettings(kb_per_s=10, audit_share=0), both, 0.0)
+    left = site.allowance("gate", 2.0).bytes_now
+    assert left == pytest.approx(10_000), "its half of what flowed in"
+    assert site.reserve("gate", Purpose.UNSURE, 2.1 * left, 1, 2.0) is None
+    paid = site.reserve("gate", Purpose.UNSURE, 1.5 * left, 1, 2.0)
+    assert paid is not None
+    assert site.allowance("gate", 2.0).bytes_now == 0, "the rest is paid back first"
+    assert site.allowance("gate", 2.9).bytes_now == 0
+    assert site.allowance("gate", 3.2).bytes_now > 0
+    assert site.reserve("yard", Purpose.UNSURE, 19_000, 1, 2.0) is None, "the site has no more"
+    alone = Controller(BudgetSettings(), {"gate": CameraBudget(kb_per_s=5)}, 0.0)
+    assert alone.reserve("gate", Purpose.UNSURE, 9_000, 1, 1.0) is None, "its own limit is hard"
