@@ -7,13 +7,14 @@ may pay for its preparation (kernels chosen, memory taken): it counts only until
 
 A larger batch gives more rows a second, on a GPU many more, on a CPU hardly any; and it takes
 longer, so that whoever comes while it runs waits longer. `best` weighs the two: each doubling of
-the time has to gain a tenth of throughput. To learn, the largest size that is known is doubled
-while enough rows wait and the last doubling has paid, and a size near the best that was not run for
-long is looked at again now and then.
+the time has to gain a tenth of throughput, beyond what few runs of noisy durations leave in doubt.
+To learn, the largest size that is known is doubled while enough rows wait and the last doubling has
+paid, and a size near the best that was not run for long is looked at again now and then.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ KEEP = 21
 
 WORTH = 0.15
 """Exponent: a batch that takes twice as long has to give ``2 ** WORTH`` as many rows a second."""
+
+NOISE_WEIGHT = 0.05
+"""Weight of the last batch in how far durations lie from their medians."""
 
 CHANGE = 0.05
 """A duration that moves by less, as a share, changes no choice."""
@@ -50,6 +54,8 @@ class Pace:
         self._look_at = LOOK_AGAIN
         # Sizes that were run only once.
         self._unsure: set[int] = set()
+        # How far durations lie from the medians, as a share.
+        self._noise = 0.0
         self._best: dict[int, int] = {}
 
     @property
@@ -77,7 +83,9 @@ class Pace:
         median = sorted(runs)[(len(runs) - 1) // 2]
         before = self._medians.get(rows)
         self._medians[rows] = median
-        if before is None or abs(median - before) > CHANGE * before:
+        if before:
+            self._noise += NOISE_WEIGHT * (min(1.0, abs(seconds / before - 1)) - self._noise)
+        if before is None or len(runs) < KEEP or abs(median - before) > CHANGE * before:
             self._best.clear()
 
     def seconds(self, rows: int) -> float | None:
@@ -188,9 +196,18 @@ class Pace:
         return max(self._candidates(most), key=self._worth)
 
     def _worth(self, size: int) -> float:
-        """Rows a second, and what they cost those who wait."""
+        """Rows a second, and what they cost those who wait; less where it is not sure.
+
+        Few runs of a noisy duration often look better than they are, and of several sizes that one
+        would win which was lucky.
+        """
         seconds = self.seconds(size)
-        return size / max(seconds, 1e-9) ** (1 + WORTH) if seconds is not None else 0.0
+        if seconds is None:
+            return 0.0
+        runs = self._runs.get(size)
+        doubt = 1 + self._noise / math.sqrt(len(runs)) if runs else 1.0
+        cost: float = max(seconds * doubt, 1e-9) ** (1 + WORTH)
+        return size / cost
 
     def _beyond(self, rows: int) -> float:
         """Beyond the largest size: along the slope of the two largest, not below it."""

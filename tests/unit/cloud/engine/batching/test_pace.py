@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+import random
 from collections import Counter
 from collections.abc import Callable
 
@@ -157,3 +159,28 @@ def test_an_idle_device_waits_only_where_it_pays(
 
 def test_nobody_waits_for_what_is_not_known() -> None:
     assert worth_waiting(Pace(16), 1, 16, (), 10) == 0
+
+
+def test_noise_chooses_no_size() -> None:
+    """Rows side by side gain next to nothing, and durations swing by a third: small ones serve."""
+    chosen = Counter[int]()
+    for seed in range(5):
+        rng = random.Random(seed)
+        pace = Pace(8)
+        for _ in range(1500):
+            rows = pace.size(8, 8)
+            chosen[rows] += rows
+            pace.record(rows, (0.0006 + 0.005 * rows) * math.exp(rng.gauss(0, 0.3)))
+    assert chosen[4] + chosen[8] < 0.25 * sum(chosen.values())
+
+
+def test_noise_hides_no_gain() -> None:
+    pace = Pace(64)
+    rng = random.Random(1)
+    chosen = Counter[int]()
+    for _ in range(1000):
+        rows = pace.size(64, 64)
+        chosen[rows] += 1
+        pace.record(rows, gpu(rows) * math.exp(rng.gauss(0, 0.3)))
+    assert pace.best(64) == 16
+    assert chosen[16] > 0.8 * 1000
