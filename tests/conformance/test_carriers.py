@@ -56,6 +56,8 @@ KINDS: dict[str, tuple[Callable[[], Carrier], Callable[[], Far]]] = {
     "mosaic of jpeg": (lambda: MosaicCarrier(RegionSettings(encoding="jpeg")), far_mosaic),
     "canvas": (lambda: CanvasEncoder(CanvasSettings()), far_canvas),
     "quick canvas": (lambda: CanvasEncoder(CanvasSettings(effort="quick")), far_canvas),
+    "canvas of av1": (lambda: CanvasEncoder(CanvasSettings(codec="av1")), far_canvas),
+    "canvas of h264": (lambda: CanvasEncoder(CanvasSettings(codec="h264")), far_canvas),
     "fine canvas": (lambda: CanvasEncoder(CanvasSettings(quantiser=18, effort="good")), far_canvas),
 }
 FRAMES = [(320, 240), (1280, 720), (1366, 768), (333, 251), (48, 1000), (17, 9)]

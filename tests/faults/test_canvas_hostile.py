@@ -23,6 +23,7 @@ from secondlook.shared.values import CanvasUpdate, Region
 from secondlook.shared.values.canvas import chained
 
 MADE = updates(4)
+OF_BOTH = {"h264": MADE, "av1": updates(4, codec="av1")}
 REGION = (Region(64, 64, 96, 64),)
 
 
@@ -53,15 +54,21 @@ def mutated(unit: bytes, seed: int, flips: int, cut: int) -> bytes:
 
 
 @settings(max_examples=150)
-@given(st.integers(0, 3), st.integers(0, 2**31), st.integers(0, 12), st.integers(0, 40))
+@given(
+    st.sampled_from(["h264", "av1"]),
+    st.integers(0, 3),
+    st.integers(0, 2**31),
+    st.integers(0, 12),
+    st.integers(0, 40),
+)
 def test_mutated_units_are_refused_or_decoded_and_the_process_lives(
-    bench: Bench, number: int, seed: int, flips: int, cut: int
+    bench: Bench, codec: str, number: int, seed: int, flips: int, cut: int
 ) -> None:
-    before = 0
-    for update, unit in MADE[:number]:
+    before, made = 0, OF_BOTH[codec]
+    for update, unit in made[:number]:
         bench.process.decode(1, update, unit).result()
         before = update.check
-    update, unit = MADE[number]
+    update, unit = made[number]
     spoilt = mutated(unit, seed, flips, cut)
     # A hostile edge computes its checks well.
     said = replace(update, check=chained(spoilt, before))
@@ -70,7 +77,7 @@ def test_mutated_units_are_refused_or_decoded_and_the_process_lives(
         assert picture.shape == (240, 320, 3)
     except InvalidInput:
         with pytest.raises(StateLost):
-            bench.process.decode(1, *MADE[1]).result()
+            bench.process.decode(1, *made[1]).result()
     assert bench.ended == 0
     picture, _ = bench.process.decode(2, *MADE[0]).result()
     assert picture.shape == (240, 320, 3)
@@ -110,6 +117,7 @@ HOSTILE = {
     "a truncated unit": (spoil(unit=MADE[0][1][:-40]), "unit"),
     "an update that says it is a key frame": (spoil(unit=MADE[1][1]), "key frame"),
     "half a rectangle": (spoil(rectangles=b"abc"), "rectangles"),
+    "AV1 that is H.264": (opening(codec=pb.CANVAS_CODEC_AV1), "not AV1"),
     "rectangles of a key frame": (spoil(rectangles=bytes([0, 0, 1, 1])), "whole canvas"),
     "too many rectangles": (spoil(rectangles=bytes(4) * 300), "rectangles"),
     "no opening": (no_opening, "nothing is known"),

@@ -308,8 +308,9 @@ class CameraPipeline:
         self.packer.settled(verdict.request_id)
         said = self._vocabulary.translate(verdict.detections)
         if verdict.camera == self.camera:
+            sure = said.select(said.scores >= self._settings.fusion.verdict_score)
             # An audit is scored on what was known without it.
-            self._auditor.judged(verdict, said, self._clock.wall())
+            self._auditor.judged(verdict, sure, self._clock.wall())
             if self._calibrator.judged(verdict, said):
                 self._auditor.recalibrated(self._clock.wall())
         asked = scene.questions.settle(verdict.request_id)
@@ -328,6 +329,7 @@ class CameraPipeline:
             verdict.regions,
             entry.frame,
             self._settings.fusion,
+            entry.known(),
         )
         if self._selftest is not None and verdict.purpose is Purpose.AUDIT:
             at_s = entry.frame.captured_at
@@ -439,7 +441,7 @@ class CameraPipeline:
             placements=carried.placements,
             canvas=carried.canvas,
             purpose=purpose,
-            min_score=self._settings.fusion.verdict_score,
+            min_score=min(self._settings.fusion.verdict_score, self._settings.fusion.weak_score),
             model=self.model,
         )
 

@@ -142,7 +142,7 @@ class RegionSettings(Section):
     carrier: Literal["auto", "canvas", "mosaic"] = Field(
         "auto",
         description="`canvas`: updates of a video that the cloud keeps; `mosaic`: pictures of "
-        "their own; `auto`: canvas where PyAV with x264 is installed.",
+        "their own; `auto`: canvas where PyAV has an encoder for it.",
     )
     canonical_width_px: int = Field(
         640,
@@ -179,12 +179,17 @@ class RegionSettings(Section):
 class CanvasSettings(Section):
     """``[canvas]``: how the canvas of a camera is encoded."""
 
+    codec: Literal["auto", "av1", "h264"] = Field(
+        "auto",
+        description="How it is encoded. `auto`: AV1 from about 480 x 340 pixels on, where PyAV has "
+        "SVT-AV1, which takes half to three quarters of the bytes; else H.264.",
+    )
     quantiser: int = Field(
         24,
         ge=10,
         le=45,
-        description="Quantiser of x264 where objects are 64 pixels large: 6 more are about half "
-        "of the bytes.",
+        description="Quantiser where objects are 64 pixels large, on the scale of H.264: 6 more "
+        "are about half of the bytes.",
     )
     key_quantiser: int = Field(
         24,
@@ -204,8 +209,8 @@ class CanvasSettings(Section):
     )
     effort: Literal["quick", "good", "best"] = Field(
         "best",
-        description="How thoroughly x264 looks. `good` takes 5 to 9 % more bytes than `best` in "
-        "two thirds of its time, `quick` about 17 % more in less than half.",
+        description="How thoroughly the encoder looks. With H.264 `good` takes 5 to 9 % more bytes "
+        "than `best` in two thirds of its time, `quick` about 17 % more in less than half.",
     )
 
 
@@ -220,6 +225,13 @@ class FusionSettings(Section):
     )
     verdict_score: float = Field(
         0.25, ge=0, le=1, description="Boxes of the cloud count from this score on."
+    )
+    weak_score: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Where earlier verdicts found an object, a box of the cloud counts from this "
+        "score on. `verdict_score` or more: no difference is made.",
     )
     match_iou: float = Field(
         0.3, gt=0, lt=1, description="Least overlap of the edge's box with the cloud's."

@@ -172,6 +172,8 @@ def test_the_settings_choose_the_carrier(monkeypatch: pytest.MonkeyPatch) -> Non
     )
     assert isinstance(make_carrier(PipelineSettings(), "mosaic"), MosaicCarrier)
     monkeypatch.setattr(making, "has_x264", lambda: False)
+    assert kind("canvas") is CanvasEncoder
+    monkeypatch.setattr(making, "has_av1", lambda: False)
     assert (kind("auto"), kind("mosaic")) == (MosaicCarrier, MosaicCarrier)
     with pytest.raises(MissingDependency, match="libx264"):
         kind("canvas")

@@ -11,14 +11,17 @@ import struct
 
 from secondlook.shared.errors import InvalidInput, StateLost
 from secondlook.shared.values import CanvasUpdate
-from secondlook.shared.values.canvas import MAX_CANVAS_PX
+from secondlook.shared.values.canvas import MAX_CANVAS_PX, VideoCodec
 
 MAX_TEXT_BYTES = 512
 
 DECODE, FORGET = b"D", b"F"
 PICTURE, LOST, INVALID = b"P", b"L", b"I"
 
-_ORDER = struct.Struct("<cQHHI?I")
+_CODECS = {VideoCodec.H264: b"H", VideoCodec.AV1: b"A"}
+_CODEC_OF = {letter: codec for codec, letter in _CODECS.items()}
+
+_ORDER = struct.Struct("<cQcHHI?I")
 _REPLY = struct.Struct("<cI")
 
 
@@ -29,11 +32,9 @@ class PeerGone(Exception):
 def order(kind: bytes, canvas: int, update: CanvasUpdate | None = None, unit: bytes = b"") -> bytes:
     """Tell a decoding process what to do with a canvas."""
     if update is None:
-        return _ORDER.pack(kind, canvas, 0, 0, 0, False, 0)
-    return (
-        _ORDER.pack(kind, canvas, update.width, update.height, update.check, update.key, len(unit))
-        + unit
-    )
+        return _ORDER.pack(kind, canvas, b"-", 0, 0, 0, False, 0)
+    said = update.width, update.height, update.check, update.key
+    return _ORDER.pack(kind, canvas, _CODECS[update.codec], *said, len(unit)) + unit
 
 
 def read_order(peer: socket.socket) -> tuple[bytes, int, CanvasUpdate | None, bytes]:
@@ -42,10 +43,12 @@ def read_order(peer: socket.socket) -> tuple[bytes, int, CanvasUpdate | None, by
     Raises:
         PeerGone: the service has ended.
     """
-    kind, canvas, width, height, check, key, size = _ORDER.unpack(_read(peer, _ORDER.size))
+    head = _ORDER.unpack(_read(peer, _ORDER.size))
+    kind, canvas, codec, width, height, check, key, size = head
     if kind != DECODE:
         return kind, canvas, None, b""
-    return kind, canvas, CanvasUpdate(width, height, check, key), bytes(_read(peer, size))
+    update = CanvasUpdate(width, height, check, key, codec=_CODEC_OF[codec])
+    return kind, canvas, update, bytes(_read(peer, size))
 
 
 def reply(kind: bytes, size: int) -> bytes:

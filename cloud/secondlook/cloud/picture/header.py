@@ -11,6 +11,7 @@ import struct
 
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.values import ImageEncoding
+from secondlook.shared.values.escalation import VIDEO_ENCODINGS
 
 MAX_CHUNKS = 65_536
 """Most parts of a PNG; libpng writes one for each 8 kB of a picture."""
@@ -54,7 +55,7 @@ def read_size(data: bytes, encoding: ImageEncoding) -> tuple[int, int]:
             return _jpeg_size(data)
         if encoding is ImageEncoding.PNG:
             return _png_size(data)
-        if encoding is ImageEncoding.H264:
+        if encoding in VIDEO_ENCODINGS:
             raise InvalidInput("image is an update of a canvas; a still picture expected")
         return _webp_size(data)
     except (struct.error, IndexError):

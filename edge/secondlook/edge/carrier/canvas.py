@@ -16,13 +16,21 @@ import numpy.typing as npt
 
 from secondlook.edge.carrier.changes import Changes
 from secondlook.edge.carrier.cost import Cost
+from secondlook.edge.carrier.encoders import new_encoder
+from secondlook.edge.carrier.planes import Planes, PlanesEncoder
 from secondlook.edge.carrier.protocol import Carried
-from secondlook.edge.carrier.x264 import Planes, X264Encoder
 from secondlook.edge.pipeline_settings import CanvasSettings
 from secondlook.edge.regions.layout import Canonical
 from secondlook.shared.errors import InvalidInput, MissingDependency, SecondlookError
 from secondlook.shared.values import CanvasUpdate, ImageEncoding, Placement, Region
-from secondlook.shared.values.canvas import BLOCK_PX, MAX_RECTANGLES, Blocks, blocks_of, chained
+from secondlook.shared.values.canvas import (
+    BLOCK_PX,
+    MAX_RECTANGLES,
+    Blocks,
+    VideoCodec,
+    blocks_of,
+    chained,
+)
 from secondlook.shared.values.escalation import canvas_placements
 
 _REFERENCE_SIDE_PX = 64.0
@@ -55,7 +63,8 @@ class CanvasEncoder:
         self._new_picture = av.VideoFrame.from_ndarray
         self._settings = settings
         self._frame: Canonical | None = None
-        self._codec: X264Encoder | None = None
+        self._codec: PlanesEncoder | None = None
+        self._kind = VideoCodec.H264
         self._planes: Planes = np.empty((0, 0), np.uint8)
         self._used = settings
         self._more = 0
@@ -87,7 +96,9 @@ class CanvasEncoder:
         key = self._codec is None
         codec = self._codec or self._new_codec()
         rectangles = () if key else self._rectangles(regions, frame)
-        update = CanvasUpdate(frame.width, frame.height, 0, key, rectangles, self._epoch)
+        update = CanvasUpdate(
+            frame.width, frame.height, 0, key, rectangles, self._epoch, self._kind
+        )
         placements = canvas_placements(update, (frame.native_width, frame.native_height))
         # Learned from the change that was foreseen, since the next one is foreseen the same way.
         work = self._changes.work(rectangles)
@@ -112,7 +123,7 @@ class CanvasEncoder:
             self._cost.learn(work, len(unit))
         self._updates += 1
         quality = self._used.key_quantiser if key else self._used.quantiser
-        return Carried(unit, ImageEncoding.H264, placements, copied, update, quality)
+        return Carried(unit, ImageEncoding(self._kind.value), placements, copied, update, quality)
 
     def aim(self, side_px: float) -> None:
         """See `Carrier.aim`."""
@@ -137,7 +148,7 @@ class CanvasEncoder:
             return round(_blocks_in(frame) * self._key_block_bytes)
         return self._cost.of(self._changes.work(self._rectangles(regions, frame)))
 
-    def _new_codec(self) -> X264Encoder:
+    def _new_codec(self) -> PlanesEncoder:
         """A stream of its own for each epoch: nothing before its key frame can reach into it."""
         rows, columns = self._planes.shape[0] * 2 // 3, self._planes.shape[1]
         self._used = self._settings.model_copy(
@@ -146,10 +157,11 @@ class CanvasEncoder:
                 "key_quantiser": self._settings.key_quantiser + self._more,
             }
         )
-        self._codec = X264Encoder(columns, rows, self._used)
+        self._kind, codec = new_encoder(columns, rows, self._used)
+        self._codec = codec
         self._epoch += 1
         self._updates = 0
-        return self._codec
+        return codec
 
     def _begin(self, frame: Canonical) -> None:
         """A canvas of another size: nothing of the old one is of use."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from secondlook.edge.carrier.canvas import CanvasEncoder
+from secondlook.edge.carrier.encoders import has_av1, has_x264
 from secondlook.edge.carrier.mosaic import MosaicCarrier
 from secondlook.edge.carrier.protocol import Carrier
-from secondlook.edge.carrier.x264 import X264Encoder
-from secondlook.edge.pipeline_settings import CanvasSettings, PipelineSettings
+from secondlook.edge.pipeline_settings import PipelineSettings
 from secondlook.shared.errors import MissingDependency
 
 
@@ -20,21 +18,14 @@ def make_carrier(settings: PipelineSettings, kind: str = "") -> Carrier:
         kind: ``auto``, ``canvas`` or ``mosaic``; empty: ``regions.carrier`` of the settings.
 
     Raises:
-        MissingDependency: a canvas is wanted, and PyAV with x264 is not there.
+        MissingDependency: a canvas is wanted, and PyAV with its encoder is not there.
     """
     wanted = kind or settings.regions.carrier
-    if wanted == "mosaic" or (wanted == "auto" and not has_x264()):
+    codec = settings.canvas.codec
+    able = {"auto": has_av1() or has_x264(), "av1": has_av1(), "h264": has_x264()}[codec]
+    if wanted == "mosaic" or (wanted == "auto" and not able):
         return MosaicCarrier(settings.regions)
-    if not has_x264():
-        raise MissingDependency("PyAV with libx264", "edge")
+    if not able:
+        encoder = "libsvtav1" if codec == "av1" else "libx264"
+        raise MissingDependency(f"PyAV with {encoder}", "edge")
     return CanvasEncoder(settings.canvas)
-
-
-@cache
-def has_x264() -> bool:
-    """Whether a canvas can be encoded here; tried once, for real."""
-    try:
-        X264Encoder(16, 16, CanvasSettings())
-    except MissingDependency:
-        return False
-    return True

@@ -23,7 +23,7 @@ class Carried:
             never less: what they cover is what the verdict speaks for.
         copied_bytes: pixels written on the way to the encoder, bytes.
         canvas: where in its stream the update belongs; ``None`` for a carrier without state.
-        quality: of the codec, as it was used in the end; for H.264 its quantiser.
+        quality: of the codec, as it was used in the end; for a video its quantiser.
     """
 
     image: bytes

@@ -11,14 +11,9 @@ import re
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from secondlook.edge.carrier.planes import Planes
 from secondlook.edge.pipeline_settings import CanvasSettings
 from secondlook.shared.errors import MissingDependency, SecondlookError
-
-Planes = npt.NDArray[np.uint8]
-"""uint8 (3 * height / 2, width): Y, U and V of 4:2:0, sides even."""
 
 _PARAMS: dict[str, str] = {
     "keyint": "infinite",

@@ -34,7 +34,6 @@ from secondlook.shared.values import (
     Detections,
     Escalation,
     FrameRef,
-    ImageEncoding,
     Observation,
     Purpose,
     Region,
@@ -147,7 +146,7 @@ class Recorder:
                 _rectangles(escalation.regions), blurred, now_s,
             )
         )  # fmt: skip
-        if self._settings.pictures == "sent" and escalation.encoding is not ImageEncoding.H264:
+        if self._settings.pictures == "sent" and escalation.canvas is None:
             self._records.append(PictureRecord(escalation.sequence, "sent", escalation.image))
         last = self._last
         if last is not None and last.evidence.sequence == escalation.sequence:

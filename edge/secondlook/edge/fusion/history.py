@@ -12,6 +12,7 @@ import numpy.typing as npt
 from secondlook.edge.appearance import Thumbnail
 from secondlook.edge.evidence.misses import Signs
 from secondlook.edge.fusion.belief import Belief
+from secondlook.edge.fusion.reading import Known
 from secondlook.shared.values import Detections, FrameRef, Observation
 
 
@@ -68,6 +69,18 @@ class Entry:
         return bool((self.tracked.track_ids == track_id).any()) or any(
             item.track_id == track_id for item in self.unseen
         )
+
+    def known(self) -> Known | None:
+        """What verdicts have found of its objects; ``None``: nothing."""
+        rows, classes = [], []
+        for row, track_id in enumerate(self.tracked.track_ids.tolist()):
+            belief = self.beliefs.get(track_id)
+            if belief is not None and not belief.refuted:
+                rows.append(row)
+                classes.append(belief.class_index)
+        if not rows:
+            return None
+        return Known(self.tracked.boxes[rows], np.array(classes, self.tracked.classes.dtype))
 
 
 class History:

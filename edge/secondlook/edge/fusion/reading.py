@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,19 @@ _CUT_PX = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """Objects that earlier verdicts have found.
+
+    Attributes:
+        boxes: float32 (n, 4), where they are in the frame.
+        classes: int (n,), what they are.
+    """
+
+    boxes: Boxes
+    classes: npt.NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Reading:
     """A verdict, read against the boxes of its frame.
 
@@ -31,7 +45,7 @@ class Reading:
         seen: pairs (row of the edge's boxes, row of ``verdict``) that are the same object.
         refuted: rows of the edge's boxes where the cloud saw nothing.
         doubles: rows of the edge's boxes that lie on an object which another row is.
-        new: rows of ``verdict`` that the edge did not see.
+        new: rows of ``verdict`` that the edge did not see, of which the cloud is sure.
         cut: bool, for each row of ``verdict``: whether it may be cut off by a region's border.
         verdict: the cloud's boxes that count.
     """
@@ -50,17 +64,28 @@ def read(
     regions: tuple[Region, ...],
     frame: FrameRef,
     settings: FusionSettings,
+    known: Known | None = None,
 ) -> Reading:
-    """Match the cloud's boxes with the edge's; a verdict speaks for its regions only."""
+    """Match the cloud's boxes with the edge's; a verdict speaks for its regions only.
+
+    What travels has lost detail, so the heavy model's score wavers about what it would say of the
+    frame itself. Of an object that earlier verdicts have found it need not be as sure as of one
+    that nobody has seen yet.
+
+    Args:
+        edge: boxes of the frame.
+        verdict: the cloud's.
+        regions: what it speaks about.
+        frame: which frame.
+        settings: thresholds.
+        known: objects that earlier verdicts have found; ``None``: none.
+    """
     # The cloud is trusted with judgement, not with arithmetic.
     inside = verdict.with_boxes(clip(verdict.boxes, frame.width, frame.height))
     verdict = inside.select(inside.areas() >= 1)
     places = np.array([region.xyxy for region in regions], np.float32).reshape(-1, 4)
-    counted = without_double_labels(
-        verdict.select(
-            (verdict.scores >= settings.verdict_score) & _centred_in(verdict.boxes, places)
-        )
-    )
+    verdict = verdict.select(_centred_in(verdict.boxes, places))
+    counted = without_double_labels(verdict.select(_counts(verdict, known, settings)))
     spoken = coverage(edge.boxes, places).max(axis=1, initial=0) >= _INSIDE
     overlap = iou(edge.boxes, counted.boxes)
     # A wrong class is what a verdict is for; but what someone carries is another object, not them.
@@ -76,14 +101,29 @@ def read(
     cut = _cut(counted.boxes, places, frame)
     fresh = np.ones(len(counted), bool)
     fresh[columns] = False
+    sure = counted.scores >= settings.verdict_score
     return Reading(
         tuple(zip(rows.tolist(), columns.tolist(), strict=True)),
         tuple(refuted.tolist()),
         tuple(np.flatnonzero(spoken & ~matched & double).tolist()),
-        tuple(np.flatnonzero(fresh & ~cut).tolist()),
+        tuple(np.flatnonzero(fresh & ~cut & sure).tolist()),
         cut,
         counted,
     )
+
+
+def _counts(
+    verdict: Detections, known: Known | None, settings: FusionSettings
+) -> npt.NDArray[np.bool_]:
+    """Which boxes of the cloud count."""
+    sure = verdict.scores >= settings.verdict_score
+    if known is None or not len(known.boxes) or sure.all():
+        return sure
+    same = verdict.classes[:, None] == known.classes[None, :]
+    least = np.where(same, settings.match_iou, max(settings.match_iou, _OTHER_CLASS_IOU))
+    backed = (iou(verdict.boxes, known.boxes) >= least).any(axis=1)
+    taken = iou(verdict.boxes, verdict.boxes[sure]).max(axis=1, initial=0) >= _DOUBLE_IOU
+    return np.asarray(sure | (backed & ~taken & (verdict.scores >= settings.weak_score)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,10 @@ class _CanvasCodecEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """rejected"""
     CANVAS_CODEC_H264: _CanvasCodec.ValueType  # 1
     """H.264, 4:2:0, 8 bits, progressive, Annex B; SPS and PPS before each key frame, no SEI."""
+    CANVAS_CODEC_AV1: _CanvasCodec.ValueType  # 2
+    """AV1, profile Main, 4:2:0, 8 bits, one shown frame to a unit, as OBUs with their sizes: a sequence
+    header before each key frame, no temporal delimiters, no film grain, no scalability.
+    """
 
 class CanvasCodec(_CanvasCodec, metaclass=_CanvasCodecEnumTypeWrapper):
     """How the units of a canvas are encoded."""
@@ -93,6 +97,10 @@ CANVAS_CODEC_UNSPECIFIED: CanvasCodec.ValueType  # 0
 """rejected"""
 CANVAS_CODEC_H264: CanvasCodec.ValueType  # 1
 """H.264, 4:2:0, 8 bits, progressive, Annex B; SPS and PPS before each key frame, no SEI."""
+CANVAS_CODEC_AV1: CanvasCodec.ValueType  # 2
+"""AV1, profile Main, 4:2:0, 8 bits, one shown frame to a unit, as OBUs with their sizes: a sequence
+header before each key frame, no temporal delimiters, no film grain, no scalability.
+"""
 global___CanvasCodec = CanvasCodec
 
 class _SessionStatus:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from enum import Enum
 
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.values.decision import Region
@@ -29,6 +30,13 @@ Blocks = tuple[int, int, int, int]
 """x, y, width, height of a rectangle, in blocks."""
 
 
+class VideoCodec(str, Enum):
+    """How the units of a canvas are encoded."""
+
+    H264 = "h264"
+    AV1 = "av1"
+
+
 @dataclass(frozen=True, slots=True)
 class CanvasUpdate:
     """What an update says besides the bytes of its picture.
@@ -39,6 +47,7 @@ class CanvasUpdate:
         key: whether it needs nothing that was sent before.
         rectangles: what has changed, in blocks; empty for the whole canvas.
         epoch: counts the key frames of its encoder; does not travel.
+        codec: of its unit; it changes with a key frame alone.
 
     Raises:
         InvalidInput: a size or a rectangle is outside its limits.
@@ -50,6 +59,7 @@ class CanvasUpdate:
     key: bool = False
     rectangles: tuple[Blocks, ...] = ()
     epoch: int = 0
+    codec: VideoCodec = VideoCodec.H264
 
     def __post_init__(self) -> None:
         if not (1 <= self.width <= MAX_CANVAS_PX and 1 <= self.height <= MAX_CANVAS_PX):

@@ -24,6 +24,12 @@ class ImageEncoding(str, Enum):
     PNG = "png"
     H264 = "h264"
     """An access unit of a canvas stream; means nothing without those before it."""
+    AV1 = "av1"
+    """Likewise."""
+
+
+VIDEO_ENCODINGS = frozenset((ImageEncoding.H264, ImageEncoding.AV1))
+"""Those of updates of a canvas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +115,11 @@ class Escalation:
             raise InvalidInput(f"min_score is {self.min_score}; 0 to 1 expected")
         if self.useful_for_s is not None and not 0 < self.useful_for_s < 86_400:
             raise InvalidInput(f"useful_for is {self.useful_for_s} s; 0 to 86400 expected")
-        if (self.canvas is not None) != (self.encoding is ImageEncoding.H264):
-            raise InvalidInput(f"encoding {self.encoding.value}: a canvas, and it alone, is h264")
+        codec = None if self.canvas is None else self.canvas.codec.value
+        if self.encoding.value != codec and (codec or self.encoding in VIDEO_ENCODINGS):
+            raise InvalidInput(
+                f"encoding {self.encoding.value}: a canvas, and it alone, is {codec or 'video'}"
+            )
         for placement in self.placements:
             _, _, right, bottom = placement.region.xyxy
             if right > self.frame_width or bottom > self.frame_height:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from secondlook.rpc.v1 import escalation_pb2 as pb
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.values import CanvasUpdate, Escalation, ImageEncoding, Verdict
-from secondlook.shared.values.canvas import MAX_RECTANGLES, Blocks
+from secondlook.shared.values.canvas import MAX_RECTANGLES, Blocks, VideoCodec
 from secondlook.shared.values.escalation import canvas_placements
 from secondlook.shared.wire.escalation import (
     PURPOSE_FROM_PROTO,
@@ -16,6 +16,8 @@ from secondlook.shared.wire.escalation import (
 )
 
 _RECTANGLE_BYTES = 4
+_CODEC_TO_PROTO = {VideoCodec.H264: pb.CANVAS_CODEC_H264, VideoCodec.AV1: pb.CANVAS_CODEC_AV1}
+_CODEC_FROM_PROTO = {number: codec for codec, number in _CODEC_TO_PROTO.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Opening:
         camera: id of the camera.
         frame_width, frame_height: size of the native frame, pixels.
         width, height: size of the canvas, pixels.
+        codec: of its units.
         min_score: boxes below are not wanted; 0 for the model's default.
         model: name of the model; empty for the service's default.
         useful_for_s: for how long an answer is useful; ``None``: as the service likes.
@@ -38,6 +41,7 @@ class Opening:
     frame_height: int
     width: int
     height: int
+    codec: VideoCodec = VideoCodec.H264
     min_score: float = 0.0
     model: str = ""
     useful_for_s: float | None = None
@@ -57,6 +61,7 @@ class Opening:
             escalation.frame_height,
             canvas.width,
             canvas.height,
+            canvas.codec,
             escalation.min_score,
             escalation.model,
             escalation.useful_for_s,
@@ -118,6 +123,7 @@ def update_from_proto(
         message.check,
         message.key_frame,
         _rectangles(message.rectangles),
+        codec=opening.codec,
     )
     escalation = Escalation(
         request_id=request_id,
@@ -128,7 +134,7 @@ def update_from_proto(
         frame_width=opening.frame_width,
         frame_height=opening.frame_height,
         image=message.unit,
-        encoding=ImageEncoding.H264,
+        encoding=ImageEncoding(opening.codec.value),
         placements=canvas_placements(canvas, (opening.frame_width, opening.frame_height)),
         purpose=PURPOSE_FROM_PROTO.get(message.purpose, PURPOSE_FROM_PROTO[pb.PURPOSE_UNSURE]),
         useful_for_s=opening.useful_for_s,
@@ -167,7 +173,7 @@ def _opening_to_proto(opening: Opening) -> pb.CanvasOpening:
         camera=opening.camera,
         frame_size=pb.FrameSize(width=opening.frame_width, height=opening.frame_height),
         canvas_size=pb.FrameSize(width=opening.width, height=opening.height),
-        codec=pb.CANVAS_CODEC_H264,
+        codec=_CODEC_TO_PROTO[opening.codec],
         min_score=opening.min_score,
         model=opening.model,
         useful_for_ms=(
@@ -178,14 +184,16 @@ def _opening_to_proto(opening: Opening) -> pb.CanvasOpening:
 
 
 def _opening_from_proto(message: pb.CanvasOpening) -> Opening:
-    if message.codec != pb.CANVAS_CODEC_H264:
-        raise InvalidInput(f"codec {message.codec} is unknown; H.264 expected")
+    codec = _CODEC_FROM_PROTO.get(message.codec)
+    if codec is None:
+        raise InvalidInput(f"codec {message.codec} is unknown; H.264 or AV1 expected")
     return Opening(
         message.camera,
         message.frame_size.width,
         message.frame_size.height,
         message.canvas_size.width,
         message.canvas_size.height,
+        codec,
         message.min_score,
         message.model,
         message.useful_for_ms / 1000 if message.useful_for_ms else None,

@@ -6,7 +6,7 @@ import numpy as np
 from support.edge import Seen, seen
 
 from secondlook.edge.fusion import Reading, read
-from secondlook.edge.fusion.reading import reread
+from secondlook.edge.fusion.reading import Known, reread
 from secondlook.edge.pipeline_settings import FusionSettings
 from secondlook.shared.values import Detections, FrameRef, Region
 
@@ -37,6 +37,33 @@ def test_boxes_of_the_cloud_below_the_score_do_not_count() -> None:
     reading = _read(seen(CAR), seen(((100, 100, 140, 140), 0.2, "car")))
     assert reading.refuted == (0,)
     assert len(reading.verdict) == 0
+
+
+def test_of_a_known_object_the_cloud_need_not_be_as_sure() -> None:
+    edge = seen(CAR, ((20, 20, 40, 40), 0.4, "car"))
+    known = Known(edge.boxes[:1], edge.classes[:1])
+
+    def read_again(score: float, name: str = "car", **settings: float) -> Reading:
+        said = seen(((106, 100, 146, 140), score, name), ((20, 20, 40, 40), score, "car"))
+        return read(edge, said, (WHOLE,), FRAME, FusionSettings(**settings), known)
+
+    # The second place looks the same, and nobody has found anything there.
+    weak = read_again(0.21)
+    assert (weak.seen, weak.refuted, weak.new) == (((0, 0),), (1,), ())
+    assert read_again(0.19).refuted == (0, 1)
+    assert read_again(0.21, weak_score=0.25).refuted == (0, 1)
+    assert read_again(0.25).seen == ((0, 0), (1, 1))
+
+
+def test_a_weak_box_beside_a_sure_one_is_no_second_object() -> None:
+    known = Known(seen(CAR).boxes, seen(CAR).classes)
+    said = seen(((104, 100, 144, 140), 0.22, "car"), ((104, 104, 144, 144), 0.9, "person"))
+    reading = read(seen(CAR), said, (WHOLE,), FRAME, FusionSettings(), known)
+    assert reading.verdict.scores.tolist() == [np.float32(0.9)]
+    # Nor is one that is known, but not where the edge sees something, ever new.
+    elsewhere = Known(np.array([[200, 50, 240, 90]], np.float32), seen(CAR).classes)
+    said = seen(((200, 50, 240, 90), 0.22, "car"))
+    assert read(seen(CAR), said, (WHOLE,), FRAME, FusionSettings(), elsewhere).new == ()
 
 
 def test_a_verdict_speaks_for_its_regions_only() -> None:

@@ -1,4 +1,4 @@
-"""What an access unit says of itself, read from its bytes before a decoder sees it.
+"""What an access unit of H.264 says of itself, read from its bytes before a decoder sees it.
 
 A few bytes of H.264 can ask for gigabytes: sixteen reference pictures of 16384 x 16384. So the
 sequence header is read here, and all that the canvas encoder does not write is refused.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from secondlook.cloud.canvas.bits import Bits
 from secondlook.shared.errors import InvalidInput
 
 MAX_UNITS = 64
@@ -70,37 +71,9 @@ def _unescaped(payload: bytes) -> bytes:
     return payload.replace(b"\x00\x00\x03", b"\x00\x00")
 
 
-class _Bits:
-    """Bits of a header, first to last."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, count: int) -> int:
-        """The next bits as a number."""
-        value = 0
-        for _ in range(count):
-            byte, bit = divmod(self._at, 8)
-            if byte >= len(self._data):
-                raise InvalidInput("unit is cut short in its header")
-            value = value << 1 | self._data[byte] >> (7 - bit) & 1
-            self._at += 1
-        return value
-
-    def golomb(self) -> int:
-        """The next Exp-Golomb number."""
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-            if zeros > 31:
-                raise InvalidInput("unit has a broken header")
-        return (1 << zeros) - 1 + self.take(zeros)
-
-
 def _size(header: bytes) -> tuple[int, int]:
     """Width and height after cropping, of a sequence header (ITU-T H.264, 7.3.2.1.1)."""
-    bits = _Bits(header)
+    bits = Bits(header)
     profile = bits.take(8)
     bits.take(16)  # constraints and level: the size says more
     bits.golomb()

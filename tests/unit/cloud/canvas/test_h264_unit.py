@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from secondlook.cloud.canvas.units import check_unit
+from secondlook.cloud.canvas.h264_unit import check_unit
 from secondlook.shared.errors import InvalidInput
 
 
