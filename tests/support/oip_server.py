@@ -39,6 +39,28 @@ class OipServer(pb_grpc.GRPCInferenceServiceServicer):
         self.hold = False
         self.calls: list[pb.ModelInferRequest] = []
         self.address = ""
+        self.called = ""
+        """What it says it is; empty: it does not tell."""
+        self.state = ""
+        """Of the model in the index; empty: there is no index."""
+        self.unloads: list[pb.RepositoryModelUnloadRequest] = []
+
+    def ServerMetadata(self, request: Any, context: Any) -> pb.ServerMetadataResponse:
+        if not self.called:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "no such method")
+        return pb.ServerMetadataResponse(name=self.called)
+
+    def RepositoryIndex(self, request: Any, context: Any) -> pb.RepositoryIndexResponse:
+        if not self.state:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "no such method")
+        index = pb.RepositoryIndexResponse()
+        index.models.add(name=self.name, version="3", state=self.state)
+        return index
+
+    def RepositoryModelUnload(self, request: Any, context: Any) -> pb.RepositoryModelUnloadResponse:
+        self.unloads.append(request)
+        self.ready = False
+        return pb.RepositoryModelUnloadResponse()
 
     def ModelReady(self, request: Any, context: Any) -> pb.ModelReadyResponse:
         self._known(request.name, context)

@@ -168,9 +168,13 @@ class Deployer:
             if held is None or held.backend is None or held.restoring:
                 return
             # What is held from now on is another one, whose name is not known yet.
-            held.restoring, held.name = True, ""
+            lost, held.name = held.name, ""
+            held.restoring = True
         try:
             held.backend.handle, _ = self._have(holder, held)
+        except BaseException:  # also an interrupt: it is still lost, and the error goes on
+            held.name = lost
+            raise
         finally:
             held.restoring = False
 

@@ -15,12 +15,14 @@ from prometheus_client import CollectorRegistry
 from support.engine import Bench, asked_picture, engine_over, numbers, offer
 from support.inference import inference_server
 from support.networks import NAMES, blank, paint, write_bright_spot_model
+from support.networks_raw import write_arithmetic_model
 from support.oip_server import OipServer, oip_server
 from support.waiting import until
 
 from secondlook.cloud.backends import open_backend
 from secondlook.cloud.engine.asking import Ask
 from secondlook.cloud.engine.backend import Backend
+from secondlook.cloud.engine.catalogue import State
 from secondlook.cloud.engine.local import LocalEngine
 from secondlook.cloud.engine.remote import RemoteEngine, RemoteSettings
 from secondlook.cloud.repository.config import ModelConfig, Release
@@ -205,6 +207,44 @@ async def test_a_bare_network_elsewhere_is_prepared_for_and_read_here(
 
 async def _together(engine: RemoteEngine, picture: np.ndarray, count: int) -> list:  # type: ignore[type-arg]
     return await asyncio.gather(*(engine.detect(picture, soon("spots")) for _ in range(count)))
+
+
+@pytest.fixture
+def untold(tmp_path: Path) -> Iterator[OipServer]:
+    """A server that tells no configuration, as MLServer and KServe (real ones: heavy)."""
+    file = write_arithmetic_model(tmp_path / "numbers.onnx")
+    release = Release(ModelConfig("numbers", "onnxruntime"), "1", file, digest="0" * 64)
+    backend = open_backend(release, threads=1)
+    with oip_server("numbers", backend, tells_config=False) as server:
+        yield server
+    backend.close()
+
+
+async def test_mlserver_says_ready_in_its_own_way(untold: OipServer) -> None:
+    untold.state = "State.READY"
+    async with asking(int(untold.address.rpartition(":")[2])) as engine:
+        assert [spec.name for spec in engine.signature("numbers").inputs] == ["a", "b", "index"]
+    untold.state = "State.LOADING"
+    async with asking(int(untold.address.rpartition(":")[2])) as engine:
+        with pytest.raises(NotFound):
+            engine.signature("numbers")
+
+
+async def test_kserve_has_no_index_and_names_models_in_its_own_way(untold: OipServer) -> None:
+    untold.called = "kserve"
+    rows = 1000
+    x = {name: np.ones((rows, 4), np.float32) for name in ("a", "b")}
+    x["index"] = np.zeros((rows, 1), np.int64)
+    port = int(untold.address.rpartition(":")[2])
+    async with asking(port, models=("numbers", "other")) as engine:
+        states = {entry.name: entry.state for entry in engine.index()}
+        assert states == {"numbers": State.READY, "other": State.UNAVAILABLE}
+        # No bound is told; the server has its own, and says so.
+        assert engine.signature("numbers").rows(x) == rows
+        await engine.unload("numbers")
+        assert untold.unloads[0].repository_name == "numbers"
+        with pytest.raises(NotFound, match="not ready"):
+            engine.signature("numbers")
 
 
 async def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> None:
