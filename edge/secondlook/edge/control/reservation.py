@@ -54,6 +54,8 @@ class Reservation:
                 controller.amount(self._camera, more),
                 now_s,
                 audit=self._purpose is Purpose.AUDIT,
+                # What is encoded and refused for a few bytes is worse than a share overdrawn.
+                over_share=not self._used,
             )
             if grip is None:
                 return False

@@ -156,6 +156,7 @@ class Resource:
         *,
         audit: bool = False,
         stretch: bool = False,
+        over_share: bool = False,
     ) -> Grip | None:
         """Take what a question needs.
 
@@ -165,6 +166,7 @@ class Resource:
             now_s: monotonic time, seconds.
             audit: it may use what is kept for audits.
             stretch: it may overdraw the camera's share of the site's budget, see `STRETCH`.
+            over_share: that share does not matter: it is a little more for what is decided.
 
         Returns:
             What `settle` is to be given once it has passed; ``None`` where it is not there.
@@ -173,7 +175,7 @@ class Resource:
         account = self._accounts[camera]
         # Made larger than was foreseen: what is made and not sent costs more than it saves. An
         # update of a canvas that is refused takes a key frame after it.
-        soft = stretch and amount <= STRETCH * account.balance
+        soft = over_share or (stretch and amount <= STRETCH * account.balance)
         room = self.room(camera, now_s, audit=audit)
         if amount > (self._hard_room(account, now_s, audit) if soft else room):
             return None

@@ -20,6 +20,8 @@ from secondlook.shared.telemetry import get_logger
 from secondlook.shared.values import Escalation
 
 _log = get_logger(__name__)
+_INDEX_BYTES = 9
+"""By how much the number of an update may be longer than that of the first."""
 
 
 class SessionUplink(Uplink):
@@ -55,11 +57,13 @@ class SessionUplink(Uplink):
         """Estimate of what an attempt takes on the wire, framing included."""
         if escalation.canvas is None:
             return super().wire_bytes(escalation)
-        message = SentUpdates().message(escalation)
+        message = SentUpdates().message(self._timed(escalation))
         if not escalation.canvas.key:
             message.canvas.ClearField("opening")
         return session_bytes(
-            message.ByteSize(), tls=self._settings.tls.enabled, first=escalation.canvas.key
+            message.ByteSize() + _INDEX_BYTES,
+            tls=self._settings.tls.enabled,
+            first=escalation.canvas.key,
         )
 
     async def submit(
@@ -73,10 +77,9 @@ class SessionUplink(Uplink):
         if escalation.canvas is None:
             await super().submit(escalation, reply, block=block, fare=fare)
             return
-        # The stream has no deadline of its own, as a call has.
-        useful_for_s = min(self._settings.timeout_s, escalation.useful_for_s or float("inf"))
-        escalation = replace(escalation, useful_for_s=useful_for_s)
-        deadline = Deadline.after(useful_for_s, self._clock)
+        escalation = self._timed(escalation)
+        assert escalation.useful_for_s is not None
+        deadline = Deadline.after(escalation.useful_for_s, self._clock)
         item = Waiting(escalation, reply, deadline, fare)
         if not self.accepting:
             self.meter.failed("offline")
@@ -93,6 +96,11 @@ class SessionUplink(Uplink):
         for stream in self._streams.values():
             stream.close()
         return await super().__aexit__(kind, error, trace)
+
+    def _timed(self, escalation: Escalation) -> Escalation:
+        """An update that says how long it has: the stream has no deadline of its own."""
+        useful_for_s = min(self._settings.timeout_s, escalation.useful_for_s or float("inf"))
+        return replace(escalation, useful_for_s=useful_for_s)
 
     def _stream_of(self, camera: str) -> CameraStream:
         stream = self._streams.get(camera)

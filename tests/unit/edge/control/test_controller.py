@@ -251,6 +251,8 @@ def test_a_question_that_turned_out_larger_may_overdraw_its_share_but_no_bucket(
     paid = site.reserve("gate", Purpose.UNSURE, 1.5 * left, 1, 2.0)
     assert paid is not None
     assert site.allowance("gate", 2.0).bytes_now == 0, "the rest is paid back first"
+    assert paid.attempt(1.5 * left + 9, 2.0), "a few bytes more than was reserved"
+    assert not paid.attempt(1000, 2.0), "but no retry on credit"
     assert site.allowance("gate", 2.9).bytes_now == 0
     assert site.allowance("gate", 3.2).bytes_now > 0
     assert site.reserve("yard", Purpose.UNSURE, 19_000, 1, 2.0) is None, "the site has no more"

@@ -58,6 +58,32 @@ async def test_updates_get_their_verdicts() -> None:
     assert totals.wire_bytes >= totals.sent_bytes
 
 
+class Exact:
+    """A `Fare` that pays what was foreseen, and not a byte more."""
+
+    def __init__(self, foreseen: int) -> None:
+        self.foreseen = foreseen
+
+    def attempt(self, bytes_on_wire: float, now_s: float) -> bool:
+        return bytes_on_wire <= self.foreseen
+
+    def close(self, now_s: float) -> None:
+        pass
+
+
+async def test_what_is_foreseen_pays_for_every_update() -> None:
+    mail, asker = Mail(), Asker(320, 240)
+    async with both(timeout_s=12.345) as (_, uplink):
+        # The numbers of updates grow longer, too.
+        for number in range(140):
+            escalation = asker.escalation(IMAGE, REGION if number else ())
+            fare = Exact(uplink.wire_bytes(escalation))
+            await uplink.submit(escalation, mail, block=True, fare=fare)
+        await uplink.wait_idle()
+    assert mail.failures == []
+    assert len(mail.verdicts) == 140
+
+
 async def test_mosaics_go_the_old_way() -> None:
     mail = Mail()
     async with both() as (_, uplink):
