@@ -13,6 +13,7 @@ application of theirs was deleted.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -85,6 +86,8 @@ class Keeper:
         self._looked: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deleting: set[asyncio.Task[None]] = set()
+        # Whoever is slow to deploy one of them may come to say so long after.
+        self._deleted: deque[str] = deque(maxlen=1000)
 
     async def hold(self, application: str, holder: str, for_s: float) -> tuple[str, bool]:
         """Keep it for ``holder``. While another one deploys it, wait for that.
@@ -116,11 +119,13 @@ class Keeper:
             Whether it stays; it does not where the lease had run out before.
         """
         await self._begun()
-        # There is nothing where the actor has died meanwhile, and this one has not seen it.
-        known = self._known.setdefault(application, _Deployed(name, holder))
-        if known.name != name:
+        known = self._known.get(application)
+        if name in self._deleted or (known is not None and known.name != name):
             self._delete(name)
             return False
+        if known is None:
+            # The actor has died meanwhile, and this one has not seen it.
+            known = self._known[application] = _Deployed(name, holder)
         self._leases.hold(application, holder, self._clock.monotonic() + for_s)
         known.up = True
         known.changed.set()
@@ -229,14 +234,15 @@ class Keeper:
         """Beside all else: it takes a while, and is tried until it is done."""
 
         async def delete() -> None:
-            while not await self._deleted(name):  # noqa: ASYNC110 - Serve tells no event
+            while not await self._is_gone(name):  # noqa: ASYNC110 - Serve tells no event
                 await asyncio.sleep(AGAIN_S)
 
+        self._deleted.append(name)
         task = asyncio.ensure_future(delete())
         self._deleting.add(task)
         task.add_done_callback(self._deleting.discard)
 
-    async def _deleted(self, name: str) -> bool:
+    async def _is_gone(self, name: str) -> bool:
         log = get_logger(__name__).bind(application=name)
         try:
             await self._applications.delete(name)

@@ -99,6 +99,18 @@ async def test_who_dies_while_it_deploys_leaves_that_to_the_next() -> None:
     assert mine
 
 
+async def test_who_is_too_late_is_told_and_its_application_taken_away() -> None:
+    cluster = Cluster()
+    keeper = Keeper(cluster, LONG_S)
+    name, _ = await keeper.hold("a", "one", SHORT_S)
+    await eventually(lambda: cluster.deleted == [name])
+    assert not await keeper.deployed("a", name, "one", LONG_S)
+    await eventually(lambda: cluster.deleted == [name, name])
+    again, mine = await keeper.hold("a", "one", LONG_S)
+    assert mine
+    assert again != name
+
+
 async def test_who_asks_again_has_the_same_answer() -> None:
     # Where an answer is lost with an actor, Ray asks the next one.
     keeper = Keeper(Cluster(), LONG_S)
