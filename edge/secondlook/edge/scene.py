@@ -91,11 +91,11 @@ class Scene:
         """
         seen = cluster(detections, self._tracking)
         ids = self.tracker.associate(seen.detections, time_s)
-        rows = np.flatnonzero(ids != NO_TRACK)
-        track_ids = ids[rows].tolist()
+        (rows,) = (ids != NO_TRACK).nonzero()
+        followed = ids[rows]
+        track_ids: list[int] = followed.tolist()
         classes = self.statistics.see(track_ids, seen, rows, time_s)
-        boxes = seen.detections
-        tracked = Detections(boxes.boxes[rows], boxes.scores[rows], classes, boxes.names, ids[rows])
+        tracked = seen.detections.select(rows).relabelled(classes, followed)
         features = sight_features(
             seen, rows, track_ids, self.statistics, (frame.width, frame.height)
         )

@@ -16,6 +16,7 @@ SCORE_MEMORY_S = 0.3
 """Time constant of the smoothed score."""
 CLASS_MEMORY_S = 1.0
 """Time constant of the scores that a track has gathered for each class."""
+_MEMORIES_S = np.array([[CLASS_MEMORY_S], [SCORE_MEMORY_S]])
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
@@ -98,10 +99,10 @@ class TrackStatistics:
         known = values[_HITS] > 0
         passed_s = np.maximum(time_s - values[_LAST_S], 0.0)
 
-        faded = np.exp(-passed_s / CLASS_MEMORY_S).astype(np.float32)
+        faded, kept = np.exp(-passed_s / _MEMORIES_S)
         known_classes = self._class_scores.shape[1]
         said = seen.class_scores[rows][:, :known_classes]
-        gathered = self._class_scores[at] * faded[:, None] + said
+        gathered = self._class_scores[at] * faded.astype(np.float32)[:, None] + said
         self._class_scores[at] = gathered
         classes: npt.NDArray[np.int32] = gathered.argmax(axis=1).astype(np.int32)
 
@@ -112,7 +113,7 @@ class TrackStatistics:
         speed = moved / np.maximum(passed_s, 1e-3)
         before = values[_SPEED]
         values[_SPEED] = np.where(known & (passed_s > 0), 0.7 * before + 0.3 * speed, before)
-        keep = np.where(known, np.exp(-passed_s / SCORE_MEMORY_S), 0.0)
+        keep = np.where(known, kept, 0.0)
         values[_SMOOTHED] = keep * values[_SMOOTHED] + (1 - keep) * scores
         values[_HITS] += 1
         values[_LAST_S] = time_s

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from secondlook.edge.evidence.features import class_weight
+from secondlook.edge.fusion.belief import Belief
 from secondlook.edge.fusion.correction import corrected
 from secondlook.edge.fusion.history import Entry
 from secondlook.edge.pipeline_settings import FusionSettings
@@ -43,26 +44,28 @@ def compose(
     if entry.doubles:
         published[list(entry.doubles)] = False
     rank = scores.copy()
+    carried: list[tuple[int, Belief]] = []
     for row, track_id in enumerate(tracked.track_ids.tolist()):
         belief = entry.beliefs.get(track_id)
         if belief is None or belief.refuted:
             continue
         here = belief.at_s == entry.time_s
-        classes[row] = (
-            belief.class_index
-            if here
-            else belief.carried_class(int(classes[row]), class_weight(entry.features[row]))
-        )
+        if here:
+            classes[row], scores[row] = belief.class_index, belief.score
+        elif classes[row] != belief.class_index:
+            weight = class_weight(entry.features[row])
+            classes[row] = belief.carried_class(int(classes[row]), weight)
         # Where two boxes claim one object, the one with a verdict wins.
         rank[row] += 1
-        if here:
-            scores[row] = belief.score
         if track_id in entry.corrected:
             boxes[row] = entry.corrected[track_id]
         elif track_id in entry.between:
             boxes[row] = entry.between[track_id]
         elif not here:
-            boxes[row] = corrected(boxes[row], belief.correction)
+            carried.append((row, belief))
+    if carried:
+        rows = [row for row, _ in carried]
+        boxes[rows] = corrected(boxes[rows], np.stack([one.correction for _, one in carried]))
     unseen = [item for item in entry.unseen if item.track_id in entry.beliefs]
     if unseen:
         beliefs = [entry.beliefs[item.track_id] for item in unseen]

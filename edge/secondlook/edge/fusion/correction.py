@@ -28,9 +28,13 @@ def correction(edge: Box, cloud: Box) -> Box:
     return moved
 
 
-def corrected(box: Box, by: Box) -> Box:
-    """``box`` with its sides moved; never inside out, since corrections keep their order."""
-    moved: Box = box + by * _sides(box)
+def corrected(boxes: Box, by: Box) -> Box:
+    """``boxes``, float32 (..., 4), with their sides moved by as many corrections.
+
+    Never inside out, since corrections keep their order.
+    """
+    sides = boxes[..., 2:] - boxes[..., :2]
+    moved: Box = boxes + by * np.concatenate([sides, sides], axis=-1)
     return moved
 
 

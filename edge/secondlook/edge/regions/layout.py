@@ -46,6 +46,9 @@ class Canonical:
 
     def to_native(self, rectangle: Rectangle) -> Region:
         """The smallest region of the native frame that covers a canonical rectangle."""
+        if self.width == self.native_width and self.height == self.native_height:
+            left, top, right, bottom = rectangle
+            return Region(left, top, right - left, bottom - top)
         across, down = self.native_width / self.width, self.native_height / self.height
         left, top = int(rectangle[0] * across), int(rectangle[1] * down)
         right = min(self.native_width, math.ceil(rectangle[2] * across))
@@ -145,14 +148,22 @@ def _span(
     start: float, end: float, limit: int, share: float, settings: RegionSettings
 ) -> tuple[int, int]:
     """One side of a box: padded, at least the least side, on the grid, inside the frame."""
-    size = end - start
-    border = (max(size * (1 + 2 * share), settings.min_side_px) - size) / 2
-    grid = settings.grid_px
-    low = max(0, math.floor((start - border) / grid) * grid)
-    high = min(limit, math.ceil((end + border) / grid) * grid)
+    size, least, grid = end - start, settings.min_side_px, settings.grid_px
+    border = (max(size * (1 + 2 * share), least) - size) / 2
+    # Comparisons, not `min` and `max`: this runs for both sides of each candidate of a frame.
+    low = math.floor((start - border) / grid) * grid
+    if low < 0:
+        low = 0
+    high = math.ceil((end + border) / grid) * grid
+    if high > limit:
+        high = limit
     # What the frame's border takes away is added at the other end.
-    high = min(limit, max(high, low + settings.min_side_px))
-    low = max(0, min(low, math.floor((high - settings.min_side_px) / grid) * grid, limit - 1))
+    if high < low + least:
+        high = min(limit, low + least)
+    if low > high - least:
+        low = max(0, min(low, math.floor((high - least) / grid) * grid, limit - 1))
+    elif low >= limit:
+        low = limit - 1
     return low, max(high, low + 1)
 
 

@@ -56,6 +56,8 @@ class Likeness:
             columns: m, which of them do.
         """
         allowed = [pair for pair in self._allowed if rows[pair[0]] and columns[pair[1]]]
+        if not allowed:
+            return []
         pairs = _evident(allowed)
         if pairs is not None:
             return pairs

@@ -27,6 +27,8 @@ _RESIZE = 0.3
 _MIN_SIZE_PX = 4.0
 
 _AXES = np.array([1.0, 1.0, _RESIZE, _RESIZE])
+_INTEGRALS = np.array([4.0, 2.0, 1.0])[:, None, None]
+"""Of a constant acceleration: a quarter of time to the fourth, half to the third, the square."""
 
 
 @dataclass(slots=True)
@@ -34,80 +36,70 @@ class Motion:
     """State of ``n`` boxes.
 
     Attributes:
-        place: float64 (n, 4), centre x, centre y, width, height, pixels.
-        speed: float64 (n, 4), the same a second.
-        variance: float64 (3, n, 4), of place, of place with speed, of speed.
+        state: float64 (5, n, 4), of centre x, centre y, width and height, in pixels and seconds:
+            their value, their speed, and the variance of the value, of value with speed, of speed.
+            In one piece, so that rows are taken out and put back at once.
     """
 
-    place: Floats
-    speed: Floats
-    variance: Floats
+    state: Floats
 
     @classmethod
     def empty(cls) -> Motion:
         """No boxes."""
-        return cls(np.empty((0, 4)), np.empty((0, 4)), np.empty((3, 0, 4)))
+        return cls(np.empty((5, 0, 4)))
 
     def __len__(self) -> int:
-        return len(self.place)
+        return len(self.state[0])
 
     def boxes(self) -> Boxes:
         """float32 (n, 4), xyxy, as predicted or measured last."""
-        half = np.maximum(self.place[:, 2:], 1.0) / 2
-        centre = self.place[:, :2]
+        place = self.state[0]
+        half = np.maximum(place[:, 2:], 1.0) / 2
+        centre = place[:, :2]
         return np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
 
     def add(self, boxes: Boxes) -> None:
         """Append boxes that stand still until they are measured again."""
         place = _to_place(boxes)
         size = _sizes(place)
-        variance = np.stack(
-            [
-                (2 * _MEASURED * size) ** 2,
-                np.zeros_like(size),
-                (_FIRST_SPEED * size * _AXES) ** 2,
-            ]
-        )
-        self.place = np.concatenate([self.place, place])
-        self.speed = np.concatenate([self.speed, np.zeros_like(place)])
-        self.variance = np.concatenate([self.variance, variance], axis=1)
+        begun = np.zeros((5, *place.shape))
+        begun[0] = place
+        begun[2] = (2 * _MEASURED * size) ** 2
+        begun[4] = (_FIRST_SPEED * size * _AXES) ** 2
+        self.state = np.concatenate([self.state, begun], axis=1)
 
     def keep(self, rows: npt.NDArray[np.bool_]) -> None:
         """Forget the boxes that the mask leaves out."""
-        self.place = self.place[rows]
-        self.speed = self.speed[rows]
-        self.variance = self.variance[:, rows]
+        self.state = self.state[:, rows]
 
     def predict(self, seconds: float) -> None:
         """Move every box on by ``seconds``."""
         if seconds <= 0 or not len(self):
             return
-        noise = (_ACCELERATION * _sizes(self.place) * _AXES) ** 2
-        own, mixed, fast = self.variance
-        self.place += self.speed * seconds
-        own += 2 * seconds * mixed + seconds**2 * fast + noise * seconds**4 / 4
-        mixed += seconds * fast + noise * seconds**3 / 2
-        fast += noise * seconds**2
-        np.maximum(self.place[:, 2:], 1.0, out=self.place[:, 2:])
+        place, speed, own, mixed, fast = self.state
+        noise = (_ACCELERATION * _sizes(place) * _AXES) ** 2
+        powers = np.array([seconds**4, seconds**3, seconds**2])
+        grown, grown_mixed, grown_fast = noise * powers[:, None, None] / _INTEGRALS
+        place += speed * seconds
+        own += 2 * seconds * mixed + seconds**2 * fast + grown
+        mixed += seconds * fast + grown_mixed
+        fast += grown_fast
+        np.maximum(place[:, 2:], 1.0, out=place[:, 2:])
 
     def measure(self, rows: npt.NDArray[np.intp], boxes: Boxes) -> None:
         """Correct the boxes at ``rows`` (unique) by what was seen: float32 (len(rows), 4)."""
         if not len(rows):
             return
         seen = _to_place(boxes)
-        place, variance = self.place[rows], self.variance[:, rows]
-        own, mixed, fast = variance
-        total = own + (_MEASURED * _sizes(seen)) ** 2
-        surprise = seen - place
-        gain, drive = own / total, mixed / total
-        self.place[rows] = place + gain * surprise
-        self.speed[rows] += drive * surprise
+        state = self.state[:, rows]
+        place, _, own, mixed, fast = state
+        # What a surprise says about the value, and about the speed.
+        gains = state[2:4] / (own + (_MEASURED * _sizes(seen)) ** 2)
+        state[:2] += gains * (seen - place)
         # The last first: it needs the one before as it was.
-        fast -= drive * mixed
-        rest = 1 - gain
-        own *= rest
-        mixed *= rest
-        self.variance[:, rows] = variance
+        fast -= gains[1] * mixed
+        state[2:4] *= 1 - gains[0]
+        self.state[:, rows] = state
 
 
 def _to_place(boxes: Boxes) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -12,6 +13,8 @@ from secondlook.shared.errors import InvalidInput
 
 NO_TRACK = -1
 """Track id of a detection that no tracker has seen."""
+
+_least, _most = np.minimum.reduce, np.maximum.reduce  # half the time of the methods
 
 BoolMask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
@@ -52,14 +55,17 @@ class Detections:
             )
         if not n:
             return
-        if not (np.isfinite(self.boxes).all() and np.isfinite(self.scores).all()):
+        lowest, highest = _least(self.scores), _most(self.scores)
+        if not (np.isfinite(self.boxes).all() and math.isfinite(lowest) and math.isfinite(highest)):
             raise InvalidInput("detections hold numbers that are not finite")
         if (self.boxes[:, 2:] < self.boxes[:, :2]).any():
             raise InvalidInput("detections hold a box whose x2 < x1 or y2 < y1")
-        least, most = np.minimum.reduce, np.maximum.reduce  # half the time of the methods
-        if least(self.scores) < 0 or most(self.scores) > 1:
+        if lowest < 0 or highest > 1:
             raise InvalidInput("detections hold a score outside 0 to 1")
-        if least(self.classes) < 0 or most(self.classes) >= len(self.names):
+        self._check_classes()
+
+    def _check_classes(self) -> None:
+        if _least(self.classes) < 0 or _most(self.classes) >= len(self.names):
             raise InvalidInput(f"detections hold a class outside 0 to {len(self.names) - 1}")
 
     def __len__(self) -> int:
@@ -151,6 +157,24 @@ class Detections:
     def with_track_ids(self, track_ids: npt.NDArray[np.int64]) -> Detections:
         """The same rows under other track ids."""
         return replace(self, track_ids=track_ids)
+
+    def relabelled(
+        self, classes: npt.NDArray[np.int32], track_ids: npt.NDArray[np.int64]
+    ) -> Detections:
+        """The same boxes and scores under other classes and track ids, as many as there are.
+
+        Raises:
+            InvalidInput: as for new ones.
+        """
+        n = len(self)
+        if classes.shape != (n,) or track_ids.shape != (n,):
+            raise InvalidInput(
+                f"{n} detections get {classes.shape} classes and {track_ids.shape} track ids"
+            )
+        made = _checked(self.boxes, self.scores, classes, self.names, track_ids)
+        if n:
+            made._check_classes()
+        return made
 
     def class_names(self) -> list[str]:
         """The class name of each row."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from secondlook.edge.pipeline_settings import RegionSettings
-from secondlook.edge.regions import Canonical, each_alone, regions_around
+from secondlook.edge.regions import Canonical, each_alone, regions_alone, regions_around
 
 SETTINGS = RegionSettings()
 
@@ -81,3 +81,19 @@ def test_each_box_alone_is_padded_as_if_there_were_no_other() -> None:
         assert regions_around(box[None], ["why"], frame, SETTINGS)[0].xyxy == tuple(region)
     assert tuple(alone[2]) == frame.whole().xyxy
     assert each_alone(boxes[:0], frame, SETTINGS).shape == (0, 4)
+
+
+def test_alone_is_alone_at_any_size_and_place() -> None:
+    chance = np.random.default_rng(3)
+    for frame in (
+        Canonical.of(320, 240, 640),
+        Canonical.of(1920, 1080, 640),
+        Canonical.of(9, 7, 4),
+    ):
+        low = chance.uniform(-20, frame.native_width, (200, 2))
+        sides = chance.uniform(0, frame.native_width, (200, 2)) ** chance.uniform(0, 1, (200, 1))
+        boxes = np.concatenate([low, low + sides], axis=1).astype(np.float32)
+        for box, region in zip(boxes, regions_alone(boxes, frame, SETTINGS), strict=True):
+            assert regions_around(box[None], [""], frame, SETTINGS) == (region,)
+            assert 0 <= region.x < region.x + region.width <= frame.native_width
+            assert 0 <= region.y < region.y + region.height <= frame.native_height

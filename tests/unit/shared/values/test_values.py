@@ -81,6 +81,20 @@ def test_rows_are_selected_and_renamed_by_name() -> None:
     assert over.areas().tolist() == [4.0]
 
 
+def test_the_same_boxes_get_other_classes_and_track_ids() -> None:
+    both = Detections.of([[0, 0, 1, 1], [0, 0, 2, 2]], [0.5, 0.6], [0, 1], NAMES)
+    other = both.relabelled(np.array([1, 1], np.int32), np.array([4, 5]))
+    assert other.class_names() == ["car", "car"]
+    assert other.track_ids.tolist() == [4, 5]
+    assert other.boxes is both.boxes
+    none = np.empty(0, np.int32)
+    assert len(both.select(none).relabelled(none, none.astype(np.int64))) == 0
+    with pytest.raises(InvalidInput, match="class outside"):
+        both.relabelled(np.array([0, len(NAMES)], np.int32), np.array([4, 5]))
+    with pytest.raises(InvalidInput, match="2 detections"):
+        both.relabelled(none, np.array([4, 5]))
+
+
 def test_no_boxes_are_detections_too() -> None:
     none = Detections.empty(NAMES)
     assert len(none.of_classes(["car"])) == 0
