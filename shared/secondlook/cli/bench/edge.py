@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import click
@@ -67,6 +68,13 @@ def _print(found: EdgeBench) -> None:
         f"whole / (decode + network) = {found.ratio:.3f}; without encoding, on the "
         f"{100 * found.asked_share:.0f} % of frames that ask, {found.ratio_without_encode:.3f}"
     )
+    if math.isnan(found.deciding_share):
+        console.print("tracker and gate: each frame asked")
+    else:
+        console.print(
+            "tracker and gate / network = "
+            f"{100 * found.deciding_share:.1f} % on the frames that ask nothing"
+        )
     console.print(
         f"bytes copied per frame: {found.copied_bytes:,.0f}, "
         f"{found.copied_bytes / (3 * found.width * found.height):.2f} times the frame"

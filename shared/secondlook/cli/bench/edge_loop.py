@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -70,6 +71,18 @@ class EdgeBench:
         spent = self.mean_ms("whole") - self.mean_ms("encode") - self.mean_ms("fuse")
         return spent / (self.mean_ms("decode") + self.mean_ms("network"))
 
+    @property
+    def deciding_share(self) -> float:
+        """Tracker and gate to the network alone, on the frames that ask nothing; NaN: all ask."""
+        quiet = np.array(self.seconds["encode"]) == 0
+        if not quiet.any():
+            return float("nan")
+        network, track, gate = (
+            float(np.array(self.seconds[stage])[quiet].sum())
+            for stage in ("network", "track", "gate")
+        )
+        return (track + gate) / network
+
     def mean_ms(self, stage: str) -> float:
         """Mean of a stage, milliseconds."""
         return 1000 * float(np.mean(self.seconds[stage]))
@@ -94,6 +107,9 @@ class EdgeBench:
             },
             "ratio": round(self.ratio, 4),
             "ratio_without_encode": round(self.ratio_without_encode, 4),
+            "deciding_share": (
+                None if math.isnan(self.deciding_share) else round(self.deciding_share, 4)
+            ),
             "asked_share": round(self.asked_share, 4),
             "copied_bytes_per_frame": round(self.copied_bytes),
         }
