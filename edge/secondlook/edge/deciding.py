@@ -124,7 +124,8 @@ class Decider:
         self._packer.see(evidence.boxes[likely], canonical)
         least = min(_WORTH_A_PRICE, gate.ride_share * gate.threshold, auditor.demanded)
         priced = np.flatnonzero((evidence.loss > 0) & (evidence.loss >= least))
-        estimates = logged_bytes(self._packer.bytes_of(evidence.boxes, canonical, priced))
+        room = allowance.bytes_now
+        estimates = logged_bytes(self._packer.bytes_of(evidence.boxes, canonical, priced, room))
         return Terms(
             allowance,
             certified_loss=auditor.demanded,

@@ -99,17 +99,23 @@ class Packer:
         return self._carrier.estimate(regions, frame)
 
     def bytes_of(
-        self, boxes: Boxes, frame: Canonical, of: npt.NDArray[np.intp]
+        self,
+        boxes: Boxes,
+        frame: Canonical,
+        of: npt.NDArray[np.intp],
+        room: float = math.inf,
     ) -> npt.NDArray[np.float64]:
         """float64 (n,), what it costs to ask about each box, bytes.
 
         What takes as much as the whole frame brings the whole frame, as where the cloud has no
-        canvas yet or has lost it: those boxes are asked about by one picture, and share its bytes.
+        canvas yet or has lost it: those boxes are asked about by one picture, and share its bytes
+        if it can be sent at all.
 
         Args:
             boxes: float32 (n, 4), pixels of the native frame.
             frame: the frame.
             of: int (m,), the rows that may be asked about; nothing is foreseen for the others: 0.
+            room: bytes that may be sent now.
         """
         out = np.zeros(len(boxes))
         if not len(of):
@@ -118,7 +124,7 @@ class Packer:
         out[of] = [self._carrier.estimate((region,), frame) for region in regions]
         whole = self._carrier.estimate((frame.whole(),), frame)
         together = out >= whole
-        if together.any():
+        if whole <= room and together.any():
             out[together] = whole / together.sum()
         return out
 

@@ -133,6 +133,8 @@ def test_boxes_that_one_key_frame_would_show_share_its_bytes() -> None:
     key = desk.packer.estimate(WHOLE, canonical)
     two = desk.packer.bytes_of(boxes, canonical, np.array([0, 2]))
     assert two.tolist() == [key / 2, 0.0, key / 2], "the cloud has no canvas yet"
+    short = desk.packer.bytes_of(boxes, canonical, np.array([0, 2]), key - 1)
+    assert short.tolist() == [key, 0.0, key], "half a key frame cannot be sent"
     desk.pack()
     known = desk.packer.bytes_of(boxes, canonical, np.array([0, 2]))
     alone = [desk.packer.bytes_of(boxes, canonical, np.array([row]))[row] for row in (0, 2)]
