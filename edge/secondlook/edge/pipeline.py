@@ -455,6 +455,9 @@ class CameraPipeline:
         nothing = Detections.empty(said.names)
         heavy = read(nothing, said, verdict.regions, frame, self._settings.fusion).verdict
         selftest.judged_again(verdict.request_id, heavy, frame.captured_at)
+        if self._recorder is not None:
+            why = "a second look at an audit: it measures a full stream, and changes nothing"
+            self._recorder.way(frame.sequence, verdict.request_id, "measured", why)
         return True
 
     def _fit(self, frame: FrameRef, look: Thumbnail, given_s: float) -> None:

@@ -184,6 +184,12 @@ def _sent(story: Story) -> tuple[str, ...]:
         said.append(f"about {wire:,} bytes on the wire, framing included")
     if sent.blurred:
         said.append(f"{_count(sent.blurred, 'object')} blurred first")
+    if story.again is not None:
+        again = story.again
+        said.append(
+            f"the whole frame once more, as {again.carrier} ({again.encoding} {again.quality}): "
+            f"{again.size:,} bytes; an audit that is looked at twice"
+        )
     return tuple(said)
 
 

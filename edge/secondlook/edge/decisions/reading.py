@@ -61,6 +61,7 @@ class Story:
         sent: the question, where one was packed.
         ways: how it went on.
         verdict: what came back; ``None`` where nothing did, or not yet.
+        again: the same frame once more, where an audit was looked at twice.
     """
 
     header: LogHeader
@@ -68,6 +69,7 @@ class Story:
     sent: SentRecord | None = None
     ways: list[WayRecord] = field(default_factory=list)
     verdict: VerdictRecord | None = None
+    again: SentRecord | None = None
 
     @property
     def left_the_site(self) -> bool:
@@ -190,9 +192,13 @@ def stories(
             story = Story(header, record)
             for other in beside.get((header.session, record.sequence), ()):
                 if isinstance(other, SentRecord):
-                    story.sent = other
+                    if story.sent is None:
+                        story.sent = other
+                    else:
+                        story.again = other
                 elif isinstance(other, WayRecord):
-                    story.ways.append(other)
+                    if story.again is None or other.request_id != story.again.request_id:
+                        story.ways.append(other)
                 elif isinstance(other, VerdictRecord):
                     story.verdict = other
             yield story

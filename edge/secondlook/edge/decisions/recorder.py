@@ -158,7 +158,7 @@ class Recorder:
         self, sequence: int, request_id: str, way: str, why: str = "", wire_bytes: int = 0
     ) -> None:
         """How a question went on; see `WayRecord`."""
-        if way == "lost":
+        if way in ("lost", "measured"):
             self._open.pop(request_id, None)
         self._records.append(WayRecord(sequence, request_id, way, why, wire_bytes))
 

@@ -111,7 +111,8 @@ class WayRecord:
     Attributes:
         sequence: the frame it is about.
         request_id: its id; empty where nothing was packed.
-        way: ``"sent"``, ``"disk"``, ``"held"`` (nothing left), ``"lost"`` (no verdict will come).
+        way: ``"sent"``, ``"disk"``, ``"held"`` (nothing left), ``"lost"`` (no verdict will come),
+            ``"measured"`` (an audit's second look: its verdict changes nothing).
         why: in plain words; may be empty.
         wire_bytes: estimate of what it takes on the wire, framing included; 0 where not sent.
     """

@@ -230,6 +230,24 @@ def test_a_verdict_that_comes_to_a_later_run_belongs_to_its_frame(tmp_path: Path
     assert new.verdict is None
 
 
+def test_an_audit_that_was_looked_at_twice_is_told_beside_it(tmp_path: Path) -> None:
+    first = replace(SENT, purpose="audit")
+    again = replace(SENT, request_id="s-7-again", purpose="refresh", carrier="canvas", size=999)
+    ways = [
+        WayRecord(7, "s-7", "sent", wire_bytes=1500),
+        WayRecord(7, "s-7-again", "sent", wire_bytes=2000),
+        WayRecord(7, "s-7-again", "lost", "cut"),
+    ]
+    write(tmp_path, header(), [a_frame(7), first, ways[0], again, *ways[1:]])
+    (found,) = read(tmp_path)[0]
+    assert (found.sent, found.again, found.ways) == (first, again, ways[:1])
+    said = explain(found)
+    assert "request s-7" in said.sent[0]
+    assert "the whole frame once more, as canvas" in said.sent[-1]
+    assert "999 bytes; an audit that is looked at twice" in said.sent[-1]
+    assert not any("no verdict came" in line for line in said.after)
+
+
 def test_the_picture_shows_boxes_regions_and_words(tmp_path: Path) -> None:
     settings = DecisionSettings(pictures="thumbnails", picture_every_s=0.5)
     run(tmp_path, frames=40, settings=settings)
