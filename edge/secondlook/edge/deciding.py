@@ -174,5 +174,7 @@ class Decider:
         asked = self._gate.choose(evidence, replace(terms, audit_rate=0.0, way="gate"))
         boxes, reasons = evidence.boxes[list(asked.ask)], list(asked.box_reasons)
         regions = regions_around(boxes, reasons, canonical, self._settings.regions)
+        if asked.whole_frame:
+            regions = (canonical.whole(),)
         places = np.array([region.xyxy for region in regions], np.float32).reshape(-1, 4)
         selftest.chosen(ref.sequence, places)
