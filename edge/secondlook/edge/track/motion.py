@@ -27,8 +27,6 @@ _RESIZE = 0.3
 _MIN_SIZE_PX = 4.0
 
 _AXES = np.array([1.0, 1.0, _RESIZE, _RESIZE])
-_INTEGRALS = np.array([4.0, 2.0, 1.0])[:, None, None]
-"""Of a constant acceleration: a quarter of time to the fourth, half to the third, the square."""
 
 
 @dataclass(slots=True)
@@ -78,12 +76,10 @@ class Motion:
             return
         place, speed, own, mixed, fast = self.state
         noise = (_ACCELERATION * _sizes(place) * _AXES) ** 2
-        powers = np.array([seconds**4, seconds**3, seconds**2])
-        grown, grown_mixed, grown_fast = noise * powers[:, None, None] / _INTEGRALS
         place += speed * seconds
-        own += 2 * seconds * mixed + seconds**2 * fast + grown
-        mixed += seconds * fast + grown_mixed
-        fast += grown_fast
+        own += 2 * seconds * mixed + seconds**2 * fast + noise * seconds**4 / 4
+        mixed += seconds * fast + noise * seconds**3 / 2
+        fast += noise * seconds**2
         np.maximum(place[:, 2:], 1.0, out=place[:, 2:])
 
     def measure(self, rows: npt.NDArray[np.intp], boxes: Boxes) -> None:
