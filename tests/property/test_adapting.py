@@ -68,18 +68,15 @@ def test_it_does_not_flap_whatever_it_sees(
     choices = [controller.decide(kinds[n], ready) for n in order for _ in range(repeats)]
     ranks = {c.key: n for n, c in enumerate(ready)}
     places = [ranks[c.version, c.variant] for c in choices]
-    last_move, ups, downs = -1, 0, 0
+    last_move = -1
     for n, (before, after) in enumerate(itertools.pairwise(places)):
         if before == after:
             continue
         if after < before:
             assert n - last_move >= CALM
-            ups += 1
         else:
             assert n - last_move >= MISSED - 1
-            downs += 1
         last_move = n
-    assert downs <= ups + len(ready)
 
 
 @pytest.mark.parametrize("bad", [0, 1, 5, 29, 31, 100])

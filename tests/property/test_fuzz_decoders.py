@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Literal, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -38,6 +38,7 @@ from secondlook.oip import inference_pb2 as pb
 from secondlook.shared.errors import InvalidConfig, InvalidInput, ModelFailure, StateLost
 from secondlook.shared.values import ImageEncoding, Region
 from secondlook.shared.values.canvas import chained
+from secondlook.shared.values.escalation import VIDEO_ENCODINGS
 
 CASES = int(os.environ.get("FUZZ_CASES", "1000"))
 """Mutations for each decoder."""
@@ -74,10 +75,10 @@ def picture(encoding: ImageEncoding) -> Case:
     return Case([encoded(image, encoding) for image in images], decode)
 
 
-def canvas_units() -> Case:
+def canvas_units(codec: Literal["h264", "av1"]) -> Case:
     region = (Region(64, 64, 96, 64),)
     frame = Canonical.of(320, 240, 640)
-    encoder = CanvasEncoder(CanvasSettings())
+    encoder = CanvasEncoder(CanvasSettings(codec=codec))
     made = [encoder.encode(scene(320, 240, shift=5 * k), region, frame, 10**6) for k in range(2)]
     first, second = ((one.canvas, one.image) for one in made)
     assert first[0] is not None
@@ -213,9 +214,10 @@ CASES_BY_DECODER: dict[str, Callable[[], Case]] = {
     **{
         f"image: {encoding.value}": partial(picture, encoding)
         for encoding in ImageEncoding
-        if encoding is not ImageEncoding.H264
+        if encoding not in VIDEO_ENCODINGS
     },
-    "canvas units": canvas_units,
+    "canvas units of H.264": partial(canvas_units, "h264"),
+    "canvas units of AV1": partial(canvas_units, "av1"),
     "tensors": partial(contents, "FP32"),
     "tensors of bytes": partial(contents, "BYTES"),
     "requests": partial(requests, "FP32"),

@@ -79,8 +79,8 @@ class SelftestSettings(Section):
         0.05,
         ge=0,
         le=10,
-        description="What audits that are looked at twice may take beyond what is sent anyway, as "
-        "a share of it: they tell how well a full stream agrees. 0: none are, and none is chosen.",
+        description="What second looks at audits may take, as a share of what is sent anyway: they "
+        "tell how well a full stream agrees. 0: there are none, and none is chosen.",
     )
     write_every_s: float = Field(
         300.0, gt=0, le=86_400, description="How often the audits so far are written down, seconds."

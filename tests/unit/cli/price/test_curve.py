@@ -208,7 +208,7 @@ async def test_a_page_holds_everything_and_believes_nothing(
     page = await to_thread.run_sync(render, [part])
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
-    assert page.count("<table>") == len(part.tables()) == 6
+    assert page.count("<table>") == len(part.tables()) == 7
     assert LINKS["4g"].source.replace("'", "&#x27;") in page
     assert "points of Secondlook" in page
     # Points of the curve are in its own tables, not among the systems.

@@ -9,8 +9,9 @@ from unit.cloud.picture.test_header import noise, png_that_says
 from secondlook.cloud.picture.decode import decode_image
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.values import ImageEncoding
+from secondlook.shared.values.escalation import VIDEO_ENCODINGS
 
-STILL = [item for item in ImageEncoding if item is not ImageEncoding.H264]
+STILL = [item for item in ImageEncoding if item not in VIDEO_ENCODINGS]
 
 LIMIT = 1_000_000
 

@@ -11,8 +11,9 @@ from support.cloud import encoded
 from secondlook.cloud.picture.header import read_size
 from secondlook.shared.errors import InvalidInput
 from secondlook.shared.values import ImageEncoding
+from secondlook.shared.values.escalation import VIDEO_ENCODINGS
 
-STILL = [item for item in ImageEncoding if item is not ImageEncoding.H264]
+STILL = [item for item in ImageEncoding if item not in VIDEO_ENCODINGS]
 
 SIZES = [(1, 1), (17, 3), (640, 360), (1000, 16)]
 
