@@ -92,6 +92,7 @@ def test_audits_become_a_certificate_that_outlives_a_restart_and_serves_the_site
         assert site["certificate"] is not None
 
 
+@pytest.mark.heavy  # alone on the machine: an audit that is late is not the matter here
 def test_a_killed_edge_finds_the_window_in_progress_again(folder: Path, tmp_path: Path) -> None:
     model = ("--model", str(folder / "heavy.onnx"), "--memory", "sqlite:///cloud.db")
     with cloud_process(tmp_path, *model) as cloud:

@@ -30,8 +30,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def slow_model(folder: Path) -> str:
-    """Settings under which a second request waits about a second for the first."""
-    model = write_bright_spot_model(folder / "slow.onnx", work=30)
+    """Settings under which a second request waits some seconds for the first."""
+    model = write_bright_spot_model(folder / "slow.onnx", work=90)
     file = folder / "cloud.toml"
     file.write_text(f'[[models]]\nname = "heavy"\npath = "{model}"\n[cache]\nenabled = false\n')
     return str(file)
@@ -98,7 +98,7 @@ async def test_the_first_signal_finishes_what_was_accepted(tmp_path: Path) -> No
             ]
             waits = "secondlook_cloud_engine_queue_requests"
             while await anyio.to_thread.run_sync(gauge, cloud.ports["metrics_port"], waits) != 1:
-                assert not accepted[0].done()
+                assert not accepted[0].done(), accepted[0].result()
             cloud.process.send_signal(signal.SIGTERM)
             assert [await call for call in accepted] == [grpc.StatusCode.OK] * 2
         assert await anyio.to_thread.run_sync(cloud.process.wait) == 0
@@ -117,7 +117,7 @@ async def test_the_second_signal_leaves_at_once(tmp_path: Path) -> None:
             ]
             waits = "secondlook_cloud_engine_queue_requests"
             while await anyio.to_thread.run_sync(gauge, cloud.ports["metrics_port"], waits) != 2:
-                assert not calls[0].done()
+                assert not calls[0].done(), calls[0].result()
             cloud.process.send_signal(signal.SIGTERM)
             await eventually(lambda: "draining" in cloud.log.read_text())
             cloud.process.send_signal(signal.SIGTERM)

@@ -25,6 +25,7 @@ from secondlook.shared.errors import InvalidInput, NotFound
 
 WRITER = """
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, sys.argv[3])
@@ -43,6 +44,8 @@ number = first
 while True:
     log.put("gate", [a_frame(number, 8)])
     number += 1
+    # What a camera gives in a second, not what the log would drop to keep its memory bounded.
+    time.sleep(0.001)
     kept = sum(path.stat().st_size for path in folder.glob("gate/*.decisions"))
     print(kept, flush=True)
 """
