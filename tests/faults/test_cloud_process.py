@@ -86,6 +86,7 @@ async def test_killed_and_restarted_it_has_every_acknowledged_save(
         assert cloud.terminate() == 0
 
 
+@pytest.mark.heavy  # alone on the machine: it has to see one request wait for another
 @pytest.mark.anyio
 async def test_the_first_signal_finishes_what_was_accepted(tmp_path: Path) -> None:
     config = slow_model(tmp_path)
@@ -105,6 +106,7 @@ async def test_the_first_signal_finishes_what_was_accepted(tmp_path: Path) -> No
     assert "draining" in cloud.log.read_text()
 
 
+@pytest.mark.heavy
 @pytest.mark.anyio
 async def test_the_second_signal_leaves_at_once(tmp_path: Path) -> None:
     config = slow_model(tmp_path)
