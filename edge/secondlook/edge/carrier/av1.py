@@ -8,12 +8,10 @@ still.
 from __future__ import annotations
 
 import os
-from fractions import Fraction
-from typing import Any
 
 from secondlook.edge.carrier.planes import Planes
+from secondlook.edge.carrier.stream import EncoderStream, joined
 from secondlook.edge.pipeline_settings import CanvasSettings
-from secondlook.shared.errors import MissingDependency, SecondlookError
 
 LEAST_SIDE_PX = 16
 """The encoder takes no smaller picture."""
@@ -45,30 +43,16 @@ class Av1Encoder:
     def __init__(self, width: int, height: int, settings: CanvasSettings) -> None:
         # It says on the standard error what it is and how it is set, for each stream anew.
         os.environ.setdefault("SVT_LOG", "0")
-        try:
-            import av
-            from av.error import FFmpegError
-
-            codec: Any = av.CodecContext.create("libsvtav1", "w")
-        except (ImportError, ValueError, OSError) as error:
-            raise MissingDependency("PyAV with libsvtav1", "edge") from error
-        codec.width, codec.height = width, height
-        codec.pix_fmt = "yuv420p"
-        codec.framerate, codec.time_base = Fraction(10), Fraction(1, 10)
-        codec.thread_count = 1
         quality = crf_of(settings.quantiser)
         # In quarters of its steps; the encoder takes no more than 64 of them.
         finer = max(-64, min(63, 4 * (crf_of(settings.key_quantiser) - quality)))
         params = {**_PARAMS, "key-frame-qindex-offset": str(finer)}
-        codec.options = {
+        options = {
             "preset": _PRESETS[settings.effort],
             "crf": str(quality),
-            "svtav1-params": ":".join(f"{name}={value}" for name, value in params.items()),
+            "svtav1-params": joined(params),
         }
-        self._new_picture = av.VideoFrame.from_ndarray
-        self._error = FFmpegError
-        self._codec = codec
-        self._count = 0
+        self._stream = EncoderStream("libsvtav1", width, height, options)
 
     def encode(self, planes: Planes) -> bytes:
         """The unit of the next picture.
@@ -76,16 +60,7 @@ class Av1Encoder:
         Raises:
             SecondlookError: the encoder gave none; it cannot be used any more.
         """
-        picture = self._new_picture(planes, format="yuv420p")
-        picture.pts = self._count
-        self._count += 1
-        try:
-            unit = b"".join(bytes(packet) for packet in self._codec.encode(picture))
-        except self._error as error:
-            raise SecondlookError(f"SVT-AV1 failed: {error}") from error
-        if not unit:
-            raise SecondlookError("SVT-AV1 gave nothing for a picture")
-        return unit.removeprefix(_DELIMITER)
+        return self._stream.encode(planes).removeprefix(_DELIMITER)
 
 
 def crf_of(quantiser: int) -> int:

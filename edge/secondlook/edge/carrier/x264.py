@@ -8,12 +8,10 @@ the quantiser is constant. x265 at equal quality needed as many bytes and four t
 from __future__ import annotations
 
 import re
-from fractions import Fraction
-from typing import Any
 
 from secondlook.edge.carrier.planes import Planes
+from secondlook.edge.carrier.stream import EncoderStream, joined
 from secondlook.edge.pipeline_settings import CanvasSettings
-from secondlook.shared.errors import MissingDependency, SecondlookError
 
 _PARAMS: dict[str, str] = {
     "keyint": "infinite",
@@ -46,30 +44,16 @@ class X264Encoder:
     """
 
     def __init__(self, width: int, height: int, settings: CanvasSettings) -> None:
-        try:
-            import av
-            from av.error import FFmpegError
-
-            codec: Any = av.CodecContext.create("libx264", "w")
-        except (ImportError, ValueError, OSError) as error:
-            raise MissingDependency("PyAV with libx264", "edge") from error
-        codec.width, codec.height = width, height
-        codec.pix_fmt = "yuv420p"
-        codec.framerate, codec.time_base = Fraction(10), Fraction(1, 10)
-        codec.thread_count = 1
         # x264 knows the quantiser of key frames as a factor: six are a factor of two.
         finer = 2 ** ((settings.quantiser - settings.key_quantiser) / 6)
         params = {**_PARAMS, **_EFFORTS[settings.effort], "ipratio": f"{finer:.4f}"}
-        codec.options = {
+        options = {
             "preset": "veryfast",
             "tune": "zerolatency",
             "qp": str(settings.quantiser),
-            "x264-params": ":".join(f"{name}={value}" for name, value in params.items()),
+            "x264-params": joined(params),
         }
-        self._new_picture = av.VideoFrame.from_ndarray
-        self._error = FFmpegError
-        self._codec = codec
-        self._count = 0
+        self._stream = EncoderStream("libx264", width, height, options)
 
     def encode(self, planes: Planes) -> bytes:
         """The access unit of the next picture.
@@ -77,16 +61,7 @@ class X264Encoder:
         Raises:
             SecondlookError: the encoder gave none; it cannot be used any more.
         """
-        picture = self._new_picture(planes, format="yuv420p")
-        picture.pts = self._count
-        self._count += 1
-        try:
-            unit = b"".join(bytes(packet) for packet in self._codec.encode(picture))
-        except self._error as error:
-            raise SecondlookError(f"x264 failed: {error}") from error
-        if not unit:
-            raise SecondlookError("x264 gave nothing for a picture")
-        return without_sei(unit)
+        return without_sei(self._stream.encode(planes))
 
 
 def without_sei(unit: bytes) -> bytes:
