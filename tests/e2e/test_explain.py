@@ -74,8 +74,15 @@ def test_the_first_frame_went_whole(command: Command, log: Path) -> None:
     first = document(command("explain", "street", "0", "--log", log, "--json"))
     assert first["headline"] == "sent: the whole frame"
     assert "no whole frame of this camera yet" in first["reasons"][0]
-    # On a machine that is busy starting two services, the first verdict may come too late.
     assert first["after"]
+
+
+def test_a_verdict_is_told_with_its_model(command: Command, log: Path) -> None:
+    # The first frame's, but on a machine that is busy starting two services, where it is late.
+    frames = (
+        document(command("explain", "street", n, "--log", log, "--json")) for n in range(FRAMES)
+    )
+    assert any("the verdict of street_heavy" in line for one in frames for line in one["after"])
 
 
 def test_the_own_policy_is_replayed_to_the_last_word(command: Command, log: Path) -> None:
